@@ -1,0 +1,44 @@
+"""What goes into one POST to the gateway and what comes out; plain data, cheap to import."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from posctl.outcome import Event
+
+
+class Timeout(NamedTuple):
+    """Seconds, above 0: `connect_s` for each step of connecting (the name, each address, the
+    proxy, TLS), `read_s` for each wait on the answer, `total_s` for all of it together.
+    """
+
+    connect_s: float
+    read_s: float
+    total_s: float
+
+
+class Sent:
+    """Whether bytes of a request may have left. It stays true to the byte when Ctrl-C ends the
+    post, or falls between the post and its record.
+    """
+
+    __slots__ = ("may_have_left",)
+
+    def __init__(self) -> None:
+        self.may_have_left = False
+
+
+class Exchange(NamedTuple):
+    """How one POST ended.
+
+    `event` is None when a body was read whole, whatever the HTTP status; otherwise it names the
+    failure. `body` is decoded and at most 1 MiB. `server_date` is the answer's Date header, the
+    other side's words. `detail` is short and safe to show: no URL, no secret.
+    """
+
+    event: Event | None
+    may_have_left: bool
+    http_status: int | None = None
+    body: bytes | None = None
+    server_date: str | None = None
+    detail: str = ""

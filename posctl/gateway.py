@@ -1,0 +1,293 @@
+"""The only file that talks HTTP: one POST, one try, and whether any byte of it may have left.
+
+`wire.py` holds the connection under it, `exchange.py` the plain data; requests takes 100 ms to
+load, so only those who send import this file. What an answer means is decided elsewhere: `top.py`
+reads it, `outcome.py` judges it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, RequestException
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from posctl import __version__
+from posctl.errors import ConfigError
+from posctl.exchange import Exchange, Sent, Timeout
+from posctl.messages import _
+from posctl.outcome import Event
+from posctl.wire import Adapter, Failed, Flight, here, tls_context
+
+MAX_BODY = 1024 * 1024  # bytes of an answer's body, as received and as decoded
+_PIECE = 64 * 1024
+_MAX_DATE = 64  # characters; an honest Date has 29
+# A platform's folder of certificates counts when it looks complete (Mozilla's list has 140), and
+# not when it holds just the two that an administrator added.
+_MANY_CERTIFICATES = 50
+
+_HEADERS = {
+    "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"posctl/{__version__}",
+}
+
+
+class Gateway:
+    """Posts to one URL over connections that stay open between posts; threads may share it.
+
+    `proxy` and `environ` are as in `proxy_for`, `ca` as in `trusting`. `monotonic` gives seconds.
+    `pool_maxsize` is how many connections are kept: as many as there are threads.
+    Raises ConfigError for a URL, a proxy or certificates that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: Timeout,
+        proxy: str | None,
+        ca: Path | None,
+        environ: Mapping[str, str],
+        monotonic: Callable[[], float],
+        pool_maxsize: int = 1,
+    ) -> None:
+        request = PreparedRequest()
+        try:
+            request.prepare("POST", url)
+            prepared_url = str(request.url)
+            usable = urlsplit(prepared_url).scheme in ("http", "https")
+        except (RequestException, ValueError):
+            usable, prepared_url = False, ""
+        if not usable:
+            raise ConfigError(
+                "gateway",
+                _("The gateway's URL cannot be used."),
+                _("It looks like this: https://eco.taobao.com/router/rest"),
+            )
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._proxy = proxy_for(prepared_url, proxy, environ)
+        tls = trusting(ca, environ) if prepared_url.startswith("https:") else None
+        self._adapter = Adapter(tls, pool_maxsize)
+        self._pool = self._adapter.pool(prepared_url, self._proxy)
+        proxies = {"all": self._proxy} if self._proxy else {}
+        self._target = self._adapter.request_url(request, proxies)
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy on the way, without its password; None when there is none."""
+        return self._proxy and "http://" + urlsplit(self._proxy).netloc.rpartition("@")[2]
+
+    def post(self, form: bytes, sent: Sent) -> Exchange:
+        """Post `form`, urlencoded, in exactly one HTTP try: nothing is retried or followed.
+
+        Whatever happens is told by the Exchange. Only what is no Exception, such as
+        KeyboardInterrupt, comes through, and `sent` says then whether bytes may have left.
+        Raises ValueError for a `sent` that was used before.
+        """
+        if sent.may_have_left:
+            raise ValueError("a Sent is for one post")
+        flight = here.flight = Flight(self._timeout, self._monotonic, sent)
+        status = date = None
+        try:
+            with closing(self._send(form)) as raw:
+                status, date = raw.status, raw.headers.get("Date", "")[:_MAX_DATE] or None
+                body = _decoded(_read(raw), raw.headers.get("Content-Encoding", ""))
+        except Exception as error:  # noqa: BLE001  after sending, nothing is a bug worth dying of
+            failed = flight.failure(error)
+            return Exchange(failed.event, sent.may_have_left, status, None, date, failed.detail)
+        return Exchange(None, sent.may_have_left, status, body, date)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._adapter.close()  # forgets its pools, and leaves them open
+        self._pool.close()
+
+    def _send(self, form: bytes) -> BaseHTTPResponse:
+        """The answer as far as its headers.
+
+        Straight to the pool: a Session would add cookies, .netrc and the environment, and with its
+        adapter a post takes twice the time.
+        """
+        return self._pool.urlopen(
+            "POST",
+            self._target,
+            body=form,
+            headers={**_HEADERS, "Content-Length": str(len(form))},
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+
+# ── the body ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _read(raw: BaseHTTPResponse) -> bytes:
+    """The body as it came. Raises Failed: OVERSIZED, TRUNCATED, or what the connection met."""
+    pieces, size = [], 0
+    try:
+        while piece := raw.read(_PIECE, decode_content=False):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY:
+                raise Failed(Event.OVERSIZED)
+    except HTTPError as error:  # fewer bytes than announced, or broken chunks
+        raise Failed(Event.TRUNCATED, type(error).__name__) from None
+    return b"".join(pieces)
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """`body` without gzip or deflate, which nobody asked for. Raises Failed."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            window_bits = 16 + zlib.MAX_WBITS
+        case "deflate":  # with zlib's header as the RFC says, or without as others do
+            window_bits = zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS
+        case _:
+            raise Failed(Event.UNDECODABLE, "Content-Encoding")
+    decoder = zlib.decompressobj(window_bits)
+    try:
+        decoded = decoder.decompress(body, MAX_BODY + 1)
+    except zlib.error:
+        raise Failed(Event.UNDECODABLE, "zlib") from None
+    if len(decoded) > MAX_BODY:  # 48 KB of gzip can hold 50 MB
+        raise Failed(Event.OVERSIZED)
+    if not decoder.eof or decoder.unused_data:
+        raise Failed(Event.UNDECODABLE, "zlib")
+    return decoded
+
+
+# ── proxy and trust ──────────────────────────────────────────────────────────────────────────
+
+
+def proxy_for(url: str, proxy: str | None, environ: Mapping[str, str]) -> str | None:
+    """The proxy on the way to `url`, or None.
+
+    `proxy` is the profile's: a URL, "none" for no proxy at all, or None for what `environ` says in
+    https_proxy, all_proxy and no_proxy, in either case. The environment's is never used for
+    loopback, nor for plain http, which goes nowhere else. Raises ConfigError.
+    """
+    if proxy == "none":
+        return None
+    chosen = proxy or _environment_proxy(url, environ)
+    if not chosen:
+        return None
+    if "://" not in chosen:
+        chosen = "http://" + chosen
+    try:
+        parts = urlsplit(chosen)
+        usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(
+            "proxy",
+            _("The proxy cannot be used: posctl speaks to http:// proxies only."),
+            _("Set proxy in the profile to http://HOST:PORT, or to none."),
+        )
+    return chosen
+
+
+def _environment_proxy(url: str, environ: Mapping[str, str]) -> str | None:
+    if not url.startswith("https:") or is_loopback(urlsplit(url).hostname or ""):
+        return None
+    names = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    chosen = next((environ[name] for name in names if environ.get(name)), None)
+    no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return None if not chosen or should_bypass_proxies(url, no_proxy) else chosen
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is this machine and no other."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def trusting(ca: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """A context that verifies always, against the first of these that there is:
+
+    1. `ca`, a file of certificates or a hashed folder of them, and nothing else;
+    2. SSL_CERT_FILE and SSL_CERT_DIR of `environ`, as OpenSSL itself reads them;
+    3. the platform's hashed folder, 0.2 ms: only what is used is read;
+    4. certifi's bundle, 25 ms.
+
+    REQUESTS_CA_BUNDLE and the like are not read. Raises ConfigError.
+    """
+    file, folder = _certificates(ca, environ)
+    if ca and folder and not _hashed_certificates(folder):
+        raise ConfigError(
+            "ca",
+            _("The folder {path} holds no certificates by hash.").format(path=folder),
+            _("Type: openssl rehash {path}").format(path=folder),
+        )
+    context = tls_context()
+    try:
+        context.load_verify_locations(file, folder)
+    except OSError:  # ssl.SSLError is one, too
+        raise ConfigError(
+            "ca",
+            _("The certificates in {path} cannot be used.").format(path=file or folder),
+            _("Name a file of PEM certificates, or a folder of them, that you can read."),
+        ) from None
+    return context
+
+
+def _certificates(ca: Path | None, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The file and the folder to trust."""
+    if ca:
+        return (None, str(ca)) if ca.is_dir() else (str(ca), None)
+    paths = ssl.get_default_verify_paths()
+    file = environ.get(paths.openssl_cafile_env)
+    folder = environ.get(paths.openssl_capath_env)
+    if file or folder:
+        return file or None, folder or None
+    if _is_trustworthy(paths.openssl_capath):
+        return None, paths.openssl_capath
+    return DEFAULT_CA_BUNDLE_PATH, None
+
+
+def _is_trustworthy(folder: str) -> bool:
+    """Whether `folder` is a full store of certificates that only its owner can change.
+
+    Windows has no modes to tell that from.
+    """
+    try:
+        status = Path(folder).stat()
+    except OSError:
+        return False
+    return (
+        os.name == "posix"
+        and status.st_uid in (0, os.geteuid())
+        and not status.st_mode & 0o022
+        and _hashed_certificates(folder) >= _MANY_CERTIFICATES
+    )
+
+
+def _hashed_certificates(folder: str) -> int:
+    """How many certificates OpenSSL can find in `folder`: they are named by hash, `5ed36f99.0`."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  300 names; a Path for each takes 10 times as long
+    except OSError:
+        return 0
+    return sum(bool(re.fullmatch(r"[0-9a-f]{8}\.\d", name)) for name in names)

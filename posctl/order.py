@@ -1,0 +1,484 @@
+"""The payment that is asked for: API names, one validator for flags, file and profile.
+
+`FIELDS` holds the 17 members of `pay_request` as the API page lists them. Values arrive as text
+(flags, profile) or as JSON values (file) and leave as a `PayRequest`, ready for the wire.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from posctl.errors import UsageError
+from posctl.messages import _
+
+MAX_NUMBER = (1 << 63) - 1  # a Number is a 64-bit integer (protocol, section 4)
+MAX_FILE_BYTES = 1 << 20
+MAX_IDENTIFIER = 128
+MAX_ATTRIBUTES = 1024
+
+Kind = Literal["identifier", "number", "shop", "fee", "request_id", "code", "free"]
+
+
+class Field(NamedTuple):
+    """One member of pay_request: what it may hold, and the flag that sets it."""
+
+    kind: Kind
+    flag: str
+    required: bool = True
+
+
+FIELDS = {
+    "operator_id": Field("identifier", "--operator"),
+    "request_id": Field("request_id", "--request-id", required=False),
+    "machine_id": Field("identifier", "--machine"),
+    "pay_code_source": Field("identifier", "--code-source", required=False),
+    "buyer_id": Field("number", "--buyer"),
+    "pay_channel": Field("identifier", "--channel"),
+    "source": Field("identifier", "--source"),
+    "pay_fee": Field("fee", "--fee"),
+    "shop_id": Field("shop", "--shop"),
+    "payment_channel": Field("number", "--payment-channel"),
+    "payer_id": Field("number", "--payer"),
+    "alipay_account": Field("code", "--alipay-account", required=False),
+    "checkout_id": Field("identifier", "--checkout"),
+    "channel_account": Field("code", "--scan", required=False),
+    "merchant_code": Field("identifier", "--merchant"),
+    "order_id": Field("identifier", "--order"),
+    "attributes": Field("free", "--attributes", required=False),
+}
+CODE_FIELDS = ("channel_account", "alipay_account")
+WHEN_ABSENT = {"payer_id": "3", "pay_channel": "alipay_facepay_v2", "payment_channel": "1006"}
+
+
+class PayRequest(NamedTuple):
+    """A checked payment. `members` are the wire's own names and JSON values, without nulls.
+
+    Its repr shows no payment code.
+    """
+
+    members: Mapping[str, str | int]
+
+    @property
+    def shop_id(self) -> str:
+        return str(self.members["shop_id"])
+
+    @property
+    def checkout_id(self) -> str:
+        return str(self.members["checkout_id"])
+
+    @property
+    def request_id(self) -> str | None:
+        """The id that was asked for; None when posctl is to make one."""
+        given = self.members.get("request_id")
+        return None if given is None else str(given)
+
+    @property
+    def pay_fee(self) -> int:
+        """Fen."""
+        return int(self.members["pay_fee"])
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The payment codes in it, which no screen and no record of a closed payment shows."""
+        return tuple(str(self.members[name]) for name in CODE_FIELDS if name in self.members)
+
+    def wire(self, request_id: str) -> str:
+        """The `pay_request` form value: these very bytes are signed, sent and recorded."""
+        named = {**self.members, "request_id": request_id}
+        return _compact({name: named[name] for name in FIELDS if name in named})
+
+    def __repr__(self) -> str:
+        return f"PayRequest({masked(self.wire(self.request_id or '…'))})"
+
+
+def intent(wire: str) -> dict[str, Any]:
+    """What makes two payments "the same": every member but the id and the payment codes."""
+    members: dict[str, Any] = json.loads(wire)
+    return {k: v for k, v in members.items() if k not in ("request_id", *CODE_FIELDS)}
+
+
+def mask(code: str) -> str:
+    """At most the first six and the last four of a payment code; of a short one, less."""
+    if len(code) >= 16:
+        return f"{code[:6]}******{code[-4:]}"
+    if len(code) >= 10:
+        return f"{code[:2]}******{code[-2:]}"
+    return "******"
+
+
+def discreet(word: str) -> str:
+    """`word` as an error may repeat it: a scanner types wherever the cursor is, so digits enough
+    for a payment code are masked.
+    """
+    return re.sub(r"[0-9]{10,}", lambda digits: mask(digits.group()), word)
+
+
+def masked(wire: str) -> str:
+    """`wire` with its payment codes masked."""
+    members = json.loads(wire)
+    return _compact({k: mask(v) if k in CODE_FIELDS else v for k, v in members.items()})
+
+
+def codes_of(wire: str) -> tuple[str, ...]:
+    """The whole payment codes in a recorded payload, so that they can be cut out of answers."""
+    members = json.loads(wire)
+    return tuple(str(members[name]) for name in CODE_FIELDS if name in members)
+
+
+def has_one_time_code(wire: str) -> bool:
+    """Whether a recorded payload holds a wallet's code, which lives a minute and works once.
+
+    An account or a card number pays as often as it is sent.
+    """
+    return bool(re.fullmatch(_WALLET_CODE, str(json.loads(wire).get("channel_account", ""))))
+
+
+def without_codes(text: str, codes: tuple[str, ...]) -> str:
+    """`text` with every whole payment code masked. Codes under 6 characters are no secret and
+    would eat ids that happen to contain them.
+    """
+    for code in codes:
+        if len(code) >= 6:
+            for spelled in {code, json.dumps(code)[1:-1], code.replace("/", "\\/")}:
+                text = text.replace(spelled, mask(code))
+            # A text that was cut to a length may end in most of a code.
+            ends = (n for n in range(len(code) - 1, 6, -1) if text.endswith(code[:n]))
+            text = text[: -next(ends, 0) or None]
+    return text
+
+
+def _compact(members: Mapping[str, Any]) -> str:
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
+# ── checking ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Limits(NamedTuple):
+    """What a profile allows: fees up to `max_fee` fen, card numbers where a code belongs."""
+
+    max_fee: int
+    allow_card_numbers: bool = False
+
+
+def check(
+    flags: Mapping[str, str],
+    file: Mapping[str, Any],
+    defaults: Mapping[str, str],
+    limits: Limits,
+) -> PayRequest:
+    """One payment from three sources; flags win over the file, the file over the profile.
+
+    `flags` and `defaults` hold text by API name, `file` what `read_file` gave. Every value given
+    is checked, also one that another source overrides: a typo must not wait for its day.
+    Raises UsageError naming the field, where it stands, and what is allowed.
+    """
+    members: dict[str, str | int] = {}
+    for name, text in (WHEN_ABSENT | dict(defaults)).items():
+        where = _("{name} in the profile's defaults").format(name=name)
+        members[name] = _value(name, text, where, limits)
+    for name, given in file.items():
+        where = _("{name} in the file").format(name=name)
+        members[name] = _value(name, _as_text(name, given, where), where, limits)
+    for name, text in flags.items():
+        members[name] = _value(name, text, FIELDS[name].flag, limits)
+    if "checkout_id" in members:
+        members.setdefault("order_id", members["checkout_id"])
+    for name, field in FIELDS.items():
+        if field.required and name not in members:
+            raise UsageError(
+                "missing_" + name,
+                _("{name} is missing.").format(name=name),
+                _("Give it with {flag}, in the JSON file, or in the profile's defaults.").format(
+                    flag=field.flag
+                )
+                if name not in ("pay_fee", "checkout_id")
+                else _("Give it with {flag} or in the JSON file.").format(flag=field.flag),
+            )
+    return PayRequest({name: members[name] for name in FIELDS if name in members})
+
+
+def check_value(
+    name: str,
+    text: str,
+    where: str,
+    *,
+    allow_card_numbers: bool = False,
+    max_fee: int = MAX_NUMBER,
+) -> str | int:
+    """One value for the member `name`, as it goes on the wire. Raises UsageError."""
+    return _value(name, text, where, Limits(max_fee, allow_card_numbers))
+
+
+def _value(name: str, text: str, where: str, limits: Limits) -> str | int:
+    kind = FIELDS[name].kind
+    if kind == "fee":
+        return _fee(text, where, limits.max_fee)
+    if kind in ("number", "shop"):
+        if not re.fullmatch(r"0|[1-9][0-9]{0,18}", text) or int(text) > MAX_NUMBER:
+            raise _bad(name, where, _("It is a whole number in plain digits, as in 1."))
+        return text if kind == "shop" else int(text)
+    if kind == "request_id":
+        return request_id(text, where)
+    if kind == "free":
+        return _visible(name, text, where, range(MAX_ATTRIBUTES + 1), spaces=True)
+    text = _visible(name, text, where, range(1, MAX_IDENTIFIER + 1))
+    if kind == "code":
+        _refuse_wrong_scan(name, text, where, limits)
+    return text
+
+
+def _fee(text: str, where: str, max_fee: int) -> int:
+    # As raw ASCII text: int() would take 1_000, +5, " 5" and full-width digits.
+    if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
+        raise _bad(
+            "pay_fee",
+            where,
+            _("It is a whole number of fen in plain digits, at least 1: 100 is ￥1.00."),
+        )
+    fee = int(text)
+    if fee > max_fee:
+        raise UsageError(
+            "pay_fee_over_max",
+            _("{where}: {fee} fen (￥{yuan}) is more than this profile allows.").format(
+                where=where, fee=fee, yuan=yuan(fee)
+            ),
+            _("The limit is max_fee: {max_fee} fen (￥{yuan}). Was the amount typed twice?").format(
+                max_fee=max_fee, yuan=yuan(max_fee)
+            ),
+        )
+    return fee
+
+
+def yuan(fen: int) -> str:
+    """Fen as yuan, without the sign: 100 is "1.00"."""
+    return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+
+
+# Patterns are compiled where they are first used: most runs need none of them.
+_UUID = (
+    r"(?ia)(?:urn:uuid:)?\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?"
+    r"([0-9a-f]{12})\}?"
+)
+
+
+def request_id(text: str, where: str) -> str:
+    """A request_id in its one spelling. Raises UsageError.
+
+    A UUID in braces, as URN, in capitals or without hyphens is one and the same id.
+    """
+    if uuid := re.fullmatch(_UUID, text):
+        canonical = "-".join(uuid.groups()).lower()
+        if canonical.strip("0-"):
+            return canonical
+    elif re.fullmatch(r"[A-Za-z0-9._-]{8,64}", text):
+        return text
+    raise _bad(
+        "request_id",
+        where,
+        _("It is a UUID, or 8 to 64 of A-Z a-z 0-9 . _ -; leave it out for a new one."),
+    )
+
+
+def _visible(name: str, text: str, where: str, length: range, *, spaces: bool = False) -> str:
+    if len(text) not in length:
+        raise _bad(
+            name,
+            where,
+            _("It is {least} to {most} characters long.").format(
+                least=length.start, most=length.stop - 1
+            ),
+        )
+    if not text.isascii() or not text.isprintable() or " " in text:
+        for character in text:
+            if re.match("[０-９Ａ-Ｚａ-ｚ]", character) and not spaces:
+                raise _bad(
+                    name, where, _("It has full-width letters or digits: switch the input method.")
+                )
+            if not _is_visible(character) and not (spaces and character == " "):
+                raise _bad(
+                    name,
+                    where,
+                    _("It may hold only visible characters; U+{code:04X} is none.").format(
+                        code=ord(character)
+                    ),
+                )
+    return text
+
+
+# Letters and marks by category, and yet nobody sees them: fillers, joiners, variation selectors.
+_INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+) | {chr(c) for c in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))}
+
+
+def _is_visible(character: str) -> bool:
+    if character.isascii():
+        return "!" <= character <= "~"
+    import unicodedata  # noqa: PLC0415  ids are nearly always ASCII
+
+    # C*: control, format (bidi, zero-width), surrogates, unassigned. Z*: spaces of any kind.
+    return unicodedata.category(character)[0] not in "CZ" and character not in _INVISIBLE
+
+
+def _bad(name: str, where: str, allowed: str) -> UsageError:
+    return UsageError(
+        f"bad_{name}", _("{where} cannot be used. {allowed}").format(where=where, allowed=allowed)
+    )
+
+
+# Codes of wallets (protocol, section 7): their digits may pass Luhn's check by chance.
+_WALLET_CODE = r"(?:2[5-9]|30)[0-9]{14,22}|1[0-5][0-9]{16}|62[0-9]{17}"
+_CARD_NUMBER = r"(?:3|4|5|6|2[2-7])[0-9]{12,18}"
+
+
+def _refuse_wrong_scan(name: str, code: str, where: str, limits: Limits) -> None:
+    """What a reader at the till types by itself and what is no payment code."""
+    if not code.isascii() and re.search(r"[\uff01-\uff5e]|(?![0-9])\d", code):
+        raise UsageError(
+            f"bad_{name}",
+            _("{where}: the code came in full-width characters.").format(where=where),
+            _("Switch the input method off, then scan it once more."),
+        )
+    half = len(code) // 2
+    if len(code) >= 32 and code[:half] * 2 == code:
+        raise UsageError(
+            f"bad_{name}",
+            _("{where}: the code was scanned twice.").format(where=where),
+            _("Scan it once more."),
+        )
+    if re.match(r"%B?[0-9]|;[0-9]{12}", code) or ("=" in code[12:21] and code[:12].isdigit()):
+        raise UsageError(
+            f"bad_{name}",
+            _("{where}: this is a card's magnetic track, which posctl never takes.").format(
+                where=where
+            ),
+            _("Scan the customer's payment code."),
+        )
+    if (
+        not limits.allow_card_numbers
+        and re.fullmatch(_CARD_NUMBER, code)
+        and not re.fullmatch(_WALLET_CODE, code)
+        and _passes_luhn(code)
+    ):
+        raise UsageError(
+            f"bad_{name}",
+            _("{where}: this looks like a card number.").format(where=where),
+            _("Scan the customer's payment code; a profile may allow cards (allow_card_numbers)."),
+        )
+
+
+def is_wallet_code(text: str) -> bool:
+    """Whether `text` looks like the payment code of a wallet, whole."""
+    return re.fullmatch(_WALLET_CODE, text) is not None
+
+
+def _passes_luhn(digits: str) -> bool:
+    doubled = [int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits))]
+    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
+
+
+# ── the JSON file ────────────────────────────────────────────────────────────────────────────
+
+
+def read_file(raw: bytes, name: str) -> dict[str, Any]:
+    """The members of a JSON request file, flat, by API name; nulls are left out.
+
+    `raw` is at most MAX_FILE_BYTES + 1 bytes of the file called `name`. Either
+    `{"shop_id":…,"pay_request":{…}}` or the flat object. Raises UsageError.
+    """
+    members = _flat(_object(raw, name), name)
+    for member in members:
+        if member not in FIELDS:
+            raise _unknown_member(name, member)
+    return {k: v for k, v in members.items() if v is not None}
+
+
+def _object(raw: bytes, name: str) -> dict[str, Any]:
+    if len(raw) > MAX_FILE_BYTES:
+        raise _bad_file(name, _("it is larger than 1 MiB"))
+    if raw.startswith(b"\xef\xbb\xbf") or b"\x00" in raw[:4]:
+        raise _bad_file(name, _("save it as UTF-8 without a byte order mark"))
+    try:
+        tree = json.loads(
+            raw.decode(), object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer
+        )
+    except UnicodeDecodeError:
+        raise _bad_file(name, _("it is not UTF-8 text")) from None
+    except RecursionError:
+        raise _bad_file(name, _("it is nested too deeply")) from None
+    except json.JSONDecodeError as error:
+        # The position, never the text: it may hold a payment code.
+        where = _("it is not JSON at line {line}, column {column}")
+        raise _bad_file(name, where.format(line=error.lineno, column=error.colno)) from None
+    except ValueError as error:
+        raise _bad_file(name, str(error)) from None
+    if not isinstance(tree, dict):
+        raise _bad_file(name, _("it must hold one object, {…}"))
+    return tree
+
+
+def _flat(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    if "pay_request" not in tree:
+        return tree
+    inner = tree["pay_request"]
+    if not isinstance(inner, dict) or set(tree) - {"pay_request", "shop_id"}:
+        raise _bad_file(name, _('beside "pay_request" only "shop_id" may stand'))
+    shops = [shop for shop in (tree.get("shop_id"), inner.get("shop_id")) if shop is not None]
+    if len({str(shop) for shop in shops}) > 1:
+        raise _bad_file(name, _("its two shop_id differ"))
+    return {**inner, "shop_id": shops[0]} if shops else inner
+
+
+def _as_text(name: str, value: object, where: str) -> str:
+    """A JSON value of the type the API page gives, as text; shop_id is both there."""
+    kind = FIELDS[name].kind
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if kind in ("number", "fee"):
+        if not is_number:
+            raise _bad(name, where, _("It is a JSON number without quotes, as in 100."))
+    elif not isinstance(value, str) and not (kind == "shop" and is_number):
+        raise _bad(name, where, _('It is JSON text in quotes, as in "111".'))
+    return str(value)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ValueError(_("{name} stands twice").format(name=_shown(twice)))
+    return members
+
+
+def _constant(word: str) -> None:
+    raise ValueError(_("{word} is not JSON").format(word=word))
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:  # one more than any 64-bit number has; int() gives up only at 4,300
+        raise ValueError(_("a number in it is too long"))
+    return int(digits)
+
+
+def _bad_file(name: str, why: str) -> UsageError:
+    return UsageError("bad_file", _("{name} cannot be used: {why}.").format(name=name, why=why))
+
+
+def _unknown_member(file_name: str, member: str) -> UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415  only for the hint
+
+    near = get_close_matches(member, FIELDS, n=1)
+    return UsageError(
+        "unknown_member",
+        _("{file}: the API knows no {member}.").format(file=file_name, member=_shown(member)),
+        _("Did you mean {name}?").format(name=near[0]) if near else "",
+    )
+
+
+def _shown(name: str) -> str:
+    """A member's name as an error may show it: a secret or a code out of place is not repeated."""
+    return ascii(name) if re.fullmatch(r"[A-Za-z_]{1,24}", name) else ascii(name[:6]) + "…"

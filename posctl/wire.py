@@ -1,0 +1,321 @@
+"""The connection under the gateway: it knows whether a byte left, and it never waits too long.
+
+requests and urllib3 tell neither (docs/outcomes.md, traps): "refused" and "closed after our body
+was sent" are one exception, a slow drip never trips a read timeout, the resolver has none at all.
+So the few methods that wait or send are overridden here, at the bottom, where the truth is plain:
+
+- every wait on a socket ends at the exchange's deadline, and an exchange receives only so much;
+- `Connection.send` marks the exchange before the first byte of the request goes out;
+- a failure is named where it happens, as `Failed(event)`. That is no OSError and no urllib3
+  error, so no layer above swallows it, wraps it, or tries again.
+
+Only `gateway.py` imports this file, and only to send: requests takes 100 ms to load.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import InvalidHeader
+from urllib3.poolmanager import PoolManager
+
+from posctl.exchange import Sent, Timeout
+from posctl.outcome import Event
+
+MAX_RECEIVED = 2 * 1024 * 1024  # bytes of one answer on the wire: the body, its headers and frames
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+
+
+class Failed(Exception):
+    """An exchange is over without an answer. `detail` is short and safe to show."""
+
+    def __init__(self, event: Event, detail: str = "") -> None:
+        super().__init__(event)
+        self.event = event
+        self.detail = detail
+
+
+class Flight:
+    """One exchange on its way: how long it may still wait, and whether a byte may have left."""
+
+    def __init__(self, timeout: Timeout, monotonic: Callable[[], float], sent: Sent) -> None:
+        self.sent = sent
+        self.connecting = False
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._deadline_s = monotonic() + timeout.total_s
+        self._received = 0
+
+    def leaves(self) -> None:
+        """The next bytes belong to the request. Raises Failed when it is too late to begin."""
+        if not self.sent.may_have_left:
+            self.patience_s()
+            self.sent.may_have_left = True
+
+    def receives(self, count: int) -> None:
+        """Raises Failed when it is more than anybody needs."""
+        self._received += count
+        if self._received > MAX_RECEIVED:
+            raise Failed(Event.OVERSIZED)
+
+    def patience_s(self) -> float:
+        """How long the next wait may take. Raises Failed when the deadline has passed."""
+        left_s = self._deadline_s - self._monotonic()
+        if left_s <= 0:
+            raise self.failed(Event.DEADLINE)
+        return min(left_s, self._timeout.connect_s if self.connecting else self._timeout.read_s)
+
+    def failed(self, event: Event, detail: str = "") -> Failed:
+        """How the exchange failed: once the deadline has passed, that is the cause."""
+        if self._monotonic() >= self._deadline_s:
+            event = Event.DEADLINE if self.sent.may_have_left else Event.DEADLINE_UNSENT
+        return Failed(event, detail)
+
+    def failure(self, error: Exception) -> Failed:
+        """Any exception as a failure. Its class says enough: its text has the URL."""
+        if isinstance(error, Failed):
+            return error
+        event = Event.CUT if self.sent.may_have_left else Event.UNSENT
+        if self.sent.may_have_left and isinstance(error, InvalidHeader):  # two lengths, say
+            event = Event.GARBAGE
+        return self.failed(event, type(error).__name__)
+
+
+class _Here(threading.local):
+    """The flight of this thread: sockets outlive exchanges, so they look here for their own."""
+
+    flight: Flight
+
+
+here = _Here()
+
+
+# ── sockets that never wait past the deadline ────────────────────────────────────────────────
+
+
+def _receive(sock: socket.socket, recv_into: Callable[..., int], args: tuple[Any, ...]) -> int:
+    flight = here.flight
+    sock.settimeout(flight.patience_s())
+    try:
+        count = recv_into(*args)
+    except TimeoutError:
+        raise flight.failed(Event.READ_TIMEOUT) from None
+    except OSError as error:
+        raise flight.failed(Event.CUT, type(error).__name__) from None
+    flight.receives(count)
+    return count
+
+
+class _Socket(socket.socket):
+    def connect(self, address: Any) -> None:
+        self.settimeout(here.flight.patience_s())
+        super().connect(address)
+
+    def sendall(self, *args: Any) -> None:
+        self.settimeout(here.flight.patience_s())  # for the whole of it
+        super().sendall(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        return _receive(self, super().recv_into, args)
+
+
+class _TLSSocket(ssl.SSLSocket):
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  ssl's signature
+        try:
+            self.settimeout(here.flight.patience_s())  # for the whole of it
+            super().do_handshake(block)
+        except BaseException:  # ssl closes the socket of an OSError, not of Ctrl-C
+            self.close()
+            raise
+
+    def send(self, *args: Any) -> int:
+        self.settimeout(here.flight.patience_s())
+        return super().send(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        return _receive(self, super().recv_into, args)
+
+
+def tls_context() -> ssl.SSLContext:
+    """TLS 1.2 or newer, certificate and name always verified; it trusts nobody yet."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _TLSSocket
+    return context
+
+
+def _resolve(host: str, port: int, wait_s: float) -> list[Any]:
+    """getaddrinfo, given up after `wait_s`: on a dead network it hangs for 10 s and more.
+
+    Raises OSError, or UnicodeError for what cannot be a name.
+    """
+    try:
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # a name
+    answers: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        answer = answers.get(timeout=wait_s)
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+# ── the connection ───────────────────────────────────────────────────────────────────────────
+
+
+class _Answer(HTTPResponse):
+    def begin(self) -> None:
+        try:
+            super().begin()
+        except RemoteDisconnected:
+            raise here.flight.failed(Event.CUT, "closed") from None
+        except HTTPException as error:
+            raise here.flight.failed(Event.GARBAGE, type(error).__name__) from None
+        if self.headers.defects:
+            raise here.flight.failed(Event.GARBAGE, type(self.headers.defects[0]).__name__)
+        if self.status < 200:  # 103, say: the answer is still to come, and must not be the next's
+            raise here.flight.failed(Event.GARBAGE, str(self.status))
+        if self.status != 200:  # nobody knows who spoke: talk to somebody else next time
+            self.will_close = True
+
+
+class Connection(HTTPConnection):
+    """One try each time it is asked, and the truth about it."""
+
+    response_class = _Answer
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        # Whatever a library above believes: what may have left is never sent again.
+        if here.flight.sent.may_have_left:
+            raise here.flight.failed(Event.CUT, "resend refused")
+        # Bytes of an answer that nobody asked for, already decrypted: the next one's they are not.
+        if self.sock is not None and getattr(self.sock, "pending", int)():
+            self.close()
+        super().request(*args, **kwargs)
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if not here.flight.connecting:  # else it is the CONNECT to a proxy, which charges nobody
+            here.flight.leaves()
+        super().send(data)
+
+    def connect(self) -> None:
+        flight = here.flight
+        flight.connecting = True
+        try:
+            super().connect()
+        except ssl.SSLCertVerificationError as error:
+            raise flight.failed(Event.TLS_REFUSED, error.verify_message) from None
+        except TimeoutError:
+            raise flight.failed(Event.HANDSHAKE_CUT, "timed out") from None
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
+            raise flight.failed(Event.HANDSHAKE_CUT, type(error).__name__) from None
+        except ssl.SSLError as error:  # no common version or cipher, or no TLS there at all
+            raise flight.failed(Event.TLS_REFUSED, error.reason or "") from None
+        finally:
+            flight.connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        """A TCP connection to the gateway, or to the proxy. Raises Failed."""
+        flight = here.flight
+        try:
+            addresses = _resolve(self._dns_host, self.port, flight.patience_s())
+        except (OSError, UnicodeError) as error:
+            raise self._unreachable(Event.DNS_FAILED, type(error).__name__) from None
+        failure = Failed(Event.DNS_FAILED)
+        for family, kind, protocol, _name, address in addresses:
+            sock = _Socket(family, kind, protocol)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.connect(address)
+            except TimeoutError:
+                failure = self._unreachable(Event.CONNECT_TIMEOUT, "timed out")
+            except ConnectionRefusedError:
+                failure = self._unreachable(Event.REFUSED, "refused")
+            except OSError as error:
+                event = Event.NO_ROUTE if error.errno in _NO_ROUTE else Event.UNSENT
+                failure = self._unreachable(event, errno.errorcode.get(error.errno or 0, ""))
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+            sock.close()
+        raise failure
+
+    def _tunnel(self) -> None:
+        try:
+            super()._tunnel()
+        except Failed as failed:
+            raise here.flight.failed(Event.PROXY_REFUSED, failed.event.value) from None
+        except (OSError, HTTPException) as error:
+            status = re.search(r"\b[1-5]\d\d\b", str(error))  # 407: it wants a password
+            detail = status[0] if status else type(error).__name__
+            raise here.flight.failed(Event.PROXY_REFUSED, detail) from None
+
+    def _unreachable(self, event: Event, detail: str) -> Failed:
+        return here.flight.failed(Event.PROXY_REFUSED if self.proxy else event, detail)
+
+
+class TLSConnection(Connection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = TLSConnection
+
+
+_POOLS = {"http": _Pool, "https": _TLSPool}
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter over these connections; `tls` is None for a gateway without TLS."""
+
+    def __init__(self, tls: ssl.SSLContext | None, pool_maxsize: int) -> None:
+        self._tls = tls
+        super().__init__(pool_connections=1, pool_maxsize=pool_maxsize, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def pool(self, url: str, proxy: str | None) -> HTTPConnectionPool:
+        """The connections to `url`.
+
+        Not through requests' `send`: it would load certifi's bundle for each connection, and some
+        releases (2.32.2) set their own TLS context over ours.
+        """
+        manager: PoolManager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+        return manager.connection_from_url(url)

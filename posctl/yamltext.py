@@ -1,0 +1,126 @@
+"""A strict reading of YAML: every scalar is text, keys are unique and know their line.
+
+`yaml.safe_load` turns `001` into 1 and `no` into False, lets the last of two keys win, follows
+aliases, and its error texts print the line they choke on, which may hold a secret. So YAML is read
+here from its events: no alias, no tag, no list, no second document, no deep nesting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from posctl.messages import _
+
+if TYPE_CHECKING:
+    from yaml.events import Event, ScalarEvent
+
+MAX_DEPTH = 5  # the deepest key, `profiles: store-1: defaults: shop_id`, is at 4
+
+
+class Bad(Exception):
+    """Something wrong at a line of the file; the texts are already in the user's language."""
+
+    def __init__(self, code: str, line: int, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.line, self.message, self.hint = code, line, message, hint
+
+
+class Map(NamedTuple):
+    """A mapping. `lines` are those of its keys, `line` its own; a value is text, a mapping, or
+    None for an unquoted `null`, `~` or nothing.
+    """
+
+    items: Mapping[str, str | Map | None]
+    lines: Mapping[str, int]
+    line: int
+
+
+def parse(text: str) -> Map:
+    """The mapping that `text` is; an empty file is an empty one. Raises Bad."""
+    import yaml  # noqa: PLC0415  the profile that needs no file needs no YAML
+
+    tree = _Tree()
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            tree.take(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise Bad("yaml", mark.line + 1 if mark else 1, _("this is not YAML")) from None
+    except yaml.YAMLError:  # a character that YAML does not know
+        raise Bad("yaml", 1, _("this is not YAML")) from None
+    return tree.root
+
+
+class _Tree:
+    """Grows the mapping from events, without recursion: depth is an attacker's to choose."""
+
+    def __init__(self) -> None:
+        self.root = Map({}, {}, 1)
+        self._documents = 0
+        self._open: list[tuple[dict[str, str | Map | None], dict[str, int], int]] = []
+        self._keys: list[str | None] = []  # for each open mapping, the key that waits for a value
+
+    def take(self, event: Event) -> None:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        kind = type(event).__name__
+        if kind == "AliasEvent" or getattr(event, "anchor", None):
+            raise Bad("yaml", line, _("anchors and aliases (& and *) are not used here"))
+        if getattr(event, "tag", None):
+            raise Bad("yaml", line, _("tags (!) are not used here"))
+        if kind == "DocumentStartEvent":
+            self._documents += 1
+            if self._documents > 1:
+                raise Bad("yaml", line, _("a second document begins"))
+        elif kind == "SequenceStartEvent":
+            raise Bad("yaml", line, _("a list stands where none belongs"))
+        elif kind == "MappingStartEvent":
+            self._begin(line)
+        elif kind == "MappingEndEvent":
+            self._end()
+        elif kind == "ScalarEvent":
+            self._scalar(event, line)  # type: ignore[arg-type]  # told by its name above
+
+    def _begin(self, line: int) -> None:
+        if len(self._open) >= MAX_DEPTH or (self._open and self._keys[-1] is None):
+            raise Bad("yaml", line, _("this is nested too deep"))
+        self._open.append(({}, {}, line))
+        self._keys.append(None)
+
+    def _end(self) -> None:
+        done = Map(*self._open.pop())
+        self._keys.pop()
+        if self._open:
+            self._put(done)
+        else:
+            self.root = done
+
+    def _scalar(self, event: ScalarEvent, line: int) -> None:
+        unquoted = event.implicit[0]
+        empty = unquoted and event.value in ("", "~", "null", "Null", "NULL")
+        if not self._open:
+            if not empty:
+                raise Bad("yaml", line, _("the file holds no keys"))
+        elif self._keys[-1] is not None:
+            self._put(None if empty else event.value)
+        else:
+            lines = self._open[-1][1]
+            if event.value in lines:
+                raise Bad(
+                    "repeated_key", line, _("{key} is set twice").format(key=shown(event.value))
+                )
+            lines[event.value] = line
+            self._keys[-1] = event.value
+
+    def _put(self, value: str | Map | None) -> None:
+        key = self._keys[-1]
+        self._open[-1][0][str(key)] = value
+        self._keys[-1] = None
+
+
+def shown(key: str) -> str:
+    """A key as an error may show it: short, so that a secret out of place is not printed whole.
+
+    An AppSecret has 32 characters, the longest key 18.
+    """
+    return key if len(key) <= 24 else key[:6] + "…"
