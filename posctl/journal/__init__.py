@@ -1,0 +1,336 @@
+"""What a journal holds and does; `sqlite.py` is one.
+
+A payment's row and its try's row are committed, durably, before a byte leaves the machine. Every
+change of a payment runs inside `Journal.transact`, so that reading the checkout, deciding and
+writing are one step, whoever else is at it. Times are milliseconds since the epoch, UTC; fees fen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from posctl.outcome import Event, Outcome, Standing
+
+T = TypeVar("T")
+
+
+class Merchant(NamedTuple):
+    """Training never meets live, nor one merchant another."""
+
+    gateway: str
+    app_key: str
+
+
+class Checkout(NamedTuple):
+    """What a checkout is known by."""
+
+    gateway: str
+    app_key: str
+    shop_id: str
+    checkout_id: str
+
+    @property
+    def merchant(self) -> Merchant:
+        return Merchant(self.gateway, self.app_key)
+
+
+class Who(NamedTuple):
+    """Who makes a try: the machine and process, and the person and till the payment names."""
+
+    host: str
+    pid: int
+    machine_id: str
+    operator_id: str
+
+
+class Verdict(NamedTuple):
+    """What the business last said of a payment; None for what it did not say."""
+
+    result_status: int | None = None
+    remaining_fee: int | None = None
+    current_pay_fee: int | None = None
+    current_payment_channel: int | None = None
+    payment_order_id: str | None = None
+    channel_order_id: str | None = None
+    result_code: str | None = None
+    result_message: str | None = None
+    trace_id: str | None = None
+
+
+class Payment(NamedTuple):
+    """One payment as it stands. `pay_request` is the very text on the wire; once the payment is
+    closed its codes are masked in it, and the unmasked bytes are gone from the journal's files.
+    """
+
+    seq: int
+    request_id: str
+    profile: str
+    live: bool
+    checkout: Checkout
+    order_id: str
+    operator_id: str
+    machine_id: str
+    pay_channel: str
+    pay_fee: int
+    pay_request: str
+    standing: Standing
+    verdict: Verdict
+    warnings: tuple[str, ...]
+    tries: int
+    created_ms: int
+    updated_ms: int
+    closed_ms: int | None
+    told: bool
+    resolved_by: str | None = None
+    resolved_note: str | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.closed_ms is None
+
+    @property
+    def remaining_fee(self) -> int | None:
+        """Fen still due on the checkout, as the platform said with its verdict.
+
+        What it said while the payment was pending is not what is due after it, nor what it said
+        of a payment that a person then found unpaid.
+        """
+        paid, status = self.standing.paid, self.verdict.result_status
+        stale = (paid and status != 1) or (paid is False and status != 2)
+        return None if stale else self.verdict.remaining_fee
+
+    @property
+    def fee(self) -> int:
+        """Fen: what the platform says it charged, else, and when it is not paid, what was asked."""
+        charged = self.verdict.current_pay_fee if self.standing.paid else None
+        return self.pay_fee if charged is None else charged
+
+    def __repr__(self) -> str:
+        return f"Payment({self.request_id}, {self.standing.state})"  # no payment code
+
+
+class NewPayment(NamedTuple):
+    """What is known of a payment before its first try."""
+
+    request_id: str
+    profile: str
+    live: bool
+    checkout: Checkout
+    order_id: str
+    operator_id: str
+    machine_id: str
+    pay_channel: str
+    pay_fee: int
+    pay_request: str
+    created_ms: int
+
+    def __repr__(self) -> str:
+        return f"NewPayment({self.request_id})"  # no payment code
+
+
+class TryEnd(NamedTuple):
+    """How one try ended. `raw` is the answer's text, capped, without payment codes."""
+
+    event: Event
+    finished_ms: int
+    http_status: int | None = None
+    code: str | None = None
+    sub_code: str | None = None
+    message: str | None = None
+    raw: str | None = None
+
+
+class Try(NamedTuple):
+    """One HTTP try of a payment, or a question about it (`kind` "pay" or "status").
+
+    `end` is None while it runs, and for ever if its process died.
+    """
+
+    n: int
+    kind: str
+    started_ms: int
+    who: Who
+    end: TryEnd | None
+
+
+class Alarm(NamedTuple):
+    """Evidence that came in against a closed payment, until somebody acknowledges it."""
+
+    id: int
+    request_id: str
+    at_ms: int
+    event: Event
+    text: str
+    acknowledged_by: str | None
+    acknowledged_ms: int | None
+
+
+RUNNING_SHIFT = 0  # as a number: the payments that no shift was closed over yet, open ones too
+QUARTER_MS = 900_000  # every time zone is off by whole quarters of an hour
+
+
+class Filter(NamedTuple):
+    """Which payments a list shows; None lets everything through. Times are half open."""
+
+    merchant: Merchant | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    shop_id: str | None = None
+    checkout_id: str | None = None
+    operator_id: str | None = None
+    machine_id: str | None = None
+    outcome: Outcome | None = None
+    shift: int | None = None  # a closed shift's number, or RUNNING_SHIFT
+
+
+class Cell(NamedTuple):
+    """`n` payments that are alike in all that a report sorts by.
+
+    `quarter` is when they were begun, in quarters of an hour since the epoch; `fee` the sum of
+    their `Payment.fee`.
+    """
+
+    operator_id: str
+    machine_id: str
+    pay_channel: str
+    quarter: int
+    standing: Standing
+    n: int
+    fee: int
+
+
+class Shift(NamedTuple):
+    """A closed shift of a merchant, numbered from 1; `posctl.report` writes and reads `content`."""
+
+    number: int
+    content: str
+    hash: str
+
+
+class Transaction(Protocol):
+    """One atomic, durable step. Inside it nothing else changes the payments it reads."""
+
+    def payment(self, request_id: str) -> Payment | None:
+        """The payment with this id, of whatever merchant."""
+
+    def payments_of(self, checkout: Checkout) -> list[Payment]:
+        """All payments of a checkout, oldest first."""
+
+    def insert(self, new: NewPayment) -> Payment:
+        """A new row, `prepared`. At most one payment of a checkout is open at once."""
+
+    def hold(self, payment: Payment) -> bool:
+        """Make this process the one that sends `payment`; False while another live one is."""
+
+    def start_try(self, payment: Payment, who: Who, now_ms: int) -> Payment:
+        """The row and its try, `sending`. Call it on a payment that this process holds."""
+
+    def end_try(self, payment: Payment, end: TryEnd) -> None:
+        """Write down how the latest try ended, and nothing else: the payment is closed already."""
+
+    def finish_try(
+        self,
+        payment: Payment,
+        end: TryEnd,
+        standing: Standing,
+        verdict: Verdict,
+        warnings: Sequence[str],
+    ) -> Payment:
+        """Close the running try. Of a closed payment the row itself never changes again."""
+
+    def resolve(
+        self, payment: Payment, standing: Standing, by: str, note: str, now_ms: int
+    ) -> Payment:
+        """Close an open payment on a person's word."""
+
+    def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
+        """Write where an open payment stands now; closing it erases its codes."""
+
+    def add_status(self, payment: Payment, who: Who, started_ms: int, end: TryEnd) -> None:
+        """Record a question that was asked about a payment, and its answer."""
+
+    def raise_alarm(self, payment: Payment, event: Event, text: str, now_ms: int) -> None:
+        """Record evidence against a closed payment."""
+
+    def alarmed(self, checkout: Checkout) -> Payment | None:
+        """The checkout's latest payment with an alarm that nobody has acknowledged."""
+
+    def acknowledge(self, request_id: str, by: str, now_ms: int) -> int:
+        """Acknowledge the alarms of a payment; how many there were."""
+
+    def open_payments(self, merchant: Merchant) -> list[Payment]:
+        """The open payments, oldest first."""
+
+    def history(self, which: Filter) -> Iterator[Payment]:
+        """Payments of any state, newest first."""
+
+    def sums(self, which: Filter) -> list[Cell]:
+        """The same payments, counted and summed."""
+
+    def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
+        """A closed shift, or the one that was closed last."""
+
+    def close_shift(self, merchant: Merchant, shift: Shift) -> None:
+        """Put all closed payments of the running shift into `shift`, for ever."""
+
+    def count_print(self, payment: Payment, copy: str) -> int:
+        """Count one more print of this copy of the payment's receipt; 1 is the first."""
+
+
+class Journal(Protocol):
+    """A journal. Every method raises JournalError when it cannot be written, read or trusted."""
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` and commit it durably; on any exception nothing of it happened.
+
+        `work` may run more than once and must do nothing that cannot be repeated.
+        """
+
+    def let_go(self, payment: Payment) -> None:
+        """Stop being the one that sends `payment`."""
+
+    def hold_sweep(self) -> bool:
+        """Make this process the one that runs `retry --due`; False while another one does."""
+
+    def mark_told(self, request_ids: Sequence[str], now_ms: int = 0) -> None:
+        """These payments' outcomes were written out for somebody."""
+
+    def forget_codes(self) -> None:
+        """Leave no byte of a closed payment's code in any file of the journal."""
+
+    def payment(self, request_id: str) -> Payment | None:
+        """The payment with this id."""
+
+    def payments_of(self, checkout: Checkout) -> list[Payment]:
+        """All payments of a checkout, oldest first."""
+
+    def last_try(self, payment: Payment) -> Try | None:
+        """The payment's latest try."""
+
+    def tries_of(self, payment: Payment) -> list[Try]:
+        """Every try of a payment, in order."""
+
+    def open_payments(self, merchant: Merchant) -> list[Payment]:
+        """The open payments, oldest first."""
+
+    def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
+        """How many are open and since when the oldest is; None when there are none."""
+
+    def history(self, which: Filter) -> Iterator[Payment]:
+        """Payments of any state, newest first."""
+
+    def sums(self, which: Filter) -> list[Cell]:
+        """The same payments, counted and summed."""
+
+    def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
+        """A closed shift, or the one that was closed last."""
+
+    def shifts(self, merchant: Merchant) -> list[Shift]:
+        """All closed shifts, in order."""
+
+    def alarms(self, merchant: Merchant) -> list[Alarm]:
+        """Alarms that nobody has acknowledged, oldest first."""
+
+    def close(self) -> None:
+        """Let go of everything. A closed journal is not used again."""

@@ -1,0 +1,571 @@
+"""Care of the journal on one machine, safe while tills are working: check, back up, restore, prune.
+
+Nothing is ever overwritten, and nothing is deleted that was not written out before: a restored
+journal's predecessor is kept aside, and pruned payments are exported first.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import groupby, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from posctl.errors import Busy, JournalError, UsageError
+from posctl.journal import Alarm, Payment, Try
+from posctl.journal.rows import try_of
+from posctl.journal.sqlite import (
+    APPLICATION_ID,
+    BUSY_S,
+    CHECKED_COLUMNS,
+    MIGRATIONS,
+    _check_ours,
+    _connect,
+    _damaged,
+    _exists,
+    _lock_all,
+    _open_lock_file,
+    _quoted,
+    _told_as_journal_error,
+    highest_number,
+    trusted,
+)
+from posctl.messages import _
+from posctl.order import codes_of, mask
+from posctl.outcome import Event
+
+MAX_FINDINGS = 20
+CHUNK = 200  # payments deleted in one transaction: tills wait for each other only so long
+KEEP_DAYS = 7  # at least so long a payment stays: its request_id may be asked for again
+
+
+class Finding(NamedTuple):
+    """Something wrong in a journal: a stable word, and a sentence."""
+
+    code: str
+    text: str
+
+
+class Examined(NamedTuple):
+    """What is in a journal. `latest_ms` is its latest change; None when it holds no payment."""
+
+    schema: int
+    payments: int
+    open: int
+    tries: int
+    latest_ms: int | None
+    findings: tuple[Finding, ...]
+
+
+# ── check ────────────────────────────────────────────────────────────────────────────────────
+
+
+def examine(path: Path) -> Examined:
+    """Read all of it, as it stands at one moment. Raises JournalError when it cannot be opened."""
+    with _opened(path) as db:
+        highest = highest_number(path)  # before that moment: tills go on counting
+        db.execute("BEGIN")  # one moment, however long it takes
+        (schema,) = db.execute("PRAGMA user_version").fetchone()
+        findings = list(islice(_findings(db, highest), MAX_FINDINGS))
+        try:
+            counts = db.execute(
+                """SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL), max(updated_ms),
+                     (SELECT count(*) FROM tries) FROM payments"""
+            ).fetchone()
+        except sqlite3.DatabaseError:  # a finding by now
+            counts = (0, 0, None, 0)
+    payments, still_open, latest_ms, tries = counts
+    return Examined(schema, payments, still_open, tries, latest_ms, tuple(findings))
+
+
+def _findings(db: sqlite3.Connection, highest: int) -> Iterator[Finding]:
+    try:
+        yield from _damages(db)
+        yield from _contradictions(db)
+        (last,) = db.execute("SELECT max(seq) FROM payments").fetchone()
+        given = db.execute("SELECT seq FROM sqlite_sequence WHERE name='payments'").fetchone()
+    except sqlite3.DatabaseError as error:
+        yield Finding("damaged", _("SQLite cannot read it: {why}").format(why=error))
+        return
+    if highest > max(last or 0, given[0] if given else 0):
+        yield Finding("older", _("payments were recorded here that it does not know"))
+
+
+def _damages(db: sqlite3.Connection) -> Iterator[Finding]:
+    """What SQLite itself finds."""
+    for (line,) in db.execute(f"PRAGMA integrity_check({MAX_FINDINGS})"):
+        if line != "ok":
+            yield Finding("damaged", _("SQLite finds: {what}").format(what=line))
+    for table, *_rest in db.execute("PRAGMA foreign_key_check"):
+        yield Finding("orphan", _("a row of {table} belongs to no payment").format(table=table))
+
+
+def _contradictions(db: sqlite3.Connection) -> Iterator[Finding]:
+    """What contradicts the promises of the journal."""
+    for row in db.execute(f"SELECT {CHECKED_COLUMNS} FROM payments ORDER BY seq"):  # noqa: S608
+        payment = trusted(row)
+        if payment is None:
+            what = _("payment number {number} contradicts itself")
+            yield Finding("contradiction", what.format(number=row[0]))
+        elif not payment.open and any(code != mask(code) for code in codes_of(payment.pay_request)):
+            what = _("the closed payment {request_id} still holds its payment code")
+            yield Finding("code_kept", what.format(request_id=payment.request_id))
+    for (checkout_id,) in db.execute(
+        """SELECT checkout_id FROM payments WHERE closed_ms IS NULL
+           GROUP BY gateway, app_key, shop_id, checkout_id HAVING count(*) > 1"""
+    ):
+        what = _("checkout {checkout_id} has more than one open payment")
+        yield Finding("two_open", what.format(checkout_id=checkout_id))
+    for request_id, tries, found in db.execute(
+        """SELECT request_id, tries, (SELECT count(*) FROM tries AS t
+             WHERE t.seq=payments.seq AND n BETWEEN 1 AND payments.tries) AS found
+           FROM payments WHERE found != tries
+              OR EXISTS (SELECT 1 FROM tries AS t WHERE t.seq=payments.seq AND n > payments.tries)
+           ORDER BY seq"""
+    ):
+        what = _("payment {request_id} counts {tries} tries, and {found} of them are there")
+        yield Finding("tries", what.format(request_id=request_id, tries=tries, found=found))
+
+
+# ── back up ──────────────────────────────────────────────────────────────────────────────────
+
+
+def back_up(path: Path, target: Path) -> Examined:
+    """A copy of one moment at `target`, in one file, 0600, checked before it gets its name.
+
+    Payments that are open in it keep their codes. Raises UsageError when `target` exists or cannot
+    be made, JournalError when the journal cannot be read or is not sound.
+    """
+    draft = _draft_beside(target)
+    try:
+        _copy(path, draft)
+        examined = examine(draft)
+        if examined.findings:
+            raise unsound(path, examined.findings)
+        _name(draft, target)
+    finally:
+        _remove(draft)
+    return examined
+
+
+def unsound(path: Path, findings: Sequence[Finding]) -> JournalError:
+    """What to say of a journal in which something was found."""
+    return JournalError(
+        "journal_unsound",
+        _("The journal {path} is not sound: {what}.").format(path=path, what=findings[0].text),
+        _(
+            "Copy its files away before anything else. Then restore a backup: "
+            "posctl journal restore BACKUP"
+        ),
+    )
+
+
+def _draft_beside(target: Path) -> Path:
+    """A new, empty, private file in the folder of `target`. Raises UsageError."""
+    if target.is_symlink() or target.exists():
+        raise _taken(target)
+    draft = target.with_name(f".{target.name}.{os.urandom(6).hex()}.new")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise UsageError(
+            "bad_file",
+            _("{path} cannot be written: {why}.").format(path=target, why=error.strerror),
+        ) from None
+    return draft
+
+
+def _copy(path: Path, draft: Path) -> None:
+    """All of a journal as it is now; it is only read. Tills go on writing meanwhile."""
+    with _told_as_journal_error(path):
+        _must_exist(path)
+        uri = f"file:{_quoted(path)}?mode=ro"
+        with (
+            closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as source,
+            closing(sqlite3.connect(draft, isolation_level=None)) as copy,
+        ):
+            (application_id,) = source.execute("PRAGMA application_id").fetchone()
+            (version,) = source.execute("PRAGMA user_version").fetchone()
+            if application_id != APPLICATION_ID or version > len(MIGRATIONS):
+                _check_ours(source, path)  # says which it is
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, readable from any medium
+        _sync(draft)
+
+
+def _name(draft: Path, target: Path) -> None:
+    """Give a finished file its name, unless somebody else has it by now."""
+    try:
+        target.hardlink_to(draft)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError:  # a file system without links
+        if target.exists():
+            raise _taken(target) from None
+        draft.rename(target)
+    _sync(target.parent)
+
+
+def _taken(target: Path) -> UsageError:
+    return UsageError(
+        "file_exists",
+        _("{path} exists, and posctl overwrites nothing.").format(path=target),
+        _("Give another name."),
+    )
+
+
+# ── restore ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Loss(NamedTuple):
+    """A payment that a restore would lose: the backup does not know it (`is_known` is False), or
+    knows it as open, while it was closed since.
+    """
+
+    request_id: str
+    checkout_id: str
+    pay_fee: int
+    state: str
+    is_known: bool
+
+
+class Restored(NamedTuple):
+    """What is in force now, what was lost, and where the journal before it is kept."""
+
+    examined: Examined
+    losses: tuple[Loss, ...]
+    kept_aside: Path | None
+
+
+def losses(path: Path, backup: Path) -> tuple[Loss, ...]:
+    """What the journal at `path` has and `backup` has not. Raises JournalError for a bad backup.
+
+    Of a journal that is gone or damaged nothing can be said: none.
+    """
+    draft = _draft_beside(path.with_name(f"{path.name}.restored"))
+    try:
+        _prepare(backup, draft)
+        if not _is_usable(path):
+            return ()
+        with _opened(path) as db:
+            db.execute("ATTACH ? AS old", (str(draft),))
+            return _losses(db)
+    finally:
+        _remove(draft)
+
+
+def restore(path: Path, backup: Path, accepted: Sequence[Loss], now_s: float) -> Restored:
+    """Put `backup` in the place of the journal at `path`, which is kept aside.
+
+    Payments that are open in the backup may have moved on since: what was on its way then reads as
+    unknown. Raises Busy while a payment is being sent, UsageError when more would be lost than
+    `accepted`, JournalError when the backup is not sound.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now_s))
+    aside = path.with_name(f"{path.name}.{stamp}")
+    with _told_as_journal_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _nobody_at_work(path):
+        draft = _draft_beside(path.with_name(f"{path.name}.restored"))
+        try:
+            _prepare(backup, draft)
+            if _is_usable(path):
+                lost = _replace_rows(path, draft, aside, accepted)
+                kept: Path | None = aside
+            else:
+                lost = ()
+                kept = _replace_file(path, draft, aside)
+        finally:
+            _remove(draft)
+    return Restored(examine(path), lost, kept)
+
+
+@contextmanager
+def _nobody_at_work(path: Path) -> Iterator[None]:
+    """Nobody sends a payment, or begins to, meanwhile. Raises Busy."""
+    with _told_as_journal_error(path):
+        fd = _open_lock_file(path)
+    try:
+        if not _lock_all(fd):
+            raise Busy(
+                "in_use",
+                _("A payment is being sent from this journal at this very moment."),
+                _("Stop the tills, then run the same command again."),
+            )
+        yield
+    finally:
+        os.close(fd)
+
+
+def _prepare(backup: Path, draft: Path) -> None:
+    """A copy of the backup, brought up to date and found to be sound. Raises JournalError."""
+    _copy(backup, draft)
+    findings = examine(draft).findings
+    if findings:
+        raise unsound(backup, findings)
+    with _opened(draft) as db:
+        # Whether they were ever answered is not known any more.
+        db.execute(
+            """UPDATE payments SET state='unknown', doubt='unknown'
+               WHERE closed_ms IS NULL AND state IN ('prepared', 'sending')"""
+        )
+
+
+def _is_usable(path: Path) -> bool:
+    try:
+        return not any(found.code == "damaged" for found in examine(path).findings)
+    except JournalError:
+        return False
+
+
+def _losses(db: sqlite3.Connection) -> tuple[Loss, ...]:
+    rows = db.execute(
+        """SELECT p.request_id, p.checkout_id, p.pay_fee, p.state, o.seq IS NOT NULL
+           FROM main.payments AS p LEFT JOIN old.payments AS o USING (request_id)
+           WHERE o.seq IS NULL OR (p.closed_ms IS NOT NULL AND o.closed_ms IS NULL)
+           ORDER BY p.seq"""
+    ).fetchall()
+    return tuple(Loss(a, b, c, d, bool(e)) for a, b, c, d, e in rows)
+
+
+def _replace_rows(
+    path: Path, draft: Path, aside: Path, accepted: Sequence[Loss]
+) -> tuple[Loss, ...]:
+    """In one transaction, so that a till sees the journal before or after, and nothing between."""
+    with _opened(path) as db, _told_as_journal_error(path):
+        db.execute("PRAGMA foreign_keys=OFF")
+        db.execute("ATTACH ? AS old", (str(draft),))
+        db.execute("BEGIN IMMEDIATE")
+        lost = _losses(db)
+        if not set(lost) <= set(accepted):
+            raise UsageError(
+                "would_lose",
+                _("The journal has payments that the backup does not know."),
+                _("Run it again, look at them, and say --yes."),
+            )
+        back_up_as_it_is(path, aside)
+        tables = db.execute(
+            "SELECT name FROM main.sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite!_%' "
+            "ESCAPE '!'"
+        ).fetchall()
+        for (table,) in tables:
+            columns = ", ".join(name for _i, name, *_r in db.execute(f"PRAGMA table_info({table})"))
+            db.execute(f"DELETE FROM main.{table}")  # noqa: S608  our own tables
+            db.execute(
+                f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM old.{table}"  # noqa: S608
+            )
+        _go_on_counting(db, path)
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return lost
+
+
+def back_up_as_it_is(path: Path, target: Path) -> None:
+    """A copy of a journal at `target`, sound or not."""
+    draft = _draft_beside(target)
+    try:
+        _copy(path, draft)
+        _name(draft, target)
+    finally:
+        _remove(draft)
+
+
+def _replace_file(path: Path, draft: Path, aside: Path) -> Path | None:
+    """For a journal that is gone or damaged: its files are moved aside, and a new one is put there.
+
+    Killed in between, posctl says that the journal is gone, and the same command goes on.
+    """
+    with _opened(draft) as db, _told_as_journal_error(draft):
+        _go_on_counting(db, path)
+        db.execute("PRAGMA journal_mode=WAL")
+    with _told_as_journal_error(path):
+        kept = None
+        for tail in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{path}{tail}").rename(f"{aside}{tail}")
+                kept = aside
+        _sync(draft)
+        _name(draft, path)
+    return kept
+
+
+def _go_on_counting(db: sqlite3.Connection, path: Path) -> None:
+    """No number is given twice: the lost payments had theirs."""
+    row = db.execute("SELECT seq FROM main.sqlite_sequence WHERE name='payments'").fetchone()
+    number = max(row[0] if row else 0, highest_number(path))
+    db.execute("DELETE FROM main.sqlite_sequence WHERE name='payments'")
+    db.execute("INSERT INTO main.sqlite_sequence VALUES ('payments', ?)", (number,))
+
+
+# ── prune ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Closed(NamedTuple):
+    """A payment that is to be pruned, with all that belongs to it."""
+
+    payment: Payment
+    tries: tuple[Try, ...]
+    alarms: tuple[Alarm, ...]
+
+
+class Pruned(NamedTuple):
+    """What was deleted; `kept` are the closed payments as old that had to stay. `free_bytes` are
+    used again by new payments: the file does not shrink.
+    """
+
+    payments: int
+    tries: int
+    kept: int
+    free_bytes: int
+
+
+# A checkout goes whole or stays whole: what is left of it must still stop a second payment. Where
+# shifts are closed, a payment that is in none yet stays.
+_PRUNABLE = """
+  FROM payments AS p WHERE closed_ms < :before AND NOT EXISTS (
+    SELECT 1 FROM payments AS q
+    WHERE q.checkout_id=p.checkout_id AND q.shop_id=p.shop_id
+      AND q.app_key=p.app_key AND q.gateway=p.gateway
+      AND (q.closed_ms IS NULL OR q.closed_ms >= :before
+        OR EXISTS (SELECT 1 FROM alarms AS a WHERE a.seq=q.seq AND a.acknowledged_ms IS NULL)
+        OR (q.shift IS NULL AND EXISTS (
+          SELECT 1 FROM shifts AS s WHERE s.gateway=q.gateway AND s.app_key=q.app_key))))
+"""
+
+
+_SELECT_PRUNABLE = (
+    f"SELECT p.seq, p.checkout_id, p.shop_id, p.app_key, p.gateway {_PRUNABLE} ORDER BY 2, 3, 4, 5"
+)
+
+
+def prune(path: Path, before_ms: int, export: Callable[[Iterator[Closed]], None]) -> Pruned:
+    """Delete what was closed before `before_ms`, after `export` has written it out durably.
+
+    Open payments stay, and whole checkouts with anything open, newer or alarming in them. When
+    there is nothing to delete, `export` is not called. Raises JournalError.
+    """
+    with _opened(path) as db, _told_as_journal_error(path):
+        when = {"before": before_ms}
+        db.execute("BEGIN")
+        (old,) = db.execute(
+            "SELECT count(*) FROM payments WHERE closed_ms < :before", when
+        ).fetchone()
+        chunks = _chunks(db.execute(_SELECT_PRUNABLE, when))
+        numbers = [number for chunk in chunks for number in chunk]
+        if numbers:
+            export(_closed(db, path, numbers))
+        db.execute("COMMIT")
+        payments = tries = 0
+        for chunk in chunks:
+            deleted = _delete(db, chunk, before_ms)
+            payments, tries = payments + deleted[0], tries + deleted[1]
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Pruned(payments, tries, old - payments, _free_bytes(db))
+
+
+def _chunks(rows: Iterable[tuple[int, str, str, str, str]]) -> list[list[int]]:
+    """Payments' numbers, about CHUNK at a time, each checkout's together."""
+    chunks: list[list[int]] = []
+    for _checkout, payments in groupby(rows, lambda row: row[1:]):
+        if not chunks or len(chunks[-1]) >= CHUNK:
+            chunks.append([])
+        chunks[-1] += [row[0] for row in payments]
+    return chunks
+
+
+def _closed(db: sqlite3.Connection, path: Path, numbers: Sequence[int]) -> Iterator[Closed]:
+    for number in numbers:
+        select = f"SELECT {CHECKED_COLUMNS} FROM payments WHERE seq=?"  # noqa: S608  our columns
+        payment = trusted(db.execute(select, (number,)).fetchone())
+        if payment is None:
+            raise _damaged(path)
+        tries = db.execute(
+            """SELECT n, kind, started_ms, host, pid, machine_id, operator_id, event, finished_ms,
+                 http_status, code, sub_code, message, raw FROM tries
+               WHERE seq=? ORDER BY started_ms, n""",
+            (number,),
+        )
+        alarms = db.execute(
+            "SELECT id, at_ms, event, text, acknowledged_by, acknowledged_ms FROM alarms "
+            "WHERE seq=? ORDER BY id",
+            (number,),
+        )
+        yield Closed(
+            payment,
+            tuple(try_of(one) for one in tries),
+            tuple(
+                Alarm(i, payment.request_id, at, Event(event), *rest)
+                for i, at, event, *rest in alarms
+            ),
+        )
+
+
+def _delete(db: sqlite3.Connection, chunk: Sequence[int], before_ms: int) -> tuple[int, int]:
+    """One transaction; what has come to a checkout since the export keeps it whole."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        found = db.execute(
+            f"SELECT p.seq {_PRUNABLE} AND p.seq IN ({','.join(map(str, chunk))})",
+            {"before": before_ms},
+        )
+        numbers = ",".join(str(number) for (number,) in found)
+        tries = db.execute(f"DELETE FROM tries WHERE seq IN ({numbers})").rowcount  # noqa: S608  ints
+        db.execute(f"DELETE FROM alarms WHERE seq IN ({numbers})")  # noqa: S608  ints
+        payments = db.execute(f"DELETE FROM payments WHERE seq IN ({numbers})").rowcount  # noqa: S608
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return payments, tries
+
+
+def _free_bytes(db: sqlite3.Connection) -> int:
+    (pages,) = db.execute("PRAGMA freelist_count").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    return int(pages * size)
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The journal that is there; none is made. Raises JournalError."""
+    with _told_as_journal_error(path):
+        _must_exist(path)
+        db = _connect(path)
+        try:
+            _check_ours(db, path)
+            yield db
+        finally:
+            db.close()
+
+
+def _must_exist(path: Path) -> None:
+    if not _exists(path):
+        raise JournalError(
+            "journal_missing",
+            _("There is no journal {path}.").format(path=path),
+            _("The first payment makes one. See where it is looked for: posctl config show"),
+        )
+
+
+def _remove(draft: Path) -> None:
+    for tail in ("", "-wal", "-shm", "-journal"):
+        Path(f"{draft}{tail}").unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Make a file, or what a folder holds, durable."""
+    if os.name != "posix" and path.is_dir():  # Windows has no such thing for folders
+        return
+    fd = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

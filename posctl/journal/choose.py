@@ -1,0 +1,41 @@
+"""Which journal a place names: a file, or a database by its postgresql:// URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posctl.errors import ConfigError
+from posctl.journal import Journal
+from posctl.messages import _
+from posctl.secret import is_database
+
+if TYPE_CHECKING:
+    from posctl.journal.postgres import PostgresJournal
+
+
+def open_journal(place: str, try_s: float) -> Journal:
+    """Open the journal at `place`; `try_s` is the longest that one HTTP try takes, in seconds.
+
+    Raises JournalError, and ConfigError for a database that posctl has no driver for.
+    """
+    if is_database(place):
+        return open_database(place, try_s)
+    from posctl.journal.sqlite import SqliteJournal  # noqa: PLC0415  only one of the two
+
+    return SqliteJournal(Path(place))
+
+
+def open_database(url: str, try_s: float) -> PostgresJournal:
+    """The same of a database's URL."""
+    from importlib.util import find_spec  # noqa: PLC0415  a file needs none
+
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "no_postgres",
+            _("The journal is a database, and the package psycopg is not installed."),
+            _("Type: {command}").format(command="pip install 'posctl[postgres]'"),
+        )
+    from posctl.journal.postgres import PostgresJournal  # noqa: PLC0415  as above
+
+    return PostgresJournal(url, try_s)

@@ -1,0 +1,119 @@
+"""A journal looked at and never changed: for `posctl doctor`, and for shells that complete an id.
+
+Nothing is created where no journal is, an older one is not brought up to date, a row is never
+written. SQLite may leave its own `-wal` and `-shm` beside the file, as after a crash; the next
+payment clears them away.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from posctl.errors import ConfigError
+from posctl.journal.rows import COLUMNS
+from posctl.journal.sqlite import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    SqliteJournal,
+    _check_ours,
+    _damaged,
+    _exists,
+    _gone,
+    _older,
+    _quoted,
+    _told_as_journal_error,
+    highest_number,
+)
+from posctl.messages import _
+
+BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
+_COUNTS = "SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL) FROM payments"
+
+
+class Health(NamedTuple):
+    """What is in a journal. `is_old`: the next payment brings its schema up to date."""
+
+    payments: int
+    open: int
+    is_old: bool
+
+
+def health(path: Path) -> Health | None:
+    """What is in the journal at `path`, read whole; None when there is none yet.
+
+    Raises JournalError for one that no payment could be recorded in.
+    """
+    with _told_as_journal_error(path):
+        there = _exists(path)
+    if not there:
+        if highest_number(path):
+            raise _gone(path)
+        return None
+    with closing(JournalReader(path)) as journal:
+        return journal.examine()
+
+
+def shared_health(url: str) -> Health | None:
+    """The same of the journal in the database at `url`; None when it has no tables yet.
+
+    Raises JournalError, and ConfigError for a URL that cannot be used or a missing driver.
+    """
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "no_postgres",
+            _("The journal is a database, and the package psycopg is not installed."),
+            _("Type: {command}").format(command="pip install 'posctl[postgres]'"),
+        )
+    from posctl.journal import postgres_link  # noqa: PLC0415  needs the driver
+
+    with closing(postgres_link.Link(url)) as link:
+        version = link._version()  # noqa: SLF001  of this package; the rest of it makes tables
+        if version == 0:
+            return None
+        payments, still_open = link.execute(_COUNTS).fetchone() or (0, 0)
+        return Health(payments, still_open, version < len(postgres_link.MIGRATIONS))
+
+
+class JournalReader(SqliteJournal):
+    """The questions of a journal, and none of its changes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal that is at `path`. Raises JournalError."""
+        self._path = path
+        self._lock_fd = None
+        self._held = set()
+        with _told_as_journal_error(path):
+            uri = f"file:{_quoted(path)}?mode=ro"
+            self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+            try:
+                self._schema = self._checked_schema()
+                if self._schema < 3:  # it has no crc yet
+                    self._columns = f"{COLUMNS}, NULL"
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _checked_schema(self) -> int:
+        """The schema's version. Raises JournalError for a journal that is not ours, or newer."""
+        (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application_id != APPLICATION_ID or version >= len(MIGRATIONS):
+            _check_ours(self._db, self._path)
+        return int(version)
+
+    def examine(self) -> Health:
+        """Read the whole file. Raises JournalError for one that is damaged, or too old a copy."""
+        with _told_as_journal_error(self._path):
+            (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise _damaged(self._path)
+            given = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='payments'")
+            (last,) = given.fetchone() or (0,)
+            if last < highest_number(self._path):
+                raise _older(self._path)
+            payments, still_open = self._db.execute(_COUNTS).fetchone()
+            return Health(payments, still_open, self._schema < len(MIGRATIONS))

@@ -1,0 +1,496 @@
+"""The journal that many tills share: PostgreSQL, by the one connection of `postgres_link.py`.
+
+Transactions are REPEATABLE READ: all that a transaction reads is of one moment. What it decides by
+that is guarded where it writes, so that it is right under every stronger level, too, and needs no
+lock that outlives it:
+
+- a new payment is number `nth` of its checkout, counted from what was read; a unique index refuses
+  the second of that number, even when the first is closed again by then;
+- a row changes only if its state and its tries are still those that were read;
+- who sends a payment has a row in `claims`, with a lease by the database's clock. A thread renews
+  it while the process lives. Who lost it, being cut off or asleep for longer, finds at the record
+  that the payment's try is not his any more, and changes nothing.
+
+Whatever clashes runs again from its first read: `Journal.transact` asks for work that can.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from posctl.errors import ConfigError, JournalError
+from posctl.journal import (
+    QUARTER_MS,
+    Alarm,
+    Cell,
+    Checkout,
+    Filter,
+    Merchant,
+    NewPayment,
+    Payment,
+    Shift,
+    T,
+    Try,
+    TryEnd,
+    Verdict,
+    Who,
+)
+from posctl.journal.postgres_link import Link, Stale
+from posctl.journal.rows import COLUMNS, clauses_of, sound_payment, standing_of, try_of
+from posctl.messages import _
+from posctl.order import masked
+from posctl.outcome import NEW, Event, Standing, begin_try
+
+MAX_TRY_S = 300.0  # so long may one HTTP try take, and a dead till block its payment
+LEASE_MARGIN_S = 30.0  # for all that a try does besides HTTP
+FIRST_PAGE, NEXT_PAGE = 64, 1000  # rows of a list that are fetched at once
+_SWEEP = 0  # payments count from 1
+
+
+class PostgresJournal:
+    """`posctl.journal.Journal` and `Transaction` in one, used by one thread."""
+
+    def __init__(self, url: str, try_s: float) -> None:
+        """Open the journal at `url`, making its tables when there are none.
+
+        `try_s` is the longest that one HTTP try takes, in seconds. Raises JournalError, and
+        ConfigError for a URL or a timeout that cannot be used.
+        """
+        if try_s > MAX_TRY_S:
+            raise ConfigError(
+                "timeout",
+                _("A shared journal allows a total timeout of {most:.0f} s at most.").format(
+                    most=MAX_TRY_S
+                ),
+                _("A till that dies would block its payment for that long."),
+            )
+        self._link = Link(url)
+        self._me = os.urandom(16).hex()
+        self._lease_s = try_s + LEASE_MARGIN_S
+        self._held: set[int] = set()
+        self._renewing: threading.Thread | None = None
+        self._leaving = threading.Event()
+        self._my_try: dict[int, int] = {}
+        # Of the transaction that runs: what it claims and lets go, what each checkout has had.
+        self._claimed: set[int] = set()
+        self._let_go: set[int] = set()
+        self._counted: dict[Checkout, int] = {}
+        try:
+            self._link.bring_up_to_date()
+        except BaseException:
+            self._link.close()
+            raise
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────
+
+    def transact(self, work: Callable[[PostgresJournal], T]) -> T:
+        def step() -> T:
+            self._claimed, self._let_go, self._counted = set(), set(), {}
+            return work(self)
+
+        done = self._link.transact(step)
+        self._held = (self._held | self._claimed) - self._let_go
+        self._claimed, self._let_go = set(), set()
+        if self._held:
+            self._go_on_renewing()
+        return done
+
+    def insert(self, new: NewPayment) -> Payment:
+        nth = self._counted.get(new.checkout)
+        if nth is None:
+            self.payments_of(new.checkout)
+            nth = self._counted[new.checkout]
+        rows = self._payments(
+            f"""INSERT INTO payments (request_id, profile, live, gateway, app_key, shop_id,
+                  checkout_id, nth, order_id, operator_id, machine_id, pay_channel, pay_fee,
+                  pay_request, state, created_ms, updated_ms)
+                VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s) RETURNING {COLUMNS}""",
+            (
+                new.request_id,
+                new.profile,
+                new.live,
+                *new.checkout,
+                nth + 1,
+                new.order_id,
+                new.operator_id,
+                new.machine_id,
+                new.pay_channel,
+                new.pay_fee,
+                new.pay_request,
+                NEW.state,
+                new.created_ms,
+                new.created_ms,
+            ),
+        )
+        self._counted[new.checkout] = nth + 1
+        return rows[0]
+
+    def hold(self, payment: Payment) -> bool:
+        # The first claim of a transaction may wait for who is at the row this moment. A sweep's
+        # others do not: sweepers that wait for each other's rows, each in its order, deadlock.
+        wait = "SKIP LOCKED" if self._claimed else ""
+        claimed = self._link.execute(
+            f"""WITH free AS (
+                  SELECT seq FROM payments WHERE seq=%s AND NOT EXISTS (
+                    SELECT 1 FROM claims WHERE claims.seq=payments.seq AND owner<>%s
+                      AND expires_at > clock_timestamp())
+                  FOR UPDATE {wait})
+                {_CLAIM} SELECT seq, %s, %s, %s, clock_timestamp() + {_LEASE} FROM free
+                {_UNLESS}""",
+            (payment.seq, self._me, *self._claimant()),
+        )
+        if claimed.rowcount != 1:
+            return False
+        self._claimed.add(payment.seq)
+        return True
+
+    def hold_sweep(self) -> bool:
+        if _SWEEP not in self._held:
+            claimed = self._link.execute(
+                f"{_CLAIM} VALUES (%s, %s, %s, %s, clock_timestamp() + {_LEASE}) {_UNLESS}",
+                (_SWEEP, *self._claimant()),
+            )
+            if claimed.rowcount != 1:
+                return False
+            self._held.add(_SWEEP)
+            self._go_on_renewing()
+        return True
+
+    def _claimant(self) -> tuple[str, str, int, float]:
+        return self._me, socket.gethostname(), os.getpid(), self._lease_s
+
+    def let_go(self, payment: Payment) -> None:
+        if payment.seq in self._held:
+            self._held.discard(payment.seq)
+            with suppress(JournalError):  # the lease will end; an outcome waits to be told
+                self._unclaim(payment)
+
+    def _unclaim(self, payment: Payment) -> None:
+        self._link.execute("DELETE FROM claims WHERE seq=%s AND owner=%s", (payment.seq, self._me))
+
+    def start_try(self, payment: Payment, who: Who, now_ms: int) -> Payment:
+        if payment.seq not in self._held | self._claimed:
+            raise AssertionError("start_try of a payment that this process does not hold")
+        standing = begin_try(payment.standing)
+        tries = payment.tries + 1
+        self._expect_one(
+            f"""WITH row AS (
+                  UPDATE payments SET state=%s, doubt=%s, tries=%s, updated_ms=%s, told=FALSE
+                  WHERE {_UNCHANGED} RETURNING seq)
+                INSERT INTO tries (seq, n, kind, started_ms, host, pid, machine_id, operator_id)
+                SELECT seq, %s,'pay',%s,%s,%s,%s,%s FROM row""",
+            (*standing[:2], tries, now_ms, *_as_read(payment), tries, now_ms, *who),
+        )
+        self._my_try[payment.seq] = tries
+        return payment._replace(standing=standing, tries=tries, updated_ms=now_ms, told=False)
+
+    def end_try(self, payment: Payment, end: TryEnd) -> None:
+        n = self._my_try.get(payment.seq, payment.tries)
+        self._link.execute(
+            """UPDATE tries SET event=%s, finished_ms=%s, http_status=%s, code=%s, sub_code=%s,
+                 message=%s, raw=%s WHERE seq=%s AND n=%s""",
+            (*end, payment.seq, n),
+        )
+
+    def finish_try(
+        self,
+        payment: Payment,
+        end: TryEnd,
+        standing: Standing,
+        verdict: Verdict,
+        warnings: Sequence[str],
+    ) -> Payment:
+        self.end_try(payment, end)
+        n = self._my_try.get(payment.seq, payment.tries)
+        # The lease ended and another process is at it: of what we know, only "paid" is final.
+        if n != payment.tries and not standing.paid:
+            return payment
+        settled = self._settle(
+            payment,
+            standing,
+            end.finished_ms,
+            """result_status=%s, remaining_fee=%s, current_pay_fee=%s, current_payment_channel=%s,
+               payment_order_id=%s, channel_order_id=%s, result_code=%s, result_message=%s,
+               trace_id=%s, warnings=%s,""",
+            (*verdict, json.dumps(warnings) if warnings else None),
+        )
+        return settled._replace(verdict=verdict, warnings=tuple(warnings))
+
+    def resolve(
+        self, payment: Payment, standing: Standing, by: str, note: str, now_ms: int
+    ) -> Payment:
+        settled = self._settle(
+            payment, standing, now_ms, "resolved_by=%s, resolved_note=%s, told=TRUE,", (by, note)
+        )
+        return settled._replace(resolved_by=by, resolved_note=note, told=True)
+
+    def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
+        return self._settle(payment, standing, now_ms)
+
+    def _settle(
+        self,
+        payment: Payment,
+        standing: Standing,
+        now_ms: int,
+        more: str = "",
+        values: Sequence[Any] = (),
+    ) -> Payment:
+        if not payment.open:
+            raise AssertionError("a closed payment never changes")
+        closed_ms = None if standing.open else now_ms
+        pay_request = payment.pay_request if standing.open else masked(payment.pay_request)
+        self._expect_one(
+            f"""UPDATE payments SET {more} state=%s, doubt=%s, paid=%s, updated_ms=%s,
+                  closed_ms=%s, pay_request=%s WHERE {_UNCHANGED}""",
+            (*values, *standing, now_ms, closed_ms, pay_request, *_as_read(payment)),
+        )
+        if closed_ms is not None and payment.seq in self._held:
+            self._unclaim(payment)
+            self._let_go.add(payment.seq)
+        return payment._replace(
+            standing=standing, updated_ms=now_ms, closed_ms=closed_ms, pay_request=pay_request
+        )
+
+    def _expect_one(self, statement: str, values: Sequence[Any]) -> None:
+        if self._link.execute(statement, values).rowcount != 1:
+            raise Stale
+
+    def add_status(self, payment: Payment, who: Who, started_ms: int, end: TryEnd) -> None:
+        self._link.execute(
+            """INSERT INTO tries (seq, n, kind, started_ms, host, pid, machine_id, operator_id,
+                 event, finished_ms, http_status, code, sub_code, message, raw)
+               SELECT %s::BIGINT, -1 - count(*), 'status', %s::BIGINT, %s, %s::BIGINT, %s, %s,
+                 %s, %s::BIGINT, %s::BIGINT, %s, %s, %s, %s
+               FROM tries WHERE seq=%s AND n < 0""",
+            (payment.seq, started_ms, *who, *end, payment.seq),
+        )
+
+    def raise_alarm(self, payment: Payment, event: Event, text: str, now_ms: int) -> None:
+        self._link.execute(
+            "INSERT INTO alarms (seq, at_ms, event, text) VALUES (%s,%s,%s,%s)",
+            (payment.seq, now_ms, event, text),
+        )
+
+    def alarmed(self, checkout: Checkout) -> Payment | None:
+        rows = self._link.execute(
+            """SELECT request_id FROM payments
+               WHERE checkout_id=%s AND shop_id=%s AND app_key=%s AND gateway=%s
+                 AND seq IN (SELECT seq FROM alarms WHERE acknowledged_ms IS NULL)
+               ORDER BY seq DESC LIMIT 1""",
+            (checkout.checkout_id, checkout.shop_id, checkout.app_key, checkout.gateway),
+        ).fetchall()
+        return self.payment(rows[0][0]) if rows else None
+
+    def acknowledge(self, request_id: str, by: str, now_ms: int) -> int:
+        return self._link.execute(
+            """UPDATE alarms SET acknowledged_by=%s, acknowledged_ms=%s
+               WHERE acknowledged_ms IS NULL
+                 AND seq = (SELECT seq FROM payments WHERE request_id=%s)""",
+            (by, now_ms, request_id),
+        ).rowcount
+
+    def close_shift(self, merchant: Merchant, shift: Shift) -> None:
+        self._link.execute("INSERT INTO shifts VALUES (%s,%s,%s,%s,%s)", (*merchant, *shift))
+        self._link.execute(
+            """UPDATE payments SET shift=%s
+               WHERE shift IS NULL AND closed_ms IS NOT NULL AND gateway=%s AND app_key=%s""",
+            (shift.number, *merchant),
+        )
+
+    def count_print(self, payment: Payment, copy: str) -> int:
+        (count,) = self._one_row(
+            """INSERT INTO prints VALUES (%s,%s,1)
+               ON CONFLICT (seq, copy) DO UPDATE SET count=prints.count+1 RETURNING count""",
+            (payment.seq, copy),
+        )
+        return int(count)
+
+    # ── outside transactions ─────────────────────────────────────────────────────────────────
+
+    def mark_told(self, request_ids: Sequence[str], now_ms: int = 0) -> None:
+        self._link.execute(
+            """UPDATE payments SET told=TRUE, updated_ms=greatest(updated_ms, %s)
+               WHERE request_id = ANY(%s) AND NOT told""",
+            (now_ms, list(request_ids)),
+        )
+
+    def forget_codes(self) -> None:
+        """Nothing: the row has no code any more, and the rest is the database's to tidy.
+
+        Its old versions last until VACUUM and beyond, in pages, logs and replicas; docs/many-tills
+        says what that means.
+        """
+
+    def payment(self, request_id: str) -> Payment | None:
+        found = self._select("WHERE request_id=%s", (request_id,))
+        return found[0] if found else None
+
+    def payments_of(self, checkout: Checkout) -> list[Payment]:
+        rows = self._link.execute(
+            f"""SELECT {COLUMNS}, nth FROM payments
+                WHERE checkout_id=%s AND shop_id=%s AND app_key=%s AND gateway=%s ORDER BY nth""",
+            (checkout.checkout_id, checkout.shop_id, checkout.app_key, checkout.gateway),
+        ).fetchall()
+        self._counted[checkout] = rows[-1][-1] if rows else 0
+        return [self._sound(row) for row in rows]
+
+    def last_try(self, payment: Payment) -> Try | None:
+        rows = self._tries("WHERE seq=%s AND n=%s", (payment.seq, payment.tries))
+        return rows[0] if rows else None
+
+    def tries_of(self, payment: Payment) -> list[Try]:
+        return self._tries("WHERE seq=%s ORDER BY started_ms, n", (payment.seq,))
+
+    def open_payments(self, merchant: Merchant) -> list[Payment]:
+        return self._select(
+            "WHERE closed_ms IS NULL AND gateway=%s AND app_key=%s ORDER BY seq", merchant
+        )
+
+    def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
+        count, since_ms = self._one_row(
+            """SELECT count(*), min(created_ms) FROM payments
+               WHERE closed_ms IS NULL AND gateway=%s AND app_key=%s""",
+            merchant,
+        )
+        return (count, since_ms) if count else None
+
+    def history(self, which: Filter) -> Iterator[Payment]:
+        """Page by page, each by itself, so that no transaction stays open while they are shown."""
+        clauses, values = _clauses(which)
+        after, size = "", FIRST_PAGE
+        while True:
+            page = self._select(
+                f"WHERE {clauses} {after} ORDER BY created_ms DESC, seq DESC LIMIT {size}", values
+            )
+            yield from page
+            if len(page) < size:
+                return
+            clauses, values = _clauses(which)
+            after, size = "AND (created_ms, seq) < (%s, %s)", NEXT_PAGE
+            values += [page[-1].created_ms, page[-1].seq]
+
+    def sums(self, which: Filter) -> list[Cell]:
+        clauses, values = _clauses(which)
+        rows = self._link.execute(
+            f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS} AS quarter,
+                  state, doubt, paid, count(*), CAST(sum(
+                    CASE WHEN paid THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
+                  AS BIGINT)
+                FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
+            values,
+        ).fetchall()
+        return [
+            Cell(operator_id, machine_id, channel, quarter, standing_of(state, doubt, paid), n, fee)
+            for operator_id, machine_id, channel, quarter, state, doubt, paid, n, fee in rows
+        ]
+
+    def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
+        if number is None:
+            found = self._shifts("ORDER BY number DESC LIMIT 1", merchant)
+        else:
+            found = self._shifts("AND number=%s", (*merchant, number))
+        return found[0] if found else None
+
+    def shifts(self, merchant: Merchant) -> list[Shift]:
+        return self._shifts("ORDER BY number", merchant)
+
+    def alarms(self, merchant: Merchant) -> list[Alarm]:
+        rows = self._link.execute(
+            """SELECT id, request_id, at_ms, event, text, acknowledged_by, acknowledged_ms
+               FROM alarms JOIN payments USING (seq)
+               WHERE acknowledged_ms IS NULL AND gateway=%s AND app_key=%s ORDER BY id""",
+            merchant,
+        ).fetchall()
+        return [Alarm(i, rid, at, Event(event), *rest) for i, rid, at, event, *rest in rows]
+
+    def close(self) -> None:
+        self._leaving.set()
+        if self._held:
+            with suppress(JournalError):  # the lease will end
+                self._link.execute("DELETE FROM claims WHERE owner=%s", (self._me,))
+        self._link.close()
+
+    # ── the lease ────────────────────────────────────────────────────────────────────────────
+
+    def _go_on_renewing(self) -> None:
+        if self._renewing is None:
+            self._renewing = threading.Thread(target=self._renew, daemon=True)
+            self._renewing.start()
+
+    def _renew(self) -> None:
+        """Three times in a lease, over a connection of its own; most payments need none."""
+        while not self._leaving.wait(self._lease_s / 3):
+            if self._held:
+                with suppress(psycopg.Error, JournalError), self._link.connect() as db:
+                    db.execute(
+                        f"""UPDATE claims SET expires_at = clock_timestamp() + {_LEASE}
+                            WHERE owner=%s""",
+                        (self._lease_s, self._me),
+                    )
+
+    # ── rows ─────────────────────────────────────────────────────────────────────────────────
+
+    def _select(self, rest: str, values: Sequence[Any]) -> list[Payment]:
+        return self._payments(f"SELECT {COLUMNS} FROM payments {rest}", values)
+
+    def _payments(self, statement: str, values: Sequence[Any]) -> list[Payment]:
+        return [self._sound(row) for row in self._link.execute(statement, values).fetchall()]
+
+    def _sound(self, row: Sequence[Any]) -> Payment:
+        payment = sound_payment(row)
+        if payment is None:
+            raise JournalError(
+                "journal_corrupt",
+                _("The journal {path} is damaged or is no journal.").format(path=self._link.shown),
+                _("Do not delete it. Check it with posctl journal check, or restore a backup."),
+            )
+        return payment
+
+    def _one_row(self, statement: str, values: Sequence[Any]) -> Sequence[Any]:
+        row = self._link.execute(statement, values).fetchone()
+        if row is None:
+            raise AssertionError("this statement always has a row")
+        found: Sequence[Any] = row
+        return found
+
+    def _shifts(self, rest: str, values: Sequence[Any]) -> list[Shift]:
+        rows = self._link.execute(
+            f"SELECT number, content, hash FROM shifts WHERE gateway=%s AND app_key=%s {rest}",
+            values,
+        ).fetchall()
+        return [Shift(*row) for row in rows]
+
+    def _tries(self, rest: str, values: Sequence[Any]) -> list[Try]:
+        rows = self._link.execute(
+            f"""SELECT n, kind, started_ms, host, pid, machine_id, operator_id, event,
+                  finished_ms, http_status, code, sub_code, message, raw FROM tries {rest}""",
+            values,
+        ).fetchall()
+        return [try_of(row) for row in rows]
+
+
+_LEASE = "%s * INTERVAL '1 second'"
+_CLAIM = "INSERT INTO claims (seq, owner, host, pid, expires_at)"
+_UNLESS = """ON CONFLICT (seq) DO UPDATE SET owner=excluded.owner, host=excluded.host,
+    pid=excluded.pid, expires_at=excluded.expires_at
+  WHERE claims.owner=excluded.owner OR claims.expires_at <= clock_timestamp()"""
+_UNCHANGED = """seq=%s AND closed_ms IS NULL AND tries=%s AND state=%s
+  AND doubt IS NOT DISTINCT FROM %s"""
+
+
+def _as_read(payment: Payment) -> tuple[int, int, str, str | None]:
+    """The values of `_UNCHANGED`."""
+    return payment.seq, payment.tries, payment.standing.state, payment.standing.doubt
+
+
+def _clauses(which: Filter) -> tuple[str, list[Any]]:
+    clauses, values = clauses_of(which)
+    return clauses.replace("?", "%s"), values

@@ -1,0 +1,129 @@
+"""What every SQL journal shares: the columns in their order, rows to records, filters to clauses.
+
+Values stand as `?`; the clauses mean the same whether yes and no are booleans or 1 and 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from posctl.journal import RUNNING_SHIFT, Checkout, Filter, Payment, Try, TryEnd, Verdict, Who
+from posctl.outcome import Event, Outcome, Standing, State
+
+COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout_id, order_id,
+  operator_id, machine_id, pay_channel, pay_fee, pay_request, state, doubt, paid, result_status,
+  remaining_fee, current_pay_fee, current_payment_channel, payment_order_id, channel_order_id,
+  result_code, result_message, trace_id, warnings, tries, created_ms, updated_ms, closed_ms, told,
+  resolved_by, resolved_note"""
+
+
+def standing_of(state: str, doubt: str | None, paid: int | None) -> Standing:
+    return Standing(
+        State(state), State(doubt) if doubt else None, None if paid is None else bool(paid)
+    )
+
+
+def payment_of(row: Sequence[Any]) -> Payment:
+    return Payment(
+        seq=row[0],
+        request_id=row[1],
+        profile=row[2],
+        live=bool(row[3]),
+        checkout=Checkout(*row[4:8]),
+        order_id=row[8],
+        operator_id=row[9],
+        machine_id=row[10],
+        pay_channel=row[11],
+        pay_fee=row[12],
+        pay_request=row[13],
+        standing=standing_of(*row[14:17]),
+        verdict=Verdict(*row[17:26]),
+        warnings=tuple(json.loads(row[26])) if row[26] else (),
+        tries=row[27],
+        created_ms=row[28],
+        updated_ms=row[29],
+        closed_ms=row[30],
+        told=bool(row[31]),
+        resolved_by=row[32],
+        resolved_note=row[33],
+    )
+
+
+_PAID = {State.SUCCESS: True, State.FAIL: False, State.NOT_SENT: False, State.REJECTED: False}
+_TWICE = (
+    *("request_id", "order_id", "operator_id", "machine_id", "pay_channel", "pay_fee"),
+    *("shop_id", "checkout_id"),
+)
+
+
+def sound_payment(row: Sequence[Any]) -> Payment | None:
+    """The payment of a row; None when the row is damaged."""
+    try:
+        payment = payment_of(row)
+        return payment if _is_sound(payment) else None
+    except (TypeError, ValueError, AttributeError):
+        return None
+
+
+def _is_sound(payment: Payment) -> bool:
+    """Whether a row agrees with itself: SQLite keeps no checksums, and a flipped byte inside a
+    record is no error to it. What is paid follows from the state, and `pay_request` says much of
+    the row a second time.
+    """
+    standing = payment.standing
+    if standing.open != payment.open or (standing.paid is None) != payment.open:
+        return False
+    if not payment.open and standing.paid is not _PAID.get(standing.state, standing.paid):
+        return False
+    members = json.loads(payment.pay_request)
+    row = payment._asdict() | payment.checkout._asdict()
+    return all(members.get(name, row[name]) == row[name] for name in _TWICE)
+
+
+def try_of(row: Sequence[Any]) -> Try:
+    n, kind, started_ms, host, pid, machine_id, operator_id, event, finished_ms, *rest = row
+    end = None if event is None else TryEnd(Event(event), finished_ms, *rest)
+    return Try(n, kind, started_ms, Who(host, pid, machine_id, operator_id), end)
+
+
+def clauses_of(which: Filter) -> tuple[str, list[Any]]:
+    clauses: list[str] = ["1=1"]
+    values: list[Any] = []
+    if which.merchant is not None:
+        clauses.append("gateway=? AND app_key=?")
+        values += which.merchant
+    for clause, value in (
+        ("created_ms>=?", which.since_ms),
+        ("created_ms<?", which.until_ms),
+        ("shop_id=?", which.shop_id),
+        ("checkout_id=?", which.checkout_id),
+        ("operator_id=?", which.operator_id),
+        ("machine_id=?", which.machine_id),
+    ):
+        if value is not None:
+            clauses.append(clause)
+            values.append(value)
+    if which.shift == RUNNING_SHIFT:
+        clauses.append("shift IS NULL")
+    elif which.shift is not None:
+        clauses.append("shift=?")
+        values.append(which.shift)
+    if which.outcome is not None:
+        clauses.append(_OUTCOME_CLAUSE[which.outcome])
+    return " AND ".join(clauses), values
+
+
+# As `outcome_of` reads a row.
+_OUTCOME_CLAUSE = {
+    Outcome.SUCCESS: "paid",
+    Outcome.FAIL: "(state='fail' OR (state='resolved' AND NOT paid))",
+    Outcome.NOT_SENT: "state='not_sent'",
+    Outcome.REJECTED: "state='rejected'",
+    Outcome.PENDING: "(state='pending' OR (state IN ('sending','prepared') AND doubt='pending'))",
+    Outcome.UNKNOWN: "(state='unknown' OR (state IN ('sending','prepared') AND doubt IS NULL)"
+    " OR (state='sending' AND doubt='unknown'))",
+    Outcome.CONFLICT: "state='conflict'",
+    Outcome.BLOCKED: "1=0",
+}

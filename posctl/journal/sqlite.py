@@ -1,0 +1,829 @@
+"""The journal on one machine: SQLite in WAL mode, every commit synced.
+
+A process that sends a payment holds a lock on one byte of a second file, at the payment's number:
+the system drops it when the process dies, however it dies, so a dead till blocks nobody and a
+process id that comes round again deceives nobody. That file is as long as the highest number that
+was ever given, so that a journal that is gone, or older than it, is not taken for the whole.
+
+Traps met here: `docs/protocol.md` and SQLite's own pages on WAL, secure_delete and file creation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import NoneType
+from typing import Any
+from zlib import crc32
+
+from posctl.errors import JournalError
+from posctl.journal import (
+    QUARTER_MS,
+    Alarm,
+    Cell,
+    Checkout,
+    Filter,
+    Merchant,
+    NewPayment,
+    Payment,
+    Shift,
+    T,
+    Try,
+    TryEnd,
+    Verdict,
+    Who,
+)
+from posctl.journal.rows import COLUMNS, clauses_of, sound_payment, standing_of, try_of
+from posctl.messages import _
+from posctl.order import masked
+from posctl.outcome import NEW, Event, Standing, begin_try
+
+APPLICATION_ID = 0x706F7363  # "posc": tells our file from anybody's SQLite file
+BUSY_S = 10.0  # how long a busy journal is waited for
+
+# One function a schema version, applied once each, in order. Version N has applied the first N.
+_SCHEMA_1 = """
+CREATE TABLE payments (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  request_id TEXT NOT NULL UNIQUE,
+  profile TEXT NOT NULL,
+  live INTEGER NOT NULL,
+  gateway TEXT NOT NULL,
+  app_key TEXT NOT NULL,
+  shop_id TEXT NOT NULL,
+  checkout_id TEXT NOT NULL,
+  order_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  machine_id TEXT NOT NULL,
+  pay_channel TEXT NOT NULL,
+  pay_fee INTEGER NOT NULL,
+  pay_request TEXT NOT NULL,
+  state TEXT NOT NULL,
+  doubt TEXT,
+  paid INTEGER,
+  result_status INTEGER,
+  remaining_fee INTEGER,
+  current_pay_fee INTEGER,
+  current_payment_channel INTEGER,
+  payment_order_id TEXT,
+  channel_order_id TEXT,
+  result_code TEXT,
+  result_message TEXT,
+  trace_id TEXT,
+  warnings TEXT,
+  tries INTEGER NOT NULL DEFAULT 0,
+  created_ms INTEGER NOT NULL,
+  updated_ms INTEGER NOT NULL,
+  closed_ms INTEGER,
+  told INTEGER NOT NULL DEFAULT 0,
+  resolved_by TEXT,
+  resolved_note TEXT
+) STRICT;
+CREATE UNIQUE INDEX one_open ON payments (checkout_id, shop_id, app_key, gateway)
+  WHERE closed_ms IS NULL;
+CREATE INDEX by_checkout ON payments (checkout_id, shop_id);
+CREATE INDEX by_created ON payments (created_ms);
+CREATE INDEX open_by_age ON payments (seq) WHERE closed_ms IS NULL;
+CREATE TABLE tries (
+  seq INTEGER NOT NULL REFERENCES payments,
+  n INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  started_ms INTEGER NOT NULL,
+  host TEXT NOT NULL,
+  pid INTEGER NOT NULL,
+  machine_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  event TEXT,
+  finished_ms INTEGER,
+  http_status INTEGER,
+  code TEXT,
+  sub_code TEXT,
+  message TEXT,
+  raw TEXT,
+  PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE alarms (
+  id INTEGER PRIMARY KEY,
+  seq INTEGER NOT NULL REFERENCES payments,
+  at_ms INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  text TEXT NOT NULL,
+  acknowledged_by TEXT,
+  acknowledged_ms INTEGER
+) STRICT;
+CREATE INDEX alarms_to_see ON alarms (id) WHERE acknowledged_ms IS NULL;
+"""
+# Only additions, so that an older posctl that has the journal open goes on working: what it
+# writes has no shift yet, and so belongs to the next one. Started anew it refuses the journal (31).
+_SCHEMA_2 = """
+ALTER TABLE payments ADD COLUMN shift INTEGER;
+CREATE INDEX by_shift ON payments (shift);
+CREATE TABLE shifts (
+  gateway TEXT NOT NULL,
+  app_key TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  content TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  PRIMARY KEY (gateway, app_key, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE prints (
+  seq INTEGER NOT NULL REFERENCES payments ON DELETE CASCADE,
+  copy TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (seq, copy)
+) STRICT, WITHOUT ROWID;
+"""
+# What a payment is, checked at every reading. An older posctl that has the journal open masks the
+# codes of a payment that it closes and knows no crc: that row then goes unchecked.
+_SCHEMA_3 = """
+ALTER TABLE payments ADD COLUMN crc INTEGER;
+CREATE TRIGGER older_posctl AFTER UPDATE OF pay_request ON payments
+  WHEN NEW.crc = OLD.crc AND NEW.pay_request != OLD.pay_request
+  BEGIN UPDATE payments SET crc = NULL WHERE seq = NEW.seq; END;
+"""
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+
+
+CHECKED_COLUMNS = f"{COLUMNS}, crc"
+LATEST = 32  # payments that are looked at without an index
+_LAST_SEQ = "(SELECT max(seq) FROM payments)"
+
+
+def trusted(row: Sequence[Any]) -> Payment | None:
+    """The payment of a row of CHECKED_COLUMNS; None when the row is damaged.
+
+    SQLite keeps no checksums of its own: a byte flipped inside a record is no error to it.
+    """
+    payment = sound_payment(row[:-1])
+    if payment is None or row[-1] not in (None, _crc(payment)):
+        return None
+    numbers = (payment.seq, payment.pay_fee, payment.tries, payment.created_ms, payment.updated_ms)
+    maybe = (payment.closed_ms, payment.verdict.remaining_fee, payment.verdict.current_pay_fee)
+    if {type(number) for number in numbers} != {int}:
+        return None
+    return payment if all(type(number) in (int, NoneType) for number in maybe) else None
+
+
+def _crc(payment: NewPayment | Payment) -> int:
+    """Of what must not change while a payment is resent, or looked for by its checkout."""
+    what = (
+        *(payment.request_id, payment.profile, payment.live, *payment.checkout, payment.pay_fee),
+        payment.pay_request,
+    )
+    return crc32("\0".join(map(str, what)).encode())
+
+
+class SqliteJournal:
+    """`posctl.journal.Journal` and `Transaction` in one: one connection, used by one thread."""
+
+    _columns = CHECKED_COLUMNS
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal at `path`, making it when there is none. Raises JournalError."""
+        self._path = path
+        self._lock_fd: int | None = None
+        self._held: set[int] = set()
+        self._newest = 0  # the number of a payment that this transaction inserts
+        with _told_as_journal_error(path):
+            if not _exists(path):
+                if highest_number(path):
+                    raise _gone(path)
+                _create(path)
+            self._identity = _identity(path)
+            self._db = _connect(path)
+            try:
+                _check_ours(self._db, path)
+            except BaseException:
+                self._db.close()
+                raise
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────
+
+    def transact(self, work: Callable[[SqliteJournal], T]) -> T:
+        # IMMEDIATE: a deferred transaction that turns into a writer fails at once when busy.
+        with _told_as_journal_error(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            self._newest = 0
+            before = frozenset(self._held)
+            try:
+                done = work(self)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                for number in self._held - before:  # the row may be gone, its number taken again
+                    self._let_go_byte(number)
+                raise
+            # Deleted, swapped or emptied under us: what we wrote went to a file nobody will read.
+            if _identity(self._path) != self._identity:
+                raise OSError("replaced")
+            if self._newest:
+                self._note_number(self._newest)
+            return done
+
+    def insert(self, new: NewPayment) -> Payment:
+        inserted = self._db.execute(
+            """INSERT INTO payments (request_id, profile, live, gateway, app_key, shop_id,
+                 checkout_id, order_id, operator_id, machine_id, pay_channel, pay_fee,
+                 pay_request, state, created_ms, updated_ms, crc)
+               VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
+            (
+                new.request_id,
+                new.profile,
+                new.live,
+                *new.checkout,
+                new.order_id,
+                new.operator_id,
+                new.machine_id,
+                new.pay_channel,
+                new.pay_fee,
+                new.pay_request,
+                NEW.state,
+                new.created_ms,
+                new.created_ms,
+                _crc(new),
+            ),
+        )
+        self._newest = inserted.lastrowid or 0
+        if self._newest <= highest_number(self._path):
+            raise _older(self._path)
+        return self._reload(new.request_id)
+
+    def _note_number(self, number: int) -> None:
+        """Not synced and not needed: it can only ever be behind the journal."""
+        with suppress(OSError):
+            fd = self._lock_file()
+            os.lseek(fd, number, os.SEEK_SET)
+            os.write(fd, b"\0")
+
+    def hold(self, payment: Payment) -> bool:
+        return self._hold_byte(payment.seq)
+
+    def hold_sweep(self) -> bool:
+        with _told_as_journal_error(self._path):
+            return self._hold_byte(0)  # payments count from 1
+
+    def _hold_byte(self, offset: int) -> bool:
+        if offset not in self._held:
+            if not _lock_byte(self._lock_file(), offset):
+                return False
+            self._held.add(offset)
+        return True
+
+    def _lock_file(self) -> int:
+        """One descriptor for all: closing any of a file's would drop all locks on it."""
+        if self._lock_fd is None:
+            self._lock_fd = _open_lock_file(self._path)
+        return self._lock_fd
+
+    def let_go(self, payment: Payment) -> None:
+        self._let_go_byte(payment.seq)
+
+    def _let_go_byte(self, offset: int) -> None:
+        if offset in self._held and self._lock_fd is not None:
+            _unlock_byte(self._lock_fd, offset)
+            self._held.discard(offset)
+
+    def start_try(self, payment: Payment, who: Who, now_ms: int) -> Payment:
+        if payment.seq not in self._held:
+            raise AssertionError("start_try of a payment that this process does not hold")
+        standing = begin_try(payment.standing)
+        tries = payment.tries + 1
+        self._db.execute(
+            """INSERT INTO tries (seq, n, kind, started_ms, host, pid, machine_id, operator_id)
+               VALUES (?,?,'pay',?,?,?,?,?)""",
+            (payment.seq, tries, now_ms, *who),
+        )
+        self._db.execute(
+            "UPDATE payments SET state=?, doubt=?, tries=?, updated_ms=?, told=0 WHERE seq=?",
+            (standing.state, standing.doubt, tries, now_ms, payment.seq),
+        )
+        # What was just written, without reading it again: a sweep does this for thousands.
+        return payment._replace(standing=standing, tries=tries, updated_ms=now_ms, told=False)
+
+    def end_try(self, payment: Payment, end: TryEnd) -> None:
+        self._db.execute(
+            """UPDATE tries SET event=?, finished_ms=?, http_status=?, code=?, sub_code=?,
+                 message=?, raw=? WHERE seq=? AND n=?""",
+            (*end, payment.seq, payment.tries),
+        )
+
+    def finish_try(
+        self,
+        payment: Payment,
+        end: TryEnd,
+        standing: Standing,
+        verdict: Verdict,
+        warnings: Sequence[str],
+    ) -> Payment:
+        self.end_try(payment, end)
+        self._db.execute(
+            """UPDATE payments SET result_status=?, remaining_fee=?, current_pay_fee=?,
+                 current_payment_channel=?, payment_order_id=?, channel_order_id=?, result_code=?,
+                 result_message=?, trace_id=?, warnings=? WHERE seq=?""",
+            (*verdict, json.dumps(warnings) if warnings else None, payment.seq),
+        )
+        settled = self.settle(payment, standing, end.finished_ms)
+        return settled._replace(verdict=verdict, warnings=tuple(warnings))
+
+    def resolve(
+        self, payment: Payment, standing: Standing, by: str, note: str, now_ms: int
+    ) -> Payment:
+        settled = self.settle(payment, standing, now_ms)
+        self._db.execute(
+            "UPDATE payments SET resolved_by=?, resolved_note=?, told=1 WHERE seq=?",
+            (by, note, payment.seq),
+        )
+        return settled._replace(resolved_by=by, resolved_note=note, told=True)
+
+    def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
+        closed_ms = None if standing.open else now_ms
+        settled = payment._replace(
+            standing=standing,
+            updated_ms=now_ms,
+            closed_ms=closed_ms,
+            pay_request=payment.pay_request if standing.open else masked(payment.pay_request),
+        )
+        changed = self._db.execute(
+            """UPDATE payments SET state=?, doubt=?, paid=?, updated_ms=?, closed_ms=?,
+                 pay_request=?, crc=? WHERE seq=? AND closed_ms IS NULL""",
+            (*standing, now_ms, closed_ms, settled.pay_request, _crc(settled), payment.seq),
+        )
+        if changed.rowcount != 1:
+            raise AssertionError("a closed payment never changes")
+        return settled
+
+    def add_status(self, payment: Payment, who: Who, started_ms: int, end: TryEnd) -> None:
+        self._db.execute(
+            """INSERT INTO tries (seq, n, kind, started_ms, host, pid, machine_id, operator_id,
+                 event, finished_ms, http_status, code, sub_code, message, raw)
+               SELECT ?, -1 - count(*), 'status', ?,?,?,?,?, ?,?,?,?,?,?,?
+               FROM tries WHERE seq=? AND n < 0""",
+            (
+                payment.seq,
+                started_ms,
+                *who,
+                end.event,
+                end.finished_ms,
+                end.http_status,
+                end.code,
+                end.sub_code,
+                end.message,
+                end.raw,
+                payment.seq,
+            ),
+        )
+
+    def raise_alarm(self, payment: Payment, event: Event, text: str, now_ms: int) -> None:
+        self._db.execute(
+            "INSERT INTO alarms (seq, at_ms, event, text) VALUES (?,?,?,?)",
+            (payment.seq, now_ms, event, text),
+        )
+
+    def alarmed(self, checkout: Checkout) -> Payment | None:
+        rows = self._db.execute(
+            """SELECT request_id FROM payments WHERE checkout_id=? AND shop_id=? AND app_key=?
+                 AND gateway=? AND seq IN (SELECT seq FROM alarms WHERE acknowledged_ms IS NULL)
+               ORDER BY seq DESC LIMIT 1""",
+            checkout[::-1],
+        ).fetchall()
+        return self.payment(rows[0][0]) if rows else None
+
+    def acknowledge(self, request_id: str, by: str, now_ms: int) -> int:
+        return self._db.execute(
+            """UPDATE alarms SET acknowledged_by=?, acknowledged_ms=?
+               WHERE acknowledged_ms IS NULL
+                 AND seq = (SELECT seq FROM payments WHERE request_id=?)""",
+            (by, now_ms, request_id),
+        ).rowcount
+
+    def close_shift(self, merchant: Merchant, shift: Shift) -> None:
+        self._db.execute("INSERT INTO shifts VALUES (?,?,?,?,?)", (*merchant, *shift))
+        self._db.execute(
+            """UPDATE payments SET shift=?
+               WHERE shift IS NULL AND closed_ms IS NOT NULL AND gateway=? AND app_key=?""",
+            (shift.number, *merchant),
+        )
+
+    def count_print(self, payment: Payment, copy: str) -> int:
+        (count,) = self._db.execute(
+            """INSERT INTO prints VALUES (?,?,1)
+               ON CONFLICT (seq, copy) DO UPDATE SET count=count+1 RETURNING count""",
+            (payment.seq, copy),
+        ).fetchone()
+        return int(count)
+
+    # ── outside transactions ─────────────────────────────────────────────────────────────────
+
+    def mark_told(self, request_ids: Sequence[str], now_ms: int = 0) -> None:
+        """Not synced: if the power fails now, the outcome is told once more, no harm done."""
+        with _told_as_journal_error(self._path):
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                self._db.executemany(
+                    "UPDATE payments SET told=1, updated_ms=max(updated_ms,?) WHERE request_id=?",
+                    [(now_ms, one) for one in request_ids],
+                )
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+
+    def forget_codes(self) -> None:
+        """secure_delete zeroes the page; the `-wal` keeps old pages until it is truncated.
+
+        While another connection reads, SQLite puts that off; the next payment, or the last
+        connection to close, catches up.
+        """
+        with _told_as_journal_error(self._path):
+            self._db.execute("PRAGMA busy_timeout=0")
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout={BUSY_S * 1000:.0f}")
+
+    def payment(self, request_id: str) -> Payment | None:
+        found = list(self._select("WHERE request_id=?", (request_id,)))
+        return found[0] if found else None
+
+    def payments_of(self, checkout: Checkout) -> list[Payment]:
+        # The merchant is compared here: a row whose merchant was damaged must be met, not missed.
+        where = "WHERE checkout_id=? AND shop_id=? ORDER BY seq"
+        named = (checkout.checkout_id, checkout.shop_id)
+        found = [p for p in self._select(where, named) if p.checkout == checkout]
+        # The latest rows without the index, too: were it damaged, they would be paid again.
+        where = f"WHERE +checkout_id=? AND +shop_id=? AND seq > {_LAST_SEQ} - {LATEST}"
+        latest = [p.seq for p in self._select(where, named) if p.checkout == checkout]
+        if not {p.seq for p in found}.issuperset(latest):
+            raise _damaged(self._path)
+        return found
+
+    def last_try(self, payment: Payment) -> Try | None:
+        rows = self._tries("WHERE seq=? AND n=?", (payment.seq, payment.tries))
+        return rows[0] if rows else None
+
+    def tries_of(self, payment: Payment) -> list[Try]:
+        return self._tries("WHERE seq=? ORDER BY started_ms, n", (payment.seq,))
+
+    def open_payments(self, merchant: Merchant) -> list[Payment]:
+        return list(
+            self._select(
+                "WHERE closed_ms IS NULL AND gateway=? AND app_key=? ORDER BY seq", merchant
+            )
+        )
+
+    def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
+        with _told_as_journal_error(self._path):
+            count, since_ms = self._db.execute(
+                """SELECT count(*), min(created_ms) FROM payments INDEXED BY open_by_age
+                   WHERE closed_ms IS NULL AND gateway=? AND app_key=?""",
+                merchant,
+            ).fetchone()
+        return (count, since_ms) if count else None
+
+    def history(self, which: Filter) -> Iterator[Payment]:
+        clauses, values = clauses_of(which)
+        return self._select(f"WHERE {clauses} ORDER BY created_ms DESC, seq DESC", values)
+
+    def sums(self, which: Filter) -> list[Cell]:
+        clauses, values = clauses_of(which)
+        with _told_as_journal_error(self._path):
+            rows = self._db.execute(
+                f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS},
+                      state, doubt, paid, count(*),
+                      sum(CASE WHEN paid THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
+                    FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",  # noqa: S608
+                values,
+            ).fetchall()
+        return [
+            Cell(operator_id, machine_id, channel, quarter, standing_of(state, doubt, paid), n, fee)
+            for operator_id, machine_id, channel, quarter, state, doubt, paid, n, fee in rows
+        ]
+
+    def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
+        if number is None:
+            found = self._shifts("ORDER BY number DESC LIMIT 1", merchant)
+        else:
+            found = self._shifts("AND number=?", (*merchant, number))
+        return found[0] if found else None
+
+    def shifts(self, merchant: Merchant) -> list[Shift]:
+        return self._shifts("ORDER BY number", merchant)
+
+    def alarms(self, merchant: Merchant) -> list[Alarm]:
+        with _told_as_journal_error(self._path):
+            rows = self._db.execute(
+                """SELECT id, request_id, at_ms, event, text, acknowledged_by, acknowledged_ms
+                   FROM alarms JOIN payments USING (seq)
+                   WHERE acknowledged_ms IS NULL AND gateway=? AND app_key=? ORDER BY id""",
+                merchant,
+            ).fetchall()
+        return [Alarm(i, rid, at, Event(event), *rest) for i, rid, at, event, *rest in rows]
+
+    def close(self) -> None:
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+        self._db.close()
+
+    # ── rows ─────────────────────────────────────────────────────────────────────────────────
+
+    def _reload(self, request_id: str) -> Payment:
+        payment = self.payment(request_id)
+        if payment is None:
+            raise _damaged(self._path)  # an index that does not know its rows
+        return payment
+
+    def _select(self, where: str, values: Sequence[Any]) -> Iterator[Payment]:
+        with _told_as_journal_error(self._path):
+            rows = self._db.execute(f"SELECT {self._columns} FROM payments {where}", values)  # noqa: S608
+            for row in rows:
+                payment = trusted(row)
+                if payment is None:
+                    raise _damaged(self._path)
+                yield payment
+
+    def _shifts(self, rest: str, values: Sequence[Any]) -> list[Shift]:
+        with _told_as_journal_error(self._path):
+            rows = self._db.execute(
+                f"SELECT number, content, hash FROM shifts WHERE gateway=? AND app_key=? {rest}",  # noqa: S608  the rest is ours
+                values,
+            ).fetchall()
+        return [Shift(*row) for row in rows]
+
+    def _tries(self, where: str, values: Sequence[Any]) -> list[Try]:
+        with _told_as_journal_error(self._path):
+            rows = self._db.execute(
+                f"""SELECT n, kind, started_ms, host, pid, machine_id, operator_id, event,
+                      finished_ms, http_status, code, sub_code, message, raw FROM tries {where}""",  # noqa: S608
+                values,
+            ).fetchall()
+        try:
+            return [try_of(row) for row in rows]
+        except ValueError:
+            raise _damaged(self._path) from None
+
+
+# ── the file ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # mode=rw: SQLite would make a new empty database where a file has just gone.
+    uri = f"file:{_quoted(path)}?mode=rw"
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("PRAGMA secure_delete=ON")
+    db.execute("PRAGMA foreign_keys=ON")
+    return db
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote  # noqa: PLC0415  loaded with requests anyway
+
+    return quote(str(path.absolute()))
+
+
+def _exists(path: Path) -> bool:
+    """Whether a journal is there. Raises JournalError for what can be none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(found.st_mode):
+        raise JournalError(
+            "journal_not_a_file",
+            _("The journal {path} is not a regular file.").format(path=path),
+            _("Name a file with journal: in the configuration or $POSCTL_JOURNAL."),
+        )
+    if found.st_size == 0:
+        raise JournalError(
+            "journal_empty",
+            _(
+                "The journal {path} is empty (0 bytes): its payments are lost or it is not ours."
+            ).format(path=path),
+            _("Restore a backup with posctl journal restore. Remove it only if it never held any."),
+        )
+    return True
+
+
+def _identity(path: Path) -> tuple[int, int, bool]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino, found.st_size > 0
+
+
+def _create(path: Path) -> None:
+    """A whole journal or none: built beside its place, 0600, then linked into it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Not by process id: a killed one leaves its draft, and in a container the next has its number.
+    draft = path.with_name(f".{path.name}.{os.urandom(6).hex()}.new")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        db = sqlite3.connect(draft, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            for script in MIGRATIONS:
+                db.executescript(script)
+            db.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+        finally:
+            db.close()
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        _place(draft, path)
+    finally:
+        for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm")):
+            leftover.unlink(missing_ok=True)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _place(draft: Path, path: Path) -> None:
+    """Give `draft` its name unless somebody was quicker: then theirs is the journal."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        if not path.exists():
+            draft.rename(path)
+
+
+def _check_ours(db: sqlite3.Connection, path: Path) -> None:
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        raise JournalError(
+            "journal_foreign",
+            _("{path} is an SQLite file, but no journal of posctl's.").format(path=path),
+            _("Name another file with journal: in the configuration or $POSCTL_JOURNAL."),
+        )
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            "journal_newer",
+            _("The journal {path} was written by a newer posctl (schema {version}).").format(
+                path=path, version=version
+            ),
+            _("Update posctl on this machine."),
+        )
+    while version < len(MIGRATIONS):
+        db.execute("BEGIN IMMEDIATE")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version < len(MIGRATIONS):
+            for statement in MIGRATIONS[version].split(";\n"):
+                db.execute(statement)
+            version += 1
+            db.execute(f"PRAGMA user_version={version}")
+        db.execute("COMMIT")
+
+
+def highest_number(path: Path) -> int:
+    """The highest number of a payment in the journal at `path` that is remembered beside it; 0
+    when nothing is.
+    """
+    try:
+        return max(0, Path(f"{path}.held").lstat().st_size - 1)
+    except OSError:
+        return 0
+
+
+def _gone(path: Path) -> JournalError:
+    return JournalError(
+        "journal_gone",
+        _("The journal {path} is gone, and payments were recorded in it.").format(path=path),
+        _(
+            "Put it back, or type: posctl journal restore BACKUP. "
+            "To begin anew on purpose, remove {path}.held too."
+        ).format(path=path),
+    )
+
+
+def _older(path: Path) -> JournalError:
+    return JournalError(
+        "journal_older",
+        _(
+            "The journal {path} is older than what was recorded on this machine: "
+            "it does not know the latest payments."
+        ).format(path=path),
+        _("Put the newer one back; if it is lost, type: posctl journal restore BACKUP"),
+    )
+
+
+def _damaged(path: Path) -> JournalError:
+    return JournalError(
+        "journal_corrupt",
+        _("The journal {path} is damaged or is no journal.").format(path=path),
+        _("Do not delete it. Check it with posctl journal check, or restore a backup."),
+    )
+
+
+def _open_lock_file(path: Path) -> int:
+    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    return os.open(f"{path}.held", flags, 0o600)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_byte(fd: int, offset: int) -> bool:
+        os.lseek(fd, offset, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock_byte(fd: int, offset: int) -> None:
+        os.lseek(fd, offset, os.SEEK_SET)
+        with suppress(OSError):
+            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
+    def _lock_all(fd: int) -> bool:
+        os.lseek(fd, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 0x7FFFFFFF)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock_byte(fd: int, offset: int) -> bool:
+        return _lock_byte_range(fd, offset, 1)
+
+    def _lock_byte_range(fd: int, offset: int, length: int) -> bool:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, length, offset)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def _unlock_byte(fd: int, offset: int) -> None:
+        fcntl.lockf(fd, fcntl.LOCK_UN, 1, offset)
+
+    def _lock_all(fd: int) -> bool:
+        return _lock_byte_range(fd, 0, 0)  # no length: whatever number is still to come, too
+
+
+@contextmanager
+def _told_as_journal_error(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say into what a person can act on."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _as_journal_error(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite's own complaint quotes the damaged bytes
+        raise _damaged(path) from error
+    except OSError as error:
+        if str(error) == "replaced" or isinstance(error, FileNotFoundError):
+            raise JournalError(
+                "journal_replaced",
+                _("The journal {path} was removed, replaced or emptied while posctl ran.").format(
+                    path=path
+                ),
+                _("Put it back, or restore a backup, before anything is paid."),
+            ) from error
+        raise JournalError(
+            "journal_unwritable",
+            _("The journal {path} cannot be used: {why}.").format(
+                path=path, why=error.strerror or type(error).__name__
+            ),
+            _("Check the folder, its permissions and the disk; posctl doctor helps."),
+        ) from error
+
+
+def _as_journal_error(error: sqlite3.Error, path: Path) -> JournalError:
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalError(
+            "journal_locked",
+            _("The journal {path} is locked by another program.").format(path=path),
+            _("Wait a moment and run the same command again."),
+        )
+    if primary == sqlite3.SQLITE_FULL:
+        return JournalError(
+            "journal_full",
+            _("The disk of the journal {path} is full.").format(path=path),
+            _("Free some space, then run the same command again."),
+        )
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return JournalError(
+            "journal_unwritable",
+            _("The journal {path} cannot be written.").format(path=path),
+            _("Check its permissions and its folder's; posctl doctor helps."),
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return _damaged(path)
+    return JournalError(
+        "journal_failed",
+        _("The journal {path} failed: {why}.").format(path=path, why=error),
+        _("posctl doctor helps."),
+    )
