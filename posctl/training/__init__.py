@@ -1,0 +1,103 @@
+"""The training gateway: a stand-in for TOP that moves no money and is always on loopback.
+
+Inside the process for the profile `training`, alone with `posctl training serve`. `checks.py` is
+TOP, `gateway.py` the business behind it, `ledger.py` what both remember, `server.py` the sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posctl.errors import ConfigError
+from posctl.messages import _
+from posctl.training.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from posctl.training.server import Server
+
+__all__ = ["SCENARIOS", "reset", "serve", "start_in_process"]
+
+
+def start_in_process(ledger_path: Path) -> tuple[str, Callable[[], None]]:
+    """Serve on a free port from threads of this process: the URL, and what stops it.
+
+    Raises ConfigError when the ledger cannot be used.
+    """
+    server = _server(ledger_path, 0)
+    return server.url, server.stop
+
+
+def serve(ledger_path: Path, port: int, ready: Callable[[str, str, str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; `ready(url, app_key, secret)` is called once it listens.
+
+    Raises ConfigError for a ledger or a port that cannot be used; port 0 is a free one.
+    """
+    import signal  # noqa: PLC0415  only here
+
+    from posctl.profiles import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        server = _server(ledger_path, port)
+        try:
+            ready(server.url, TRAINING_APP_KEY, TRAINING_SECRET)
+            while not threading.Event().wait(1):  # Windows looks for Ctrl-C between waits only
+                pass
+        finally:
+            server.stop()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def reset(ledger_path: Path) -> None:
+    """Forget every training payment and checkout, also while a gateway is serving.
+
+    Raises ConfigError.
+    """
+    from posctl.training.ledger import LedgerError, forget  # noqa: PLC0415  loads SQLite
+
+    try:
+        forget(ledger_path)
+    except LedgerError as error:
+        raise _unusable(ledger_path, error) from None
+
+
+def _server(ledger_path: Path, port: int) -> Server:
+    from posctl.profiles import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
+    from posctl.training.gateway import TrainingGateway  # noqa: PLC0415  not to list scenarios
+    from posctl.training.ledger import LedgerError, ledger  # noqa: PLC0415  loads SQLite
+    from posctl.training.server import Server  # noqa: PLC0415  loads sockets
+
+    try:
+        with ledger(ledger_path):
+            pass
+    except LedgerError as error:
+        raise _unusable(ledger_path, error) from None
+    gateway = TrainingGateway(
+        ledger_path, app_key=TRAINING_APP_KEY, secret=TRAINING_SECRET, clock=time.time
+    )
+    try:
+        return Server(gateway, port)
+    except OSError as error:
+        raise ConfigError(
+            "training_port",
+            _("Port {port} on this machine cannot be used: {why}.").format(
+                port=port, why=os.strerror(error.errno or 0)
+            ),
+            _("Give another one with --port, or none for a free one."),
+        ) from None
+
+
+def _unusable(ledger_path: Path, error: Exception) -> ConfigError:
+    return ConfigError(
+        "training_ledger",
+        _("The training ledger {path} cannot be used: {why}.").format(path=ledger_path, why=error),
+        _("Type: posctl training reset. If that fails, too, delete the file; it holds no money."),
+    )
