@@ -1,0 +1,201 @@
+"""Whether a `pay` or a `retry` may be sent now: pure, and decided inside one transaction.
+
+What a checkout's rows allow is settled here and nowhere else. Nothing here knows a clock, a
+terminal or a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from posctl.errors import UsageError
+from posctl.journal import Checkout, Payment
+from posctl.messages import _
+from posctl.order import has_one_time_code, intent
+from posctl.outcome import State
+
+AUTOMATIC_MS = 15 * 60_000  # so long posctl resends by itself (docs/outcomes.md)
+BY_HAND_MS = 24 * 3_600_000  # so long a person may resend; later only a person closes it
+REPEAT_MS = 60_000  # the same fee so soon again is more often Up and Enter than a second part
+
+
+class Block(StrEnum):
+    """Why nothing is sent."""
+
+    HELD = "held"  # another live process is sending it
+    OPEN = "open_payment"  # the checkout's open payment is another one
+    CONFLICT = "conflict"  # a person decides
+    PAID = "already_paid"
+    OVER_DUE = "more_than_due"
+    REPEAT = "same_fee_again"
+    CUSTOMER_GONE = "customer_gone"  # no code in it: a late resend is a live charge
+    TOO_OLD = "too_old"
+    OTHER_PROFILE = "other_profile"
+    ALARM = "alarm"  # the platform spoke against the record of a payment: a person decides
+
+
+ANOTHER = frozenset({Block.PAID, Block.OVER_DUE, Block.REPEAT})
+"""What `--another` waives."""
+
+
+class Ask(NamedTuple):
+    """A `pay` that asks to be sent. `waived` are the blocks a person has answered for."""
+
+    checkout: Checkout
+    request_id: str | None
+    wire: str
+    pay_fee: int
+    waived: frozenset[Block]
+    now_ms: int
+
+    def __repr__(self) -> str:
+        return f"Ask({self.checkout})"  # no payment code
+
+
+class Start:
+    """Send it as a new payment."""
+
+
+class Resume(NamedTuple):
+    """Send the open payment again, under its own request_id and with its own payload."""
+
+    payment: Payment
+
+
+class Tell(NamedTuple):
+    """Send nothing; tell the recorded outcome."""
+
+    payment: Payment
+
+
+class Refuse(NamedTuple):
+    """Send nothing; `payment` is the one that stands in the way."""
+
+    block: Block
+    payment: Payment
+
+
+Decision = Start | Resume | Tell | Refuse
+
+
+def admit(
+    ask: Ask,
+    known: Payment | None,
+    payments: Sequence[Payment],
+    alarmed: Payment | None = None,
+) -> Decision:
+    """What becomes of `ask`. `known` already bears its request_id; `payments` are the checkout's.
+
+    Raises UsageError when its request_id belongs to another payload.
+    """
+    if known is not None:
+        if known.checkout != ask.checkout or intent(known.pay_request) != intent(ask.wire):
+            raise UsageError(
+                "request_id_taken",
+                _("The request_id {request_id} belongs to another payment.").format(
+                    request_id=known.request_id
+                ),
+                _("See it with: posctl show {request_id}").format(request_id=known.request_id),
+            )
+        return _resume(known, ask) if known.open else Tell(known)
+
+    for payment in payments:
+        if payment.open:
+            if ask.request_id is not None or intent(payment.pay_request) != intent(ask.wire):
+                return Refuse(Block.OPEN, payment)
+            return _resume(payment, ask)
+
+    if ask.request_id is None:
+        for payment in reversed(payments):
+            if not payment.told and intent(payment.pay_request) == intent(ask.wire):
+                return Tell(payment)
+
+    if alarmed is not None:
+        return Refuse(Block.ALARM, alarmed)
+    return _against_paid(ask, payments)
+
+
+def _resume(payment: Payment, ask: Ask) -> Decision:
+    refused = may_resend(payment, ask.now_ms, ask.waived)
+    return Refuse(refused, payment) if refused else Resume(payment)
+
+
+def may_resend(
+    payment: Payment,
+    now_ms: int,
+    waived: frozenset[Block] = frozenset(),
+    *,
+    automatic: bool = False,
+) -> Block | None:
+    """What forbids resending an open payment, or None.
+
+    Nobody says for how long the gateway remembers a request_id. A scanned code lives a minute and
+    works once, so a late repeat with one is nearly a pure question; without one it is a live
+    charge. A clock that says "before it was made" is wrong by an unknown span: that is no age
+    for an automatic resend either.
+    """
+    if payment.standing.state is State.CONFLICT:
+        return Block.CONFLICT
+    age_ms = abs(now_ms - payment.created_ms)
+    if age_ms > BY_HAND_MS or (automatic and age_ms > AUTOMATIC_MS):
+        return Block.TOO_OLD
+    if (
+        age_ms > AUTOMATIC_MS
+        and not has_one_time_code(payment.pay_request)
+        and Block.CUSTOMER_GONE not in waived
+    ):
+        return Block.CUSTOMER_GONE
+    return None
+
+
+class Due(NamedTuple):
+    """What a checkout has had and still needs, in fen.
+
+    `remaining_fee` is None when nothing was paid yet, or when no answer told.
+    """
+
+    paid_fee: int
+    remaining_fee: int | None
+    last_paid: Payment | None
+
+
+def due(payments: Sequence[Payment]) -> Due:
+    """Add up the paid payments of one checkout, given oldest first."""
+    paid_fee = 0
+    remaining: int | None = None
+    last: Payment | None = None
+    for payment in payments:
+        if not payment.standing.paid:
+            continue
+        told = payment.remaining_fee
+        if told is None and remaining is not None and payment.standing.state is State.RESOLVED:
+            told = max(0, remaining - payment.pay_fee)  # a person said "paid", without a rest
+        charged = payment.verdict.current_pay_fee
+        paid_fee += payment.pay_fee if charged is None else charged
+        remaining, last = told, payment
+    return Due(paid_fee, remaining, last)
+
+
+def _against_paid(ask: Ask, payments: Sequence[Payment]) -> Decision:
+    """The guard against paying again what is paid, or more than is due."""
+    already = due(payments)
+    if already.last_paid is None:
+        return Start()
+    block: Block | None = None
+    if already.remaining_fee is None or already.remaining_fee <= 0:
+        block = Block.PAID
+    elif ask.pay_fee > already.remaining_fee:
+        block = Block.OVER_DUE
+    elif any(
+        p.standing.paid
+        and p.pay_fee == ask.pay_fee
+        # A moment ago: closed, or told late; also when that lies ahead of the clock.
+        and ask.now_ms - p.updated_ms < REPEAT_MS
+        for p in payments
+    ):
+        block = Block.REPEAT
+    if block is None or block in ask.waived:
+        return Start()
+    return Refuse(block, already.last_paid)

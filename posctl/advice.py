@@ -1,0 +1,320 @@
+"""What a person should read about an outcome, and what to type next. Pure words, no drawing.
+
+Every sentence about a payment says what happened and whether money may have moved. In a hint each
+command stands on a line of its own, so that it can be copied and cannot be mistaken for prose.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from shlex import quote
+
+from posctl.admit import Block
+from posctl.journal import Payment, Try, TryEnd
+from posctl.messages import N_, _
+from posctl.order import CODE_FIELDS, yuan
+from posctl.outcome import RATE_LIMIT_CODES, Event, Outcome, outcome_of
+from posctl.result import Problem
+
+EVENT_WORDS = {
+    Event.DNS_FAILED: N_("The gateway's name could not be found (DNS)."),
+    Event.REFUSED: N_("The gateway refused the connection."),
+    Event.NO_ROUTE: N_("There is no route to the gateway."),
+    Event.CONNECT_TIMEOUT: N_("The gateway could not be reached in time."),
+    Event.TLS_REFUSED: N_("The gateway's certificate was not accepted."),
+    Event.HANDSHAKE_CUT: N_("The connection broke before anything was sent."),
+    Event.PROXY_REFUSED: N_("The proxy refused the connection."),
+    Event.DEADLINE_UNSENT: N_("Time ran out before anything was sent."),
+    Event.UNSENT: N_("The request could not be sent."),
+    Event.INTERRUPTED_UNSENT: N_("Interrupted before anything was sent."),
+    Event.READ_TIMEOUT: N_("The gateway did not answer in time."),
+    Event.DEADLINE: N_("The gateway's answer was not complete in time."),
+    Event.CUT: N_("The connection broke after the request was sent."),
+    Event.GARBAGE: N_("What came back was no HTTP answer."),
+    Event.TRUNCATED: N_("The answer broke off."),
+    Event.UNDECODABLE: N_("The answer could not be decoded."),
+    Event.OVERSIZED: N_("The answer was too large to read."),
+    Event.REDIRECT: N_("The gateway's address sent a redirect, which posctl never follows."),
+    Event.HTTP_ERROR: N_("The gateway answered with an HTTP error."),
+    Event.NOT_TOP: N_("Something else than the gateway answered (a proxy, a login page?)."),
+    Event.INTERRUPTED: N_("Interrupted after the request was sent."),
+    Event.CRASHED: N_("posctl was stopped while it was sending."),
+    Event.GATEWAY_REFUSED: N_("The gateway refused the call."),
+    Event.BUSINESS_REFUSED: N_("The platform refused the request as malformed."),
+    Event.MAYBE_DUPLICATE: N_("The platform speaks of an earlier payment."),
+    Event.SYSTEM_ERROR: N_("The platform had an error of its own."),
+    Event.NO_VERDICT: N_("The platform's answer holds no verdict."),
+    Event.PAID: N_("The platform says: paid."),
+    Event.FAILED: N_("The payment failed."),
+    Event.FAILED_AS_USED: N_("The payment failed: the platform speaks of an earlier payment."),
+    Event.STILL_PENDING: N_("The customer is confirming, or the channel has not decided."),
+    Event.CONTRADICTION: N_("The answer contradicts itself: paid, and yet not successful."),
+    Event.OTHER_VOUCHER: N_("The answer names another payment than before."),
+}
+
+# What to do about TOP's refusals (protocol, section 6); `explain.py` says what each code means.
+_OURS = N_("posctl should never cause this: report it, with what --debug prints.")
+_CODE_HINTS = {
+    **dict.fromkeys((9, 20, 21, 22, 23, 32, 33, 34, 45, 47), _OURS),
+    11: N_("Ask for the API package in the open platform's console."),
+    12: N_("Ask for the API package in the open platform's console."),
+    13: N_("Ask for the API package in the open platform's console."),
+    24: N_("Check the secret of the profile."),
+    25: N_("Check the secret of the profile."),
+    26: N_("Authorise the shop again and set session in the profile."),
+    27: N_("Authorise the shop again and set session in the profile."),
+    28: N_("Check app_key and gateway of the profile: a key works in its own environment only."),
+    29: N_("Check app_key and gateway of the profile: a key works in its own environment only."),
+    30: N_("Set this machine's clock: it may be at most 10 minutes off."),
+    31: N_("Set this machine's clock: it may be at most 10 minutes off."),
+    42: N_("Check session in the profile."),
+    53: N_("Ask for a higher security level of the app in the open platform's console."),
+}
+
+
+_CORRECT = N_("Correct what the gateway names, then run the command again.")
+_CHECK_NETWORK = N_("Check the network, then run the same command again.")
+_UNSENT_HINTS = {
+    Event.INTERRUPTED_UNSENT: N_("To pay after all, run the same command again."),
+    Event.TLS_REFUSED: N_(
+        "Check this machine's clock, certificates and proxy, then run the same command again."
+    ),
+    Event.PROXY_REFUSED: N_("Check the proxy, then run the same command again."),
+}
+
+
+def problem_of(payment: Payment, end: TryEnd | None) -> Problem | None:
+    """`error` of a payment that stands as it does; None for success and pending.
+
+    `end` is how its latest try ended; None when its process died.
+    """
+    outcome = outcome_of(payment.standing)
+    if outcome in (Outcome.SUCCESS, Outcome.PENDING):
+        return None
+    event = end.event if end else Event.CRASHED
+    kinds = {
+        Outcome.FAIL: "business",
+        Outcome.REJECTED: "gateway",
+        Outcome.CONFLICT: "conflict",
+    }
+    return Problem(
+        kind=kinds.get(outcome, "gateway" if end and end.code else "network"),
+        code=(end.code if end and end.code else event.value),
+        sub_code=end.sub_code if end else None,
+        message=f"{what_happened(end)} {money(outcome)}",
+        hint=_hint(payment, outcome, end),
+    )
+
+
+def what_happened(end: TryEnd | None) -> str:
+    """The event in a sentence, with the other side's own words when there are any."""
+    sentence = _(EVENT_WORDS[end.event if end else Event.CRASHED])
+    details = [part for part in (end.code, end.sub_code, end.message) if part] if end else []
+    return f"{sentence} ({' · '.join(details)})" if details else sentence
+
+
+def amount(fee: int) -> str:
+    """Fen as yuan, and the very number of the API beside it."""
+    return _("￥{yuan} ({fen} fen)").format(yuan=yuan(fee), fen=fee)
+
+
+def money(outcome: Outcome) -> str:
+    """Whether money may have moved."""
+    if outcome in (Outcome.FAIL, Outcome.NOT_SENT, Outcome.REJECTED):
+        return _("The customer was not charged.")
+    if outcome is Outcome.SUCCESS:
+        return _("The customer was charged.")
+    return _("The customer may have been charged.")
+
+
+def _hint(payment: Payment, outcome: Outcome, end: TryEnd | None) -> str:
+    if outcome in (Outcome.FAIL, Outcome.NOT_SENT, Outcome.REJECTED):
+        code = int(end.code) if end and end.code and end.code.isdecimal() else 0
+        return remedy(outcome, end.event if end else None, code)
+    if outcome is Outcome.CONFLICT and not payment.open:  # the answer came in against the record
+        return about_alarm(payment.request_id)
+    return next_step(payment)
+
+
+def remedy(outcome: Outcome, event: Event | None = None, code: int = 0) -> str:
+    """What to do when nobody was charged; `code` is TOP's when it refused, else 0."""
+    if outcome is Outcome.FAIL:
+        return _("Ask for a fresh payment code and pay again.")
+    if outcome is Outcome.NOT_SENT:
+        return _(_UNSENT_HINTS.get(event, _CHECK_NETWORK) if event else _CHECK_NETWORK)
+    if code in RATE_LIMIT_CODES:
+        return _("Wait a moment, then run the same command again.")
+    return _(_CODE_HINTS.get(code, _CORRECT))
+
+
+def next_step(payment: Payment) -> str:
+    """What to type about an open payment, and not to charge again."""
+    conflict = outcome_of(payment.standing) is Outcome.CONFLICT
+    return _fill(DECIDE if conflict else ASK, payment)
+
+
+def rest(payment: Payment, remaining_fee: int) -> str:
+    """What to type for the rest of a checkout of which `payment` paid a part."""
+    command = (
+        f"posctl --profile {quote(payment.profile)} pay --shop {payment.checkout.shop_id} "
+        f"--checkout {quote(payment.checkout.checkout_id)} --fee {remaining_fee}"
+    )
+    scanned = CODE_FIELDS[0] in json.loads(payment.pay_request)
+    return "\n".join((_("For the rest:"), command + (" --scan" if scanned else "")))
+
+
+_NEVER_AGAIN = N_("Do not charge again.")
+ASK = (
+    _NEVER_AGAIN,
+    N_("Retry the same payment; it charges once at most:"),
+    "{posctl} retry {request_id}",
+)
+_RESOLVE = (
+    N_("If the customer was charged:"),
+    '{posctl} resolve {request_id} --as paid --note "…"',
+    N_("If not:"),
+    '{posctl} resolve {request_id} --as not-paid --note "…"',
+)
+_FIND_OUT = (N_("Find out whether the customer was charged."), *_RESOLVE)
+DECIDE = (_NEVER_AGAIN, *_FIND_OUT)
+
+
+def _fill(lines: Sequence[str], payment: Payment, **more: object) -> str:
+    """`lines` in the user's language, each command as it works for `payment`.
+
+    A training payment's command says so, or it would go to the profile that is the default.
+    """
+    posctl = "posctl" if payment.live else f"posctl --profile {quote(payment.profile)}"
+    return "\n".join(
+        _(line).format(posctl=posctl, request_id=payment.request_id, **more) for line in lines
+    )
+
+
+def about_alarm(request_id: str) -> str:
+    """What to type about evidence that came in against a closed payment."""
+    return "\n".join(
+        (
+            _("See it:"),
+            f"posctl show {request_id}",
+            _("When it is settled:"),
+            f'posctl resolve {request_id} --acknowledge --note "…"',
+        )
+    )
+
+
+def blocked(block: Block, by: Payment, holder: Try | None, due_fee: int | None) -> Problem:
+    """Why nothing was sent, by whom the checkout is held, and what to type."""
+    who = _("operator {operator} on till {till}").format(
+        operator=holder.who.operator_id if holder else by.operator_id,
+        till=holder.who.machine_id if holder else by.machine_id,
+    )
+    since = _clock(by.closed_ms or (holder.started_ms if holder else by.created_ms))
+    sentence, hint = BLOCKED[block]
+    return Problem(
+        kind="blocked",
+        code=block.value,
+        message=_(sentence).format(
+            who=who,
+            since=since,
+            pid=holder.who.pid if holder else 0,
+            host=holder.who.host if holder else "",
+            money=amount(by.pay_fee),
+            due=amount(due_fee or 0),
+            profile=by.profile,
+        ),
+        hint=_fill(hint, by, due_fee=due_fee, profile=quote(by.profile)),
+    )
+
+
+BLOCKED = {
+    Block.HELD: (
+        N_("{who} ({host}, process {pid}) has been sending this payment since {since}."),
+        (N_("Wait for that till, then run the same command again."),),
+    ),
+    Block.OPEN: (
+        N_("The checkout is held by an open payment of {money}, by {who}, since {since}."),
+        (N_("Settle it first:"), "{posctl} retry {request_id}"),
+    ),
+    Block.CONFLICT: (
+        N_("The checkout has a payment whose answers contradict each other, since {since}."),
+        _FIND_OUT,
+    ),
+    Block.ALARM: (
+        N_("The platform spoke against the record of a payment on this checkout, of {money}."),
+        (
+            N_("See it:"),
+            "{posctl} show {request_id}",
+            N_("When it is settled:"),
+            '{posctl} resolve {request_id} --acknowledge --note "…"',
+        ),
+    ),
+    Block.PAID: (
+        N_("The checkout was already paid: {money}, by {who}, at {since}."),
+        (
+            N_("See it:"),
+            "{posctl} show {request_id}",
+            N_("To take a second payment on purpose, run the command with --another."),
+        ),
+    ),
+    Block.OVER_DUE: (
+        N_("Only {due} is still due on this checkout."),
+        (N_("Run it with --fee {due_fee}, or take more on purpose with --another."),),
+    ),
+    Block.REPEAT: (
+        N_("The same {money} was paid on this checkout less than a minute ago, at {since}."),
+        (N_("If this is the next part, run the command with --another."),),
+    ),
+    Block.CUSTOMER_GONE: (
+        N_("Open since {since}, and without a payment code: sending it again may charge now."),
+        (
+            N_("If the customer is still here and wants to pay:"),
+            "{posctl} retry {request_id} --yes",
+            N_("If the customer has left, ask the platform; that moves no money:"),
+            "{posctl} status {request_id}",
+            *_RESOLVE,
+        ),
+    ),
+    Block.TOO_OLD: (
+        N_("This payment has been open since {since}: too long for posctl to send it again."),
+        (
+            N_("Ask the platform; that moves no money:"),
+            "{posctl} status {request_id}",
+            *_RESOLVE,
+        ),
+    ),
+    Block.OTHER_PROFILE: (
+        N_("This payment belongs to profile {profile}."),
+        (N_("Type:"), "posctl --profile {profile} retry {request_id}"),
+    ),
+}
+
+WARNINGS = {
+    "fee_differs": N_("the platform charged another amount than was asked"),
+    "channel_differs": N_("the platform used another payment channel than was asked"),
+    "remaining_missing": N_("the platform did not say what is still due"),
+    "remaining_negative": N_("the platform says that less than nothing is due"),
+    "remaining_grew": N_("the platform says that more is due than before"),
+    "code_set_aside": N_("the freshly scanned code was set aside: the open payment keeps its own"),
+    "not_recorded": N_("the answer could not be recorded: run posctl retry for this payment"),
+    "code_in_argv": N_("--code shows the payment code to everyone on this machine; use --scan"),
+    "told_late": N_(
+        "this outcome was recorded earlier and had not been told; nothing was sent now"
+    ),
+}
+
+
+def warning(code: str) -> str:
+    """A warning for people and scripts: the stable word, then the sentence."""
+    return f"{code}: {_(WARNINGS[code])}"
+
+
+def try_warning(end: TryEnd) -> str:
+    """A pending payment whose latest try failed keeps pending, and says so."""
+    return f"{end.event.value}: {what_happened(end)}"
+
+
+def _clock(epoch_ms: int) -> str:
+    """Local time of day, with the date when it is not today's business."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))

@@ -1,0 +1,517 @@
+"""Many payments from one file: checked as a whole, sent by the crew, resumable at any point.
+
+The memory of a batch is the journal, where every payment is found by its request_id, and the
+results file beside it. Both survive a kill at any moment, because a line's request_id is the same
+in every run: the one it gives, or one made of merchant, file content, line and attempt. A line is
+attempted again, under its next id, only when the journal proves that the attempt before never
+reached the business (`not_sent`, `rejected`).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from posctl.admit import Block, Refuse, Tell
+from posctl.batch_results import Results, Said
+from posctl.crew import CHUNK, Done, send_all
+from posctl.errors import Busy, JournalError, UsageError
+from posctl.journal import Journal, Payment, Transaction
+from posctl.messages import _
+from posctl.order import FIELDS, Limits, PayRequest, check, check_value, discreet, intent, read_file
+from posctl.outcome import EXIT_OF, Exit, Outcome, State, outcome_of, worst
+from posctl.payment import Desk, blocked, checkout_of, open_order, told
+from posctl.profiles import Profile
+from posctl.result import Asked, Result
+
+MAX_BYTES = 64 << 20
+MAX_LINES = 100_000
+MAX_SHOWN = 20  # bad lines that are listed
+BAN_TRIES = 3  # so often one line waits out a rate limit in one run
+
+# Nobody was charged, and the business never saw it: a later run may attempt the line once more.
+_UNSEEN = frozenset({State.NOT_SENT, State.REJECTED})
+
+
+class Line(NamedTuple):
+    """One payment of the file; `number` is its line, from 1. `order` has a request_id only if the
+    file gives one.
+    """
+
+    number: int
+    order: PayRequest
+
+
+class Batch(NamedTuple):
+    """A whole file, checked. `id` names the file's content at this merchant."""
+
+    id: str
+    lines: Sequence[Line]
+
+
+# ── the file ─────────────────────────────────────────────────────────────────────────────────
+
+
+def read_batch(raw: bytes, name: str, profile: Profile, *, another: bool) -> Batch:
+    """Check every line of the file called `name`; CSV when it is named so, else JSON Lines.
+
+    Without `another` no checkout_id may be asked the same fee twice. Raises UsageError, which
+    lists the bad lines with their numbers and reasons.
+    """
+    if len(raw) > MAX_BYTES:
+        raise _bad_file(name, _("it is larger than {most} MiB").format(most=MAX_BYTES >> 20))
+    limits = Limits(profile.max_fee, profile.allow_card_numbers)
+    records = _csv_records(raw, name) if name.lower().endswith(".csv") else _json_records(raw)
+    bad = BadLines(name)
+    twice = _Twice(another=another)
+    lines: list[Line] = []
+    for number, read in records:
+        if len(lines) == MAX_LINES:
+            raise _bad_file(name, _("it holds more than {most} payments").format(most=MAX_LINES))
+        try:
+            order = check({}, read(), profile.defaults, limits)
+            twice.refuse(number, order)
+        except UsageError as error:
+            bad.add(number, error)
+        else:
+            lines.append(Line(number, order))
+    bad.refuse()
+    if not lines:
+        raise _bad_file(name, _("it holds no payment"))
+    content = hashlib.sha256(raw).hexdigest()
+    names = json.dumps(["posctl batch", profile.gateway, profile.app_key, content])
+    return Batch(hashlib.sha256(names.encode()).hexdigest()[:32], lines)
+
+
+_Read = Callable[[], dict[str, Any]]
+"""Reads one line's members by API name, as JSON values. Raises UsageError."""
+
+
+def _json_records(raw: bytes) -> Iterator[tuple[int, _Read]]:
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if line.strip():
+            yield number, partial(read_file, line, _("this line"))
+
+
+def _csv_records(raw: bytes, name: str) -> Iterator[tuple[int, _Read]]:
+    try:
+        text = raw.decode("utf-8-sig")  # Excel writes the mark
+    except UnicodeDecodeError:
+        raise _bad_file(name, _("it is not UTF-8 text")) from None
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(rows, [])
+        _check_header(header, name)
+        for row in rows:
+            if row:
+                yield rows.line_num, partial(_csv_members, header, row)
+    except csv.Error:
+        why = _("line {number} is not CSV").format(number=rows.line_num)
+        raise _bad_file(name, why) from None
+
+
+def _check_header(header: Sequence[str], name: str) -> None:
+    for member in header:
+        if member not in FIELDS:
+            from difflib import get_close_matches  # noqa: PLC0415  only for the hint
+
+            near = get_close_matches(member, FIELDS, n=1)
+            raise UsageError(
+                "unknown_member",
+                _("{file}: the API knows no {member}.").format(
+                    file=name, member=ascii(discreet(member[:40]))
+                ),
+                _("Did you mean {name}?").format(name=near[0])
+                if near
+                else _("The first line of a CSV file names its columns by the API's names."),
+            )
+        if header.count(member) > 1:
+            raise _bad_file(name, _("{name} stands twice").format(name=member))
+
+
+def _csv_members(header: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
+    if len(row) != len(header):
+        raise UsageError(
+            "bad_row",
+            _("It has {count} values, the first line names {columns}.").format(
+                count=len(row), columns=len(header)
+            ),
+        )
+    cells = {name: cell for name, cell in zip(header, row, strict=True) if cell}
+    # As JSON would have them: numbers as numbers. What profile and limits say of them comes later.
+    return {
+        name: check_value(name, cell, name, allow_card_numbers=True) for name, cell in cells.items()
+    }
+
+
+class _Twice:
+    """Refuses what stands in one file twice."""
+
+    def __init__(self, *, another: bool) -> None:
+        self._another = another
+        self._first: dict[object, int] = {}
+
+    def refuse(self, number: int, order: PayRequest) -> None:
+        """Raises UsageError when an earlier line has the same request_id, or asks the same."""
+        if order.request_id is not None:
+            first = self._first.setdefault(order.request_id, number)
+            if first != number:
+                raise UsageError(
+                    "same_id", _("It has the request_id of line {first}.").format(first=first)
+                )
+        what = (order.shop_id, order.checkout_id, order.pay_fee)
+        first = self._first.setdefault(what, number)
+        if first != number and not self._another:
+            raise UsageError(
+                "same_payment",
+                _("It has checkout_id and pay_fee of line {first}.").format(first=first),
+                _("If both are meant, give --another."),
+            )
+
+
+class BadLines:
+    """Collects what is wrong with the lines of one file, to refuse it as a whole."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._count = 0
+        self._shown: list[str] = []
+
+    def add(self, number: int, error: UsageError) -> None:
+        self._count += 1
+        if self._count <= MAX_SHOWN:
+            hint = "" if error.code.startswith("missing_") else f" {error.hint}"  # it names flags
+            line = _("line {number}: {what}").format(number=number, what=error.message + hint)
+            self._shown.append(line.rstrip())
+
+    def refuse(self) -> None:
+        """Raises UsageError when there are any."""
+        if not self._count:
+            return
+        if self._count > MAX_SHOWN:
+            self._shown.append(_("and {count} more").format(count=self._count - MAX_SHOWN))
+        raise UsageError(
+            "bad_lines",
+            _("{path}: {count} lines cannot be used. Nothing was sent.").format(
+                path=self._name, count=self._count
+            ),
+            "\n".join(self._shown),
+        )
+
+
+def _bad_file(name: str, why: str) -> UsageError:
+    return UsageError("bad_file", _("{name} cannot be used: {why}.").format(name=name, why=why))
+
+
+# ── what becomes of each line ────────────────────────────────────────────────────────────────
+
+
+class Job(NamedTuple):
+    """A line to be sent, under the request_id of this attempt. `attempt` is None when the file
+    gave the id: then there is no other.
+    """
+
+    line: Line
+    request_id: str
+    attempt: int | None
+
+    @property
+    def order(self) -> PayRequest:
+        return PayRequest({**self.line.order.members, "request_id": self.request_id})
+
+
+class Plan(NamedTuple):
+    """What a run has to do: the lines that are decided, and those to send or to ask about.
+
+    A decided line without a request_id stands in the results file alone: its payment was pruned.
+    """
+
+    decided: list[tuple[Line, str | None]]
+    jobs: list[Job]
+
+
+def make_plan(
+    batch: Batch, name: str, profile: Profile, journal: Journal, said: Mapping[int, Said]
+) -> Plan:
+    """Look every line up in the journal and among the results. Reads only.
+
+    Raises UsageError when a request_id belongs to another payload, JournalError when the results
+    tell of open payments that the journal does not hold.
+    """
+    bad = BadLines(name)
+    lost = 0
+    plan = Plan([], [])
+    for line in batch.lines:
+        job, known = _job(batch, line, journal)
+        earlier = said[line.number].outcome if line.number in said else None
+        if known is not None and not _same(known, job.order, profile):
+            bad.add(line.number, _other_payload(job))
+        elif known is not None and (not known.open or known.standing.state is State.CONFLICT):
+            plan.decided.append((line, known.request_id))
+        elif known is None and earlier in (Outcome.SUCCESS, Outcome.FAIL):
+            plan.decided.append((line, None))
+        elif known is None and earlier in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT):
+            lost += 1
+        else:
+            plan.jobs.append(job)
+    bad.refuse()
+    if lost:
+        raise JournalError(
+            "journal_lacks_payments",
+            _("The results tell of {count} open payments that this journal does not hold.").format(
+                count=lost
+            ),
+            _("Use the journal that the batch was begun with, or restore a backup of it."),
+        )
+    return plan
+
+
+def request_id_of(batch_id: str, number: int, attempt: int) -> str:
+    """The request_id of a line that gives none: the same in every run of the same file.
+
+    A UUID of version 8, for ids made in a way of their own (RFC 9562).
+    """
+    raw = bytearray(hashlib.sha256(f"{batch_id} {number} {attempt}".encode()).digest()[:16])
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _job(batch: Batch, line: Line, journal: Journal) -> tuple[Job, Payment | None]:
+    """The line under the request_id that counts now, and its payment if there is one."""
+    if line.order.request_id is not None:
+        given = Job(line, line.order.request_id, None)
+        return given, journal.payment(given.request_id)
+    attempt = 0
+    while True:
+        job = Job(line, request_id_of(batch.id, line.number, attempt), attempt)
+        known = journal.payment(job.request_id)
+        if known is None or known.standing.state not in _UNSEEN:
+            return job, known
+        attempt += 1
+
+
+def _same(known: Payment, order: PayRequest, profile: Profile) -> bool:
+    wire = order.wire(known.request_id)
+    return known.checkout == checkout_of(order, profile) and (
+        intent(known.pay_request) == intent(wire)
+    )
+
+
+def _other_payload(job: Job) -> UsageError:
+    what = _("The request_id {request_id} belongs to another payment.")
+    return UsageError(
+        "request_id_taken",
+        what.format(request_id=job.request_id),
+        ""
+        if job.attempt is None
+        else _("Have the profile's defaults changed since the batch was begun?"),
+    )
+
+
+# ── sending ──────────────────────────────────────────────────────────────────────────────────
+
+
+class _Lines:
+    """The jobs as work for the crew. Lines of one checkout go one after another."""
+
+    def __init__(
+        self, batch_id: str, jobs: Iterable[Job], desk: Desk, waived: frozenset[Block]
+    ) -> None:
+        self._batch_id = batch_id
+        self._left = deque(jobs)
+        self._behind: dict[tuple[str, str], list[Job]] = {}  # by a checkout that is on its way
+        self._bans: Counter[int] = Counter()
+        self._desk = desk
+        self._waived = waived
+        self.stopped = False
+
+    def waiting(self) -> bool:
+        return bool(self._left) and not self.stopped
+
+    def take(self, most: int) -> list[Job]:
+        jobs: list[Job] = []
+        while self._left and len(jobs) < most and not self.stopped:
+            job = self._left.popleft()
+            behind = self._behind.get(_checkout(job))
+            if behind is None:
+                self._behind[_checkout(job)] = []
+                jobs.append(job)
+            else:
+                behind.append(job)
+        return jobs
+
+    def open(self, tx: Transaction, job: Job) -> Payment | Tell | Refuse:
+        try:
+            return open_order(tx, job.order, "", self._desk, self._waived)
+        except UsageError as error:  # not so a moment ago, when the plan was made
+            raise Busy(error.code, error.message, error.hint) from None
+
+    def refused(self, job: Job, why: Refuse) -> Result:
+        return blocked(why, job.order, self._desk)
+
+    def settle(self, done: Done[Job]) -> bool:
+        """Let the next line of the checkout go; False when the job is to go once more itself."""
+        again = self._again(done)
+        behind = self._behind.pop(_checkout(done.job))
+        self._left.extendleft(reversed([again, *behind] if again else behind))
+        return again is None
+
+    def _again(self, done: Done[Job]) -> Job | None:
+        """The job after the ban that it met; None when that was so too often."""
+        job, payment = done.job, done.result.payment
+        number = job.line.number
+        if (
+            not done.ban_s
+            or payment is None
+            or self._bans[number] == BAN_TRIES
+            or (not payment.open and payment.standing.state not in _UNSEEN)
+        ):
+            return None
+        self._bans[number] += 1
+        if payment.open:
+            return job
+        if job.attempt is None:
+            return None  # closed under the id that the file gave, and so told again for ever
+        attempt = job.attempt + 1
+        return Job(job.line, request_id_of(self._batch_id, number, attempt), attempt)
+
+
+def _checkout(job: Job) -> tuple[str, str]:
+    return job.line.order.shop_id, job.line.order.checkout_id
+
+
+class Tally:
+    """What has become of the lines so far: how many, and for how many fen, by outcome."""
+
+    def __init__(self, lines: int) -> None:
+        self.left = lines
+        self.lines: Counter[Outcome] = Counter()
+        self.fees: Counter[Outcome] = Counter()
+        self._codes: set[Exit] = set()
+
+    def add(self, result: Result, pay_fee: int) -> None:
+        outcome = result.outcome or Outcome.BLOCKED
+        self.left -= 1
+        self.lines[outcome] += 1
+        self.fees[outcome] += pay_fee
+        by = result.blocked_by
+        # As `retry` of several counts it: by what stands in the way while that is open.
+        stands = EXIT_OF[outcome_of(by.standing)] if by is not None and by.open else None
+        self._codes.add(stands or result.exit_code)
+
+    def exit_code(self) -> Exit:
+        """The worst of the lines; one that was blocked gives way to every other but a success."""
+        code = worst(list(self._codes - {Exit.BLOCKED}))
+        if self.left:
+            return self.stopped(Exit.INTERRUPTED)
+        return Exit.BLOCKED if code is Exit.OK and Exit.BLOCKED in self._codes else code
+
+    def stopped(self, unsent: Exit) -> Exit:
+        """The exit code of a batch that did not come to its end; `unsent` when nothing was sent.
+
+        It is open, as the lines are: run it again.
+        """
+        codes = list(self._codes - {Exit.BLOCKED})
+        return worst([*codes, Exit.UNKNOWN]) if codes else unsent
+
+
+def send_batch(
+    batch: Batch,
+    plan: Plan,
+    results: Results,
+    desk: Desk,
+    waived: frozenset[Block],
+    monotonic: Callable[[], float],
+    tally: Tally,
+) -> Iterator[Result]:
+    """Send what is to be sent, yielding a result for each line once it stands in the file.
+
+    The results are without their payments: a batch may be long. Raises JournalError, also when
+    the results cannot be written; what is on its way is recorded before.
+    """
+    book = _Book(batch, results, desk, tally)
+    for at in range(0, len(plan.decided), CHUNK):
+        yield from book.enter(
+            [
+                (line.number, _decided(line, request_id, results, desk))
+                for line, request_id in plan.decided[at : at + CHUNK]
+            ]
+        )
+    work = _Lines(batch.id, plan.jobs, desk, waived)
+    for group in send_all(work, desk, monotonic):
+        yield from book.enter(
+            [(done.job.line.number, done.result) for done in group if work.settle(done)]
+        )
+        work.stopped = book.failure is not None
+    if book.failure is not None:
+        raise book.failure
+
+
+def _decided(line: Line, request_id: str | None, results: Results, desk: Desk) -> Result:
+    """What is recorded of a line, in the journal or, when that has let it go, in the results."""
+    payment = desk.journal.payment(request_id) if request_id else None
+    if payment is not None:
+        return told(payment, desk)
+    said, order = results.said[line.number], line.order
+    return Result(
+        exit_code=EXIT_OF[said.outcome],
+        outcome=said.outcome,
+        asked=Asked(said.request_id, order.shop_id, order.checkout_id, pay_fee=order.pay_fee),
+        resumed=True,
+    )
+
+
+class _Book:
+    """Enters results: into the file, durably, then as told into the journal."""
+
+    def __init__(self, batch: Batch, results: Results, desk: Desk, tally: Tally) -> None:
+        self.failure: JournalError | None = None
+        self._results, self._tally = results, tally
+        self._journal, self._profile = desk.journal, desk.profile
+        self._fees = {line.number: line.order.pay_fee for line in batch.lines}
+
+    def enter(self, group: Sequence[tuple[int, Result]]) -> Iterator[Result]:
+        """The results of a group, without their payments, once they are entered.
+
+        When the file cannot be written, they are still counted, and `failure` says why.
+        """
+        if self.failure is None:
+            try:
+                self._results.add([one for one in group if self._is_new(*one)], self._profile)
+            except OSError as error:
+                self.failure = _unwritable(self._results.path, error)
+            else:
+                self._mark_told(result.payment for _number, result in group)
+        for number, result in group:
+            self._tally.add(result, self._fees[number])
+            yield result._replace(payment=None, blocked_by=None)
+
+    def _is_new(self, number: int, result: Result) -> bool:
+        said = self._results.said.get(number)
+        return said is None or said.outcome is not result.outcome
+
+    def _mark_told(self, payments: Iterable[Payment | None]) -> None:
+        news = [p.request_id for p in payments if p is not None and not p.open and not p.told]
+        if news:
+            with suppress(JournalError):  # told once more by a later run: no harm
+                self._journal.mark_told(news)
+
+
+def _unwritable(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        "results_unwritable",
+        _("The results file {path} cannot be written: {why}.").format(
+            path=path, why=error.strerror or type(error).__name__
+        ),
+        _("The journal has every payment. Make room, then run the same command again."),
+    )

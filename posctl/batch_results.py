@@ -1,0 +1,214 @@
+"""The results file of a batch: one record for each line, durable before it counts as told."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from posctl.errors import Busy, UsageError
+from posctl.messages import _
+from posctl.outcome import Outcome
+from posctl.profiles import Profile
+from posctl.result import Result, result_json
+from posctl.screen import json_line
+
+
+class Said(NamedTuple):
+    """What the results file says of a line."""
+
+    outcome: Outcome
+    request_id: str | None
+
+
+class Results:
+    """The results file: JSON Lines, the last record of a line counts.
+
+    While a batch runs, records are appended as they come; `tidy` leaves one a line, in the order
+    of the lines. Only one process has the file at a time.
+    """
+
+    def __init__(self, path: Path, batch_id: str) -> None:
+        """Open or make the file and read what it says of the batch.
+
+        Raises UsageError for a file that is no results file, or another batch's; Busy when
+        another process has it.
+        """
+        self.path = path
+        self.said: dict[int, Said] = {}
+        self._batch_id = batch_id
+        self._places: dict[int, tuple[int, int]] = {}  # line → offset and length of its record
+        self._in_order = True
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        try:
+            # Unbuffered: what a full disk refused must not be written when the file is closed.
+            self._file = io.FileIO(os.open(path, flags, 0o600), "r+")
+        except OSError as error:
+            raise _unusable(path, error.strerror or type(error).__name__) from None
+        try:
+            self._lock()
+            self._read()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._places:  # nothing was sent: leave nothing behind
+            with suppress(OSError):
+                self.path.unlink()
+        self._file.close()
+
+    def add(self, news: Sequence[tuple[int, Result]], profile: Profile) -> None:
+        """Append the records of a group and sync them. Raises OSError; then nothing was added."""
+        if not news:
+            return
+        begin = at = self._file.seek(0, os.SEEK_END)
+        records = []
+        for number, result in news:
+            one = result_json(result, "batch", profile.name, live=profile.live)
+            data = {"posctl": 1, "command": "batch", "batch": self._batch_id, "line": number} | one
+            records.append(json_line(data, ascii_only=False).encode())
+        try:
+            self._write(b"".join(records))
+            os.fsync(self._file.fileno())
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(begin)
+            raise
+        for (number, result), record in zip(news, records, strict=True):
+            payment = result.payment
+            request_id = payment.request_id if payment else result.asked.request_id
+            self._place(
+                number, Said(result.outcome or Outcome.BLOCKED, request_id), at, len(record)
+            )
+            at += len(record)
+
+    def tidy(self) -> None:
+        """Leave one record a line, in their order, in a new file. Raises OSError."""
+        if self._in_order:
+            return
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        draft.unlink(missing_ok=True)  # of a process of the same number that was killed
+        try:
+            with os.fdopen(os.open(draft, flags, 0o600), "wb") as new:
+                for _number, (offset, length) in sorted(self._places.items()):
+                    self._file.seek(offset)
+                    new.write(self._file.read(length))
+                new.flush()
+                os.fsync(new.fileno())
+            draft.replace(self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _write(self, left: bytes) -> None:
+        while left:
+            left = left[self._file.write(left) :]
+
+    def _place(self, number: int, said: Said, offset: int, length: int) -> None:
+        if self._places and number <= next(reversed(self._places)):
+            self._in_order = False
+        self.said[number] = said
+        self._places.pop(number, None)  # the latest comes last
+        self._places[number] = offset, length
+
+    def _lock(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            raise _unusable(self.path, _("it is no file"))
+        # Whoever had it may have put a tidy file in its place meanwhile.
+        if not _lock_file(self._file.fileno()) or not self._is_still_there():
+            raise Busy(
+                "batch_at_work",
+                _("Another posctl batch is writing {path}.").format(path=self.path),
+                _("Wait until it is done."),
+            )
+
+    def _is_still_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _read(self) -> None:
+        reader = io.BufferedReader(self._file)
+        try:
+            self._read_records(reader)
+        finally:
+            reader.detach()  # closing it would close the file, and let go of its lock
+
+    def _read_records(self, reader: Iterable[bytes]) -> None:
+        offset = 0
+        for record in reader:
+            if not record.endswith(b"\n"):  # the last write was cut short
+                if self._places or record.startswith(_BEGIN) or _BEGIN.startswith(record):
+                    self._file.truncate(offset)
+                    return
+                raise _not_results(self.path)
+            number, said = self._record(record)
+            self._place(number, said, offset, len(record))
+            offset += len(record)
+
+    def _record(self, record: bytes) -> tuple[int, Said]:
+        try:
+            data = json.loads(record)
+            batch, number = data["batch"], int(data["line"])
+            said = Said(Outcome(data["outcome"]), data["request_id"])
+        except (ValueError, KeyError, TypeError):
+            raise _not_results(self.path) from None
+        if batch != self._batch_id:
+            raise UsageError(
+                "other_batch",
+                _(
+                    "{path} has the results of another batch: of another file, of this one before "
+                    "it was changed, or of another profile."
+                ).format(path=self.path),
+                _("Move it away, or write to another file with --out."),
+            )
+        return number, said
+
+
+_BEGIN = b'{"posctl":1,"command":"batch",'
+
+
+def _unusable(path: Path, why: str) -> UsageError:
+    return UsageError(
+        "bad_out",
+        _("The results file {path} cannot be used: {why}.").format(path=path, why=why),
+        _("Name another one with --out."),
+    )
+
+
+def _not_results(path: Path) -> UsageError:
+    return _unusable(path, _("it holds something else"))
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_file(fd: int) -> bool:
+        os.lseek(fd, 1 << 40, os.SEEK_SET)  # a byte that is never written
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        os.lseek(fd, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _lock_file(fd: int) -> bool:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True

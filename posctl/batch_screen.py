@@ -1,0 +1,63 @@
+"""How a batch looks on a terminal when it is done."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from posctl.messages import _
+from posctl.order import yuan
+from posctl.outcome import Exit
+from posctl.screen import (
+    _LOOKS,
+    _STILL_OPEN,
+    _draw_bar,
+    _draw_facts,
+    _draw_head,
+    _draw_hint,
+    _draw_prose,
+    _draw_rows,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from posctl.batch import Tally
+    from posctl.profiles import Profile
+    from posctl.result import Problem
+
+
+def draw_batch(
+    console: Console,
+    tally: Tally,
+    file: str,
+    results: str,
+    profile: Profile,
+    problem: Problem | None,
+) -> None:
+    """How many lines came to what, where each of them is told, and what to type next."""
+    _draw_head(console, profile.name, live=profile.live)
+    console.print()
+    rows = [
+        (
+            f"{look.glyph} {_(look.word)}",
+            str(tally.lines[outcome]),
+            f"￥{yuan(tally.fees[outcome])}",
+        )
+        for outcome, look in _LOOKS.items()
+        if tally.lines[outcome]
+    ]
+    if tally.left:
+        rows.append((_("not tried"), str(tally.left), ""))
+    _draw_rows(console, (_("Outcome"), _("Lines"), _("Amount")), rows)
+    if not _STILL_OPEN.isdisjoint(tally.lines):
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    if problem is not None:
+        _draw_prose(console, problem.message, "bold", gap=True)
+        _draw_hint(console, problem.hint)
+    console.print()
+    _draw_facts(console, [(_("results"), results)])
+    if tally.exit_code() is not Exit.OK:
+        again = _("To go on with what is open, not sent or not tried, run the same command again:")
+        command = "posctl" if profile.live else f"posctl --profile {quote(profile.name)}"
+        _draw_hint(console, f"{again}\n{command} batch {quote(file)}", gap=True)

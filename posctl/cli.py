@@ -1,0 +1,344 @@
+"""The command table, and the only map from errors to exit codes.
+
+A command's module is imported when the command is called, and not before: start-up is a feature.
+The options that stand before and after a command's name are declared once, here, and given to
+every command; what a command function gets is its own options and a `Run` (`ctx.obj`).
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TextIO
+
+import typer
+from typer._click.exceptions import (
+    BadOptionUsage,
+    MissingParameter,
+    NoArgsIsHelpError,
+    NoSuchOption,
+)
+from typer._click.exceptions import (
+    UsageError as ClickUsageError,
+)
+from typer._click.globals import get_current_context
+from typer.core import TyperOption
+
+from posctl import __version__
+from posctl.command import GivenTwice, Group, UnknownCommand, new_app
+from posctl.errors import (
+    AfterSending,
+    Busy,
+    ConfigError,
+    Interrupted,
+    JournalError,
+    PosctlError,
+    UsageError,
+)
+from posctl.messages import LANGUAGES, N_, _, use_language
+from posctl.order import discreet
+from posctl.outcome import Exit, Outcome
+from posctl.result import Asked, Problem, Result, result_json
+from posctl.run import Globals, Run
+from posctl.screen import Screen, View
+
+# name → (module, what it does), in the order of the help.
+COMMANDS = {
+    "pay": ("pay", N_("Take one payment.")),
+    "retry": ("retry", N_("Resend open payments, each under its own request_id.")),
+    "pending": ("pending", N_("The open payments, oldest first.")),
+    "show": ("show", N_("Show one payment with every try.")),
+    "checkout": ("checkout", N_("All payments of one checkout, and what is still due.")),
+    "history": ("history", N_("List payments by day, shop, checkout, operator, outcome.")),
+    "status": ("status", N_("Ask the platform about a payment without paying.")),
+    "resolve": ("resolve", N_("Close an open payment by hand, on evidence.")),
+    "report": ("report", N_("Sum up a shift or a day, and close the shift.")),
+    "receipt": ("receipt", N_("Print the customer's or the store's copy.")),
+    "till": ("till", N_("Take payments at the counter, one after another.")),
+    "batch": ("batch", N_("Take many payments from a file, resumable.")),
+    "init": ("init", N_("Make the first configuration, by questions.")),
+    "reconcile": ("reconcile", N_("Set the journal beside the platform's statement.")),
+    "config": ("config", N_("Show, check and find the configuration.")),
+    "journal": ("journal", N_("Check, back up, restore and prune the journal.")),
+    "doctor": ("doctor", N_("Check everything that a payment needs.")),
+    "explain": ("explain", N_("Say what a code means, and what to do.")),
+    "completion": ("completion", N_("Complete command lines in bash, zsh and fish.")),
+    "training": ("training", N_("Run or empty the local training gateway.")),
+}
+GLOBAL_NAMES = Globals._fields
+PAYING = frozenset({"pay", "retry"})  # their errors carry every key of a payment
+
+
+def exit_code(error: BaseException) -> Exit:
+    """The only map from errors to exit codes; outcomes have theirs in `outcome.EXIT_OF`."""
+    if isinstance(error, (UsageError, ClickUsageError)):
+        return Exit.USAGE
+    if isinstance(error, ConfigError):
+        return Exit.CONFIG
+    if isinstance(error, JournalError):
+        return Exit.JOURNAL
+    if isinstance(error, Busy):
+        return Exit.BLOCKED
+    if isinstance(error, AfterSending):
+        return Exit.UNKNOWN
+    if isinstance(error, (Interrupted, KeyboardInterrupt, typer.Abort)):
+        return Exit.INTERRUPTED
+    return Exit.BUG
+
+
+def run(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    stdin: TextIO | None,
+    stdout: TextIO | None,
+    stderr: TextIO | None,
+) -> int:
+    """Run one command line; returns its exit code and raises nothing."""
+    early = _early(argv)
+    use_language(_language(early.get("--lang"), environ))
+    screen = Screen(stdout, stderr, json="--json" in early, field=early.get("--field"))
+    the_run = Run(Globals(), environ, stdin, screen)
+    try:
+        rv = _app().main(list(argv), prog_name="posctl", standalone_mode=False, obj=the_run)
+        if rv == Exit.INTERRUPTED and not isinstance(rv, Exit):
+            return _tell(KeyboardInterrupt(), argv, the_run)  # typer made a bare 130 of it
+        return int(rv or 0)
+    except NoArgsIsHelpError as error:
+        screen.lines(error.format_message())
+        return Exit.USAGE
+    except typer.Exit as leave:
+        return leave.exit_code
+    except BaseException as error:  # noqa: BLE001  no traceback ever reaches a cashier
+        return _tell(error, argv, the_run)
+    finally:
+        the_run.close()
+
+
+def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
+    """Put an error into words, on stderr or as the JSON object; returns the exit code."""
+    if the_run.decided is not None:
+        if not isinstance(error, KeyboardInterrupt):
+            words = _("posctl met an error of its own ({name}) while it told the result.")
+            the_run.screen.note(words.format(name=type(error).__name__))
+        return the_run.decided
+    code = exit_code(error)
+    problem = _problem(error)
+    if "--debug" in argv and code is Exit.BUG:
+        import traceback  # noqa: PLC0415
+
+        # Frames only: the text of an unforeseen exception might quote a secret.
+        the_run.screen.lines("".join(traceback.format_tb(error.__traceback__)))
+    command = _command(argv)
+    outcome = Outcome.UNKNOWN if isinstance(error, AfterSending) else None
+    if command in PAYING or command is None:
+        asked = Asked(request_id=error.request_id if isinstance(error, AfterSending) else None)
+        result = Result(code, outcome, asked=asked, problem=problem)
+        data = result_json(result, command or "", the_run.profile_name, live=the_run.live)
+    else:
+        data = {
+            "posctl": 1,
+            "command": command,
+            "exit_code": int(code),
+            "error": {"kind": problem.kind, "code": problem.code, "sub_code": problem.sub_code}
+            | {"message": problem.message, "hint": problem.hint},
+        }
+    if (the_run.screen.json or the_run.screen.field is not None) and not the_run.screen.begun:
+        the_run.screen.show(View(data, lambda _console: None))
+    the_run.screen.problem(problem)
+    return code
+
+
+def _problem(error: BaseException) -> Problem:
+    if isinstance(error, PosctlError):
+        return Problem(error.kind, error.code, error.message, error.hint)
+    if isinstance(error, ClickUsageError):
+        message, hint = _usage_words(error)
+        return Problem("usage", "bad_command_line", message, hint)
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return Problem("interrupted", "interrupted", _("Interrupted. Nothing was sent."))
+    return Problem(
+        "internal",
+        "bug",
+        _("posctl met an error of its own ({name}). Nothing was sent.").format(
+            name=type(error).__name__
+        ),
+        _("Run it again with --debug and report what it prints."),
+    )
+
+
+def _usage_words(error: ClickUsageError) -> tuple[str, str]:
+    """The framework's complaints in our words; values are not repeated, they may be codes."""
+    hint = _("Help: {command} -h").format(command=error.ctx.command_path if error.ctx else "posctl")
+    if isinstance(error, UnknownCommand):
+        near = _nearest(error.word, error.names)
+        if near:
+            name = f"{error.path} {near}".removeprefix("posctl ")
+            hint = _("Did you mean: posctl {name}?").format(name=name)
+        return _("There is no command {word}.").format(word=discreet(error.word)), hint
+    if isinstance(error, GivenTwice):
+        return _("{option} was given twice.").format(option=error.option), hint
+    if isinstance(error, NoSuchOption):
+        if error.possibilities:
+            hint = _("Did you mean {name}?").format(name=" / ".join(sorted(error.possibilities)))
+        return _("There is no option {name}.").format(name=discreet(error.option_name)), hint
+    if isinstance(error, MissingParameter) and error.param is not None:
+        name = error.param.opts[0] if error.param.opts else str(error.param.name)
+        if not name.startswith("-"):
+            name = name.upper()
+        return _("{name} is missing.").format(name=name), hint
+    if isinstance(error, BadOptionUsage):
+        is_flag = "does not take" in error.message
+        what = _("{name} takes no value.") if is_flag else _("{name} needs a value.")
+        return what.format(name=error.option_name), hint
+    if "unexpected extra" in error.message:
+        words = discreet(error.message.partition(" (")[2].removesuffix(")"))
+        return _("There is a word too many: {words}").format(words=words), hint
+    return discreet(error.format_message()), hint
+
+
+def _nearest(word: str, names: Any) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415  only for a typo
+
+    return next(iter(get_close_matches(word, list(names), n=1)), None)
+
+
+# ── what must be known before the command line is parsed ─────────────────────────────────────
+
+
+_GLOBAL_VALUES = ("--lang", "--field", "--profile", "--config")
+
+
+def _early(argv: Sequence[str]) -> dict[str, str]:
+    """The global options as far as an error message needs them, in any place before `--`."""
+    found: dict[str, str] = {}
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if word == "--json":
+            found[word] = ""
+        elif name in _GLOBAL_VALUES:
+            found[name] = value if equals else next(words, "")
+    return found
+
+
+def _command(argv: Sequence[str]) -> str | None:
+    """The command that was named, right or wrong; options' values are none."""
+    words = iter(argv)
+    for word in words:
+        if word in _GLOBAL_VALUES:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word if word in COMMANDS else None
+    return None
+
+
+def _language(flag: str | None, environ: Mapping[str, str]) -> str:
+    """`--lang`, $POSCTL_LANG, the locale. A wrong flag is refused later, in English."""
+    for wanted in (flag, environ.get("POSCTL_LANG")):
+        if wanted in LANGUAGES:
+            return wanted
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if environ.get(name):
+            return "zh" if environ[name].lower().startswith("zh") else "en"
+    return "en"
+
+
+# ── typer, lazily ────────────────────────────────────────────────────────────────────────────
+
+
+class Root(Group):
+    """The commands of COMMANDS, each imported when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"posctl.commands.{COMMANDS[cmd_name][0]}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return _with_globals(command, self.params)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table from COMMANDS: the help imports no command."""
+        with formatter.section(_("Commands")):
+            formatter.write_dl(list(self.summaries().items()))
+
+    def summaries(self) -> dict[str, str]:
+        return {name: _(line) for name, (_module, line) in COMMANDS.items()}
+
+
+def _with_globals(command: Any, root_params: list[Any]) -> Any:
+    """Let the global options stand after the command's name too."""
+    shared = [param for param in root_params if param.name in GLOBAL_NAMES]
+    for inner in getattr(command, "commands", {}).values():
+        _with_globals(inner, root_params)
+    command.params = [*command.params, *shared]
+    command.callback = _taking_globals(command.callback)
+    return command
+
+
+def _taking_globals(callback: Callable[..., Any] | None) -> Callable[..., Any]:
+    def call(**values: Any) -> Any:
+        the_run: Run = get_current_context().obj
+        shared = {name: values.pop(name) for name in GLOBAL_NAMES if name in values}
+        the_run.add_globals(Globals(**shared))
+        return callback(**values) if callback else None
+
+    return call
+
+
+def _print_version(ctx: typer.Context, wanted: bool) -> None:
+    """Before anything else is looked at: `posctl --version` names no command."""
+    if wanted:
+        the_run: Run = ctx.obj
+        the_run.screen.line(f"posctl {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    ctx: typer.Context,
+    profile: Annotated[
+        str | None, typer.Option(help=N_("The profile to use."), metavar="NAME")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help=N_("The configuration file."), metavar="PATH")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help=N_("Print one JSON object on one line."))
+    ] = False,
+    field: Annotated[
+        str | None, typer.Option(help=N_("Print one bare value of it."), metavar="KEY")
+    ] = None,
+    lang: Annotated[str | None, typer.Option(help=N_("en or zh."), metavar="LANG")] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help=N_("Use no colour."))] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help=N_("Say what travels, secrets and codes masked."))
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help=N_("Print the version."), is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    the_run: Run = ctx.obj
+    the_run.add_globals(Globals(profile, config, as_json, field, lang, no_color, debug))
+
+
+def _app() -> Any:
+    """The root command, made after the language is known: its help is in it."""
+    app = new_app(
+        cls=Root,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help=_("Take payments through Alibaba's alibaba.pos.order.pay: never twice, never lost."),
+        epilog="posctl --profile training pay --shop 1 --fee 100 --checkout 111",
+    )
+    app.callback()(_root)
+    command = typer.main.get_command(app)
+    for option in command.params:  # made when this file was loaded, before the language was known
+        if isinstance(option, TyperOption) and option.help:
+            option.help = _(option.help)
+    return command

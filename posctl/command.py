@@ -1,0 +1,127 @@
+"""How a command of posctl's takes its options from typer, and how its help is laid out.
+
+Modules with typer functions have no `from __future__ import annotations`: typer would evaluate
+every annotation from its text, several times at each start (3 ms for `pay`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import typer
+from typer._click.exceptions import BadOptionUsage, UsageError
+from typer._click.formatting import HelpFormatter
+from typer.core import TyperCommand, TyperGroup
+
+from posctl.messages import N_, _
+
+HEADINGS = (N_("Options"), N_("Commands"))  # typer's own; it translates nothing
+
+
+class GivenTwice(UsageError):
+    """An option that takes one value stands twice on the command line."""
+
+    def __init__(self, option: str, ctx: Any) -> None:
+        super().__init__(option, ctx)
+        self.option = option
+
+
+class UnknownCommand(UsageError):
+    """A group has no command of this name. `names` are those it has, `path` is its own."""
+
+    def __init__(self, word: str, names: list[str], ctx: Any) -> None:
+        super().__init__(word, ctx)
+        self.word = word
+        self.names = names
+        self.path: str = ctx.command_path
+
+
+def new_app(**how: Any) -> typer.Typer:
+    """A typer app as all of posctl's are: no completion options, no markup in help texts."""
+    return typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **how
+    )
+
+
+class _Formatter(HelpFormatter):
+    """Speaks the user's language, and marks what is required by having no brackets."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        args = args.replace("{", "").replace("}", "")
+        super().write_usage(prog, args, prefix or _("Usage: "))
+
+    def write_heading(self, heading: str) -> None:
+        super().write_heading(_(heading))
+
+
+class _Context(typer.Context):
+    formatter_class = _Formatter
+
+
+class _Help:
+    """The help as posctl lays it out: the examples, whole and before the options.
+
+    The epilog holds them, one a line.
+    """
+
+    epilog: str | None
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        if self.epilog:  # however narrow the terminal: they are there to be copied
+            formatter.write("\n" + _("Examples") + ":\n")
+            for line in self.epilog.splitlines():
+                formatter.write(f"  {line}\n")
+        super().format_options(ctx, formatter)  # type: ignore[misc]  # the class beside this one
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Nothing: the examples came first."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]  # as above
+        if option is not None:
+            option.help = _("Show this help.")
+        return option
+
+
+class Command(_Help, TyperCommand):
+    """A command that takes each option once: the last of two `--fee` must not win silently."""
+
+    context_class = _Context
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        self._refuse_swallowed(ctx, args)
+        parser = self.make_parser(ctx)
+        _values, _rest, order = parser.parse_args(args=list(args))
+        for param, times in Counter(order).items():
+            if times > 1 and param.nargs == 1 and not getattr(param, "multiple", False):
+                raise GivenTwice(param.opts[0], ctx)
+        return super().parse_args(ctx, args)
+
+    def _refuse_swallowed(self, ctx: Any, args: list[str]) -> None:
+        """`--checkout --another` has no checkout: an option never is another one's value."""
+        params = self.get_params(ctx)
+        known = {opt for param in params for opt in param.opts}
+        taking = {o for p in params if not getattr(p, "is_flag", True) for o in p.opts}
+        for option, value in pairwise(args):
+            if option == "--":
+                return
+            if option in taking and value in known:
+                raise BadOptionUsage(option, "", ctx)
+
+
+class Group(_Help, TyperGroup):
+    """A command with commands of its own."""
+
+    context_class = _Context
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        names = self.list_commands(ctx)
+        if args[0] not in names:
+            raise UnknownCommand(args[0], names, ctx)
+        return super().resolve_command(ctx, args)
+
+    def summaries(self) -> dict[str, str]:
+        """Its commands, and what each does in a few words."""
+        return {name: inner.get_short_help_str(limit=100) for name, inner in self.commands.items()}

@@ -1,0 +1,43 @@
+"""Files that a command writes for people: a page, a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posctl.errors import UsageError
+from posctl.messages import _
+
+if TYPE_CHECKING:
+    from posctl.run import Run
+
+
+def refuse_unwritable(target: str | None) -> None:
+    """Before anything is done that cannot be undone: the file must find a place. UsageError."""
+    if target in (None, "-"):
+        return
+    try:
+        Path(str(target)).open("a").close()
+    except OSError as error:
+        raise _cannot_write(str(target), error) from None
+
+
+def write_out(target: str, text: str, run: Run) -> None:
+    """Write `text` into a file, or to stdout for "-". Raises UsageError."""
+    if target == "-":
+        run.screen.line(text.rstrip("\n"))
+        return
+    try:
+        Path(target).write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise _cannot_write(target, error) from None
+    run.screen.note(_("Written: {path}").format(path=target))
+
+
+def _cannot_write(target: str, error: OSError) -> UsageError:
+    return UsageError(
+        "cannot_write",
+        _("{path} cannot be written: {why}.").format(
+            path=target, why=error.strerror or type(error).__name__
+        ),
+    )

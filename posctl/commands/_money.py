@@ -1,0 +1,146 @@
+"""What the commands that move money share: telling the result, and remembering that it was told."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from posctl.errors import JournalError, PosctlError, UsageError
+from posctl.messages import _
+from posctl.order import request_id
+from posctl.outcome import EXIT_OF, Exit, outcome_of, worst
+from posctl.result import RESULT_KEYS, Problem, problem_json, result_json
+from posctl.screen import View, draw_result, draw_results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from posctl.journal import Payment
+    from posctl.result import Result
+    from posctl.run import Run
+
+MAX_WAIT_S = 3600.0
+
+
+def seconds(text: str, where: str) -> float:
+    """A span in seconds from plain digits, above 0 and at most an hour. Raises UsageError."""
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) and 0 < float(text) <= MAX_WAIT_S:
+        return float(text)
+    raise UsageError(
+        "bad_seconds",
+        _("{where} takes seconds, above 0 and at most {most:.0f}.").format(
+            where=where, most=MAX_WAIT_S
+        ),
+    )
+
+
+def check_field(field: str | None) -> None:
+    """Refuse a `--field` that no result has, before money moves for an empty line."""
+    known = (*RESULT_KEYS, "payments", "dry_run", "call")
+    if field is not None and field.split(".")[0] not in known:
+        raise UsageError(
+            "bad_field",
+            _("There is no field {name}.").format(name=field[:64]),
+            _("There are: {names}").format(names=", ".join(RESULT_KEYS)),
+        )
+
+
+def tell(result: Result, command: str, run: Run) -> Exit:
+    """Show one payment's result; once it was written out, the journal knows that it was told.
+
+    Whether it could be printed never changes the exit code.
+    """
+    run.decided = result.exit_code
+    profile = run.load().profile
+    data = result_json(result, command, profile.name, live=profile.live)
+    printed = run.screen.show(
+        View(data, lambda console: draw_result(console, result, profile.name, live=profile.live))
+    )
+    payment = result.payment
+    # Whoever closed stdout reads the exit code alone, which says enough of a payment that failed.
+    code_alone = run.screen.stdout is None and payment is not None and not payment.standing.paid
+    if (printed or code_alone) and payment is not None and not payment.open and not payment.told:
+        with suppress(JournalError):  # told once more next time: no harm
+            run.journal().mark_told([payment.request_id], int(run.now_s() * 1000))
+    for warning in result.warnings:
+        words = warning.partition(": ")[2]  # before it stands the code, for scripts
+        run.screen.note(_("Warning: {text}").format(text=words))
+    if result.problem and not run.screen.interactive:
+        run.screen.problem(result.problem)
+    run.mention_open(besides=payment)
+    return result.exit_code
+
+
+def tell_several(
+    results: list[Result],
+    command: str,
+    run: Run,
+    *,
+    stopped: PosctlError | None = None,
+    read: bool = True,
+) -> Exit:
+    """Show the results of several payments, with the worst exit code of all.
+
+    `stopped` is what ended them early; `read` is whether a person or a script is told.
+    """
+    profile = run.load().profile
+    code = _worst(results)
+    if stopped is not None and code is not Exit.BLOCKED:  # some were sent, some may be open
+        code = worst([code, Exit.UNKNOWN])
+    run.decided = code
+    problem = None
+    if stopped is not None:
+        problem = Problem(stopped.kind, stopped.code, stopped.message, stopped.hint)
+    shown = []
+    for result in results:
+        one = result_json(result, command, profile.name, live=profile.live)
+        shown.append(
+            {name: value for name, value in one.items() if name not in ("posctl", "command")}
+        )
+    data = {
+        "posctl": 1,
+        "command": command,
+        "exit_code": int(code),
+        "payments": shown,
+        "error": problem_json(problem),
+    }
+    printed = run.screen.show(View(data, lambda console: draw_results(console, results)))
+    told = [r.payment.request_id for r in results if r.payment and not r.payment.open]
+    if problem is not None:
+        run.screen.problem(problem)
+    if printed and told and read:
+        with suppress(JournalError):
+            run.journal().mark_told(told, int(run.now_s() * 1000))
+    run.mention_open()
+    return code
+
+
+def _worst(results: list[Result]) -> Exit:
+    """The exit code of several payments; 30 says that nothing was sent, so only of them all."""
+    codes = [result.exit_code for result in results]
+    if set(codes) == {Exit.BLOCKED}:
+        return Exit.BLOCKED
+    stand = [EXIT_OF[outcome_of(r.blocked_by.standing)] for r in results if r.blocked_by]
+    return worst([code for code in codes if code is not Exit.BLOCKED] + stand)
+
+
+def find(text: str, run: Run) -> Payment:
+    """The payment with this request_id, in any spelling of it. Raises UsageError."""
+    payment = run.journal().payment(request_id(text, "REQUEST_ID"))
+    if payment is None:
+        raise UsageError(
+            "unknown_payment",
+            _("The journal holds no payment {request_id}.").format(request_id=text[:64]),
+            _("List payments with: posctl history"),
+        )
+    return payment
+
+
+def narrowed(payments: Iterable[Payment], only: Mapping[str, str]) -> list[Payment]:
+    """Those of `payments` that have these values, by the API's names (shop_id, machine_id, …)."""
+    return [
+        payment
+        for payment in payments
+        if all((payment._asdict() | payment.checkout._asdict())[n] == v for n, v in only.items())
+    ]

@@ -1,0 +1,178 @@
+"""`posctl batch`: many payments from JSON Lines or CSV, resumable."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from posctl.admit import ANOTHER
+from posctl.command import Command, new_app
+from posctl.errors import AfterSending, JournalError, PosctlError, UsageError
+from posctl.messages import _
+from posctl.order import yuan
+from posctl.outcome import Exit, Outcome
+from posctl.result import Problem, problem_json
+from posctl.run import Run
+from posctl.screen import View
+
+if TYPE_CHECKING:
+    from posctl.batch import Batch, Plan, Tally
+    from posctl.batch_results import Results
+    from posctl.result import Result
+
+app = new_app()
+
+
+class BatchOptions(NamedTuple):
+    """What the command line said."""
+
+    file: str
+    out: str | None
+    another: bool
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Take many payments from a file: JSON Lines, or CSV when it is named so. Members go by "
+        "their API names, as in pay --file; what is missing comes from the profile's defaults. "
+        "Every line is checked before the first is sent. The same file may be run again after "
+        "any interruption: what is decided is told again, what is open is asked about, what was "
+        "not sent is sent, and nobody is charged twice."
+    ),
+    epilog="posctl batch orders.jsonl\nposctl batch orders.csv --out done.jsonl --json\n"
+    "posctl batch - --out done.jsonl <orders.jsonl",
+)
+def batch(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", hidden=True, show_default=False)],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help=_("The results, line for line; else FILE.results.jsonl."), metavar="PATH"
+        ),
+    ] = None,
+    another: Annotated[
+        bool, typer.Option("--another", help=_("Pay again, or more than is due, on purpose."))
+    ] = False,
+) -> int:
+    if file == "-" and out is None:
+        raise UsageError("no_out", _("With - for stdin, say where the results go: --out PATH."))
+    return batch_run(BatchOptions(file, out, another), ctx.obj)
+
+
+def batch_run(options: BatchOptions, run: Run) -> Exit:
+    """The whole behaviour of `batch`, without the framework."""
+    from posctl.batch import Tally, make_plan, read_batch  # noqa: PLC0415  threads, only here
+    from posctl.batch_results import Results  # noqa: PLC0415  as above
+
+    profile = run.load().profile
+    checked = read_batch(_bytes(options.file, run), options.file, profile, another=options.another)
+    path = Path(options.out or f"{options.file}.results.jsonl")
+    journal = run.journal()
+    tally = Tally(len(checked.lines))
+    problem = None
+    with Results(path, checked.id) as results:
+        plan = make_plan(checked, options.file, profile, journal, results.said)
+        run.banner()
+        _announce(checked, plan, run)
+        try:
+            run.screen.progress(_sent(checked, plan, results, options, tally, run), tally.left)
+        except JournalError as error:
+            problem = Problem(error.kind, error.code, error.message, error.hint)
+        except PosctlError:
+            raise
+        except Exception as bug:
+            raise AfterSending(
+                checked.id,
+                _("posctl met an error of its own while the batch ran."),
+                _("Run the same command again: nobody is charged twice."),
+            ) from bug
+        with suppress(OSError):  # every record is there, if not in order
+            results.tidy()
+    return _tell(options.file, path, tally, problem, run)
+
+
+def _sent(
+    checked: "Batch",
+    plan: "Plan",
+    results: "Results",
+    options: BatchOptions,
+    tally: "Tally",
+    run: Run,
+) -> "Iterator[Result]":
+    import time  # noqa: PLC0415
+
+    from posctl.batch import send_batch  # noqa: PLC0415  as above
+    from posctl.crew import WORKERS  # noqa: PLC0415  as above
+
+    waived = ANOTHER if options.another else frozenset()
+    desk = run.desk(connections=WORKERS)
+    yield from send_batch(checked, plan, results, desk, waived, time.monotonic, tally)
+
+
+def _bytes(name: str, run: Run) -> bytes:
+    from posctl.batch import MAX_BYTES  # noqa: PLC0415  as above
+
+    if name == "-":
+        if run.stdin is None:
+            raise UsageError("no_stdin", _("There is nothing on stdin to read."))
+        return run.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        if not Path(name).is_file():  # a folder, a FIFO or a device would never end
+            raise UsageError("bad_file", _("{path} is no file.").format(path=name))
+        with Path(name).open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(
+            "bad_file", _("{path} cannot be read: {why}.").format(path=name, why=why)
+        ) from None
+
+
+def _announce(checked: "Batch", plan: "Plan", run: Run) -> None:
+    total = yuan(sum(line.order.pay_fee for line in checked.lines))
+    run.screen.note(
+        _("{count} payments, ￥{yuan} in all; {decided} of them are decided already.").format(
+            count=len(checked.lines), yuan=total, decided=len(plan.decided)
+        )
+    )
+
+
+def _tell(file: str, path: Path, tally: "Tally", problem: Problem | None, run: Run) -> Exit:
+    from posctl.batch_screen import draw_batch  # noqa: PLC0415  as above
+
+    profile = run.load().profile
+    code = run.decided = tally.stopped(Exit.JOURNAL) if problem else tally.exit_code()
+    outcomes = {
+        outcome: {"count": tally.lines[outcome], "pay_fee": tally.fees[outcome]}
+        for outcome in Outcome
+    }
+    data = {
+        "posctl": 1,
+        "command": "batch",
+        "exit_code": int(code),
+        "profile": profile.name,
+        "live": profile.live,
+        "file": file,
+        "results": str(path),
+        "lines": tally.left + tally.lines.total(),
+        "not_tried": tally.left,
+        "outcomes": outcomes,
+        "error": problem_json(problem),
+    }
+    run.screen.show(
+        View(data, lambda console: draw_batch(console, tally, file, str(path), profile, problem))
+    )
+    if problem is not None and not run.screen.interactive:
+        run.screen.problem(problem)
+    if tally.left and problem is None:
+        run.screen.note(
+            _("Stopped: {count} lines are not tried yet. Run the same command again.").format(
+                count=tally.left
+            )
+        )
+    run.mention_open()
+    return code

@@ -1,0 +1,60 @@
+"""`posctl checkout`: all payments of one checkout, and what it still needs."""
+
+from typing import Annotated
+
+import typer
+
+from posctl.admit import due
+from posctl.command import Command, new_app
+from posctl.errors import UsageError
+from posctl.journal import Filter, Merchant
+from posctl.messages import _
+from posctl.outcome import Exit
+from posctl.result import payment_json
+from posctl.run import Run
+from posctl.screen import View, draw_checkout
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_("All payments of one checkout, what was paid and what is still due."),
+    epilog="posctl checkout 111",
+)
+def checkout(
+    ctx: typer.Context,
+    checkout_id: Annotated[str, typer.Argument(metavar="CHECKOUT_ID", hidden=True)],
+    shop: Annotated[str | None, typer.Option(help=_("Only this shop_id."), metavar="ID")] = None,
+) -> int:
+    run: Run = ctx.obj
+    profile = run.load().profile
+    merchant = Merchant(profile.gateway, profile.app_key)
+    which = Filter(merchant=merchant, checkout_id=checkout_id, shop_id=shop)
+    payments = list(run.journal().history(which))[::-1]
+    if len({payment.checkout.shop_id for payment in payments}) > 1:
+        raise UsageError(
+            "which",
+            _("Several shops have a checkout {checkout}.").format(checkout=checkout_id),
+            _("Name one with --shop"),
+        )
+    standing = due(payments)
+    data = {
+        "posctl": 1,
+        "command": "checkout",
+        "exit_code": int(Exit.OK),
+        "checkout_id": checkout_id,
+        "paid_fee": standing.paid_fee,
+        "remaining_fee": standing.remaining_fee,
+        "payments": [payment_json(payment) for payment in payments],
+        "error": None,
+    }
+    now_ms = int(run.now_s() * 1000)
+    run.screen.show(
+        View(
+            data,
+            lambda console: draw_checkout(console, checkout_id, standing, payments, now_ms=now_ms),
+        )
+    )
+    run.mention_open()
+    return Exit.OK

@@ -1,0 +1,119 @@
+"""`posctl completion bash|zsh|fish`: what makes a shell complete posctl's command lines."""
+
+from typing import Annotated
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.errors import UsageError
+from posctl.messages import _
+from posctl.outcome import Exit
+from posctl.run import Run
+from posctl.screen import View, one_line
+
+app = new_app()
+
+_BASH = r"""# Completion of posctl for bash: source <(posctl completion bash)
+_posctl() {
+    local line
+    COMPREPLY=()
+    while IFS= read -r line; do
+        if [[ $line == :files ]]; then
+            compopt -o default 2>/dev/null
+            return
+        fi
+        COMPREPLY+=("${line%%$'\t'*}")
+    done < <("${1/#\~/$HOME}" completion words -- "${COMP_WORDS[@]:1:COMP_CWORD}" \
+        2>/dev/null </dev/null)
+}
+complete -F _posctl posctl
+"""
+
+_ZSH = r"""#compdef posctl
+# Completion of posctl for zsh: source <(posctl completion zsh), behind compinit;
+# or as a file _posctl in a folder of $fpath.
+_posctl() {
+    local line word
+    local -a described
+    while IFS= read -r line; do
+        if [[ $line == :files ]]; then
+            _files
+            return
+        fi
+        word=${${line%%$'\t'*}//:/\\:}
+        [[ $line == *$'\t'* ]] && word+=:${line#*$'\t'}
+        described+=("$word")
+    done < <("${words[1]/#\~/$HOME}" completion words -- "${(@)words[2,CURRENT]}" \
+        2>/dev/null </dev/null)
+    _describe -V posctl described
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _posctl "$@"
+else
+    compdef _posctl posctl
+fi
+"""
+
+_FISH = r"""# Completion of posctl for fish: posctl completion fish | source
+function __posctl_complete
+    set -l words (commandline -opc)
+    set -l command (string replace -r '^~' $HOME -- $words[1])
+    set -l current (commandline -ct)
+    set -l lines ($command completion words -- $words[2..-1] "$current" 2>/dev/null </dev/null)
+    if test "$lines[1]" = :files
+        __fish_complete_path "$current"
+    else if set -q lines[1]
+        printf '%s\n' $lines
+    end
+end
+complete -c posctl -f -k -a '(__posctl_complete)'
+"""
+
+_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Print what makes a shell complete commands, options, profiles and open request ids. To "
+        "have it always, put the line for your shell into ~/.bashrc, behind compinit in ~/.zshrc, "
+        "or into ~/.config/fish/config.fish."
+    ),
+    epilog="source <(posctl completion bash)\nsource <(posctl completion zsh)\n"
+    "posctl completion fish | source",
+)
+def completion(
+    ctx: typer.Context,
+    shell: Annotated[
+        str | None, typer.Argument(metavar="bash|zsh|fish", hidden=True, show_default=False)
+    ] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="", hidden=True, show_default=False)
+    ] = None,
+) -> int:
+    run: Run = ctx.obj
+    if shell == "words":  # what the scripts ask for at each Tab
+        _print_candidates(words or [""], ctx, run)
+        return Exit.OK
+    if shell not in _SCRIPTS or words:
+        raise UsageError("which_shell", _("Name one shell: bash, zsh or fish."))
+    script = _SCRIPTS[shell]
+    if run.screen.json or run.screen.field is not None:
+        head = {"posctl": 1, "command": "completion", "exit_code": int(Exit.OK)}
+        run.screen.show(View(head | {"script": script, "error": None}, lambda _console: None))
+    else:
+        run.screen.line(script.rstrip("\n"))
+    return Exit.OK
+
+
+def _print_candidates(words: list[str], ctx: typer.Context, run: Run) -> None:
+    """One a line, with what it is behind a tab. Silent about whatever is wrong."""
+    from posctl.complete import complete  # noqa: PLC0415  not to print a script
+
+    try:
+        found = complete(words, ctx.find_root().command, ctx, run.environ)
+    except Exception:  # noqa: BLE001  a half-typed line is no place for an error
+        return
+    lines = [f"{one.word}\t{one_line(one.about)}" if one.about else one.word for one in found]
+    if lines:
+        run.screen.line("\n".join(lines))

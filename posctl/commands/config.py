@@ -1,0 +1,144 @@
+"""`posctl config show|check|path`: what is configured. Secrets are looked after, never shown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from posctl.command import Command, Group, new_app
+from posctl.errors import ConfigError
+from posctl.messages import _
+from posctl.order import CODE_FIELDS, mask
+from posctl.outcome import Exit
+from posctl.profiles import Config, Profile, config_path, read
+from posctl.result import Problem, problem_json
+from posctl.run import Run
+from posctl.screen import View, draw_pairs, plain
+from posctl.secret import masked_url
+
+app = new_app(
+    cls=Group,
+    no_args_is_help=True,
+    help=_("Show, check and find the configuration."),
+    epilog="posctl config show\nposctl config check\nposctl config path",
+)
+
+
+@app.command(
+    cls=Command,
+    help=_("Show what is in force for the profile in use, secrets masked."),
+    epilog="posctl --profile store-1 config show",
+)
+def show(ctx: typer.Context) -> int:
+    run: Run = ctx.obj
+    loaded = run.load()
+    data = _head() | {
+        "path": str(loaded.path),
+        "journal": masked_url(loaded.journal),
+        "profile": loaded.profile.name,
+        "live": loaded.profile.live,
+        "settings": _settings(loaded.profile),
+    }
+    run.screen.show(_pairs(data | {"error": None}))
+    return Exit.OK
+
+
+@app.command(
+    cls=Command,
+    help=_("Check every profile, and that its secret can be read. Sends nothing."),
+    epilog="posctl config check",
+)
+def check(ctx: typer.Context) -> int:
+    run: Run = ctx.obj
+    config = read(run.globals.config, run.environ)
+    run.load()  # that a profile is chosen, and exists
+    problems = {name: _problem_with(profile, run) for name, profile in config.profiles.items()}
+    wrong = [problem for problem in problems.values() if problem]
+    code = Exit.CONFIG if wrong else Exit.OK
+    data = _head(code) | {
+        "path": str(config.path),
+        "profiles": {
+            name: {"ok": problem is None, "error": problem_json(problem)}
+            for name, problem in problems.items()
+        },
+        "error": problem_json(wrong[0]) if wrong else None,
+    }
+    run.screen.show(View(data, lambda console: draw_pairs(console, _summary(config, problems))))
+    for name, problem in problems.items():
+        if problem:
+            run.screen.note(f"{name}:")
+            run.screen.problem(problem)
+    return code
+
+
+@app.command(
+    cls=Command,
+    help=_("Print where the configuration is, or would be."),
+    epilog='"$EDITOR" "$(posctl config path)"',
+)
+def path(ctx: typer.Context) -> int:
+    run: Run = ctx.obj
+    where, _named = config_path(run.globals.config, run.environ)
+    if run.screen.json or run.screen.field is not None:
+        run.screen.show(_pairs(_head() | {"path": str(where), "error": None}))
+    else:
+        run.screen.line(str(where))
+    return Exit.OK
+
+
+def _head(code: Exit = Exit.OK) -> dict[str, Any]:
+    return {"posctl": 1, "command": "config", "exit_code": int(code)}
+
+
+def _pairs(data: Mapping[str, Any]) -> View:
+    hidden = ("posctl", "command", "exit_code", "error")
+    shown = {name: value for name, value in data.items() if name not in hidden}
+    return View(data, lambda console: draw_pairs(console, plain(shown)))
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return {
+        "gateway": profile.gateway,
+        "app_key": profile.app_key,
+        profile.secret.kept_in: profile.secret.describe(),
+        "sign_method": profile.sign_method,
+        "session": "******" if profile.session else None,
+        "timeout": {
+            "connect": profile.timeout.connect_s,
+            "read": profile.timeout.read_s,
+            "total": profile.timeout.total_s,
+        },
+        "max_fee": profile.max_fee,
+        "proxy": profile.proxy and "http://" + profile.proxy[7:].rpartition("@")[2],
+        "ca": str(profile.ca) if profile.ca else None,
+        "allow_card_numbers": profile.allow_card_numbers,
+        "defaults": _masked(profile.defaults),
+        "status_words": dict(profile.status_words),
+        "receipt": profile.receipt._asdict(),
+        "statement": profile.statement._asdict(),
+        "till": profile.till._asdict(),
+    }
+
+
+def _masked(defaults: Mapping[str, str]) -> dict[str, str]:
+    return {name: mask(v) if name in CODE_FIELDS else v for name, v in defaults.items()}
+
+
+def _problem_with(profile: Profile, run: Run) -> Problem | None:
+    """What would stop this profile from sending; its secret is read and dropped."""
+    from posctl.gateway import proxy_for, trusting  # noqa: PLC0415  requests takes 100 ms
+
+    try:
+        profile.secret.reveal(run.environ)
+        if profile.gateway.startswith("https:"):
+            trusting(profile.ca, run.environ)
+        if profile.gateway.startswith("http"):
+            proxy_for(profile.gateway, profile.proxy, run.environ)
+    except ConfigError as error:
+        return Problem(error.kind, error.code, error.message, error.hint)
+    return None
+
+
+def _summary(config: Config, problems: Mapping[str, Problem | None]) -> list[tuple[str, str]]:
+    found = {name: problem.message if problem else _("good") for name, problem in problems.items()}
+    return [("path", str(config.path)), *found.items()]

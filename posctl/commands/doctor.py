@@ -1,0 +1,50 @@
+"""`posctl doctor`: everything that a payment needs, looked at without touching money."""
+
+import time
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.messages import _
+from posctl.outcome import Exit
+from posctl.result import Problem, problem_json
+from posctl.run import Run
+from posctl.screen import View
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Check everything that a payment needs, without touching money: configuration, secret, "
+        "file modes, journal, disk, the way to the gateway, clock, terminal. Exits 0 when nothing "
+        "is bad, else 3 (configuration), 31 (journal) or 11 (gateway)."
+    ),
+    epilog="posctl doctor\nposctl --profile store-1 doctor --json",
+)
+def doctor(ctx: typer.Context) -> int:
+    run: Run = ctx.obj
+    from posctl.doctor import Doctor, worst  # noqa: PLC0415  with sockets and TLS
+    from posctl.help_screen import draw_checks  # noqa: PLC0415  as above
+
+    who = Doctor(run.environ, run.now_s, time.monotonic, run.screen.stdout)
+    checks = list(who.examine(run.load))
+    bad = worst(checks)
+    code = bad.exit_code if bad else Exit.OK
+    problem = Problem("doctor", bad.name, bad.message, bad.hint) if bad else None
+    data = {
+        "posctl": 1,
+        "command": "doctor",
+        "exit_code": int(code),
+        "profile": run.profile_name,
+        "checks": [
+            {name: getattr(check, name) for name in ("name", "status", "message", "hint")}
+            for check in checks
+        ],
+        "error": problem_json(problem),
+    }
+    run.screen.show(View(data, lambda console: draw_checks(console, checks)))
+    if problem and not run.screen.interactive:
+        run.screen.problem(problem)
+    return code

@@ -1,0 +1,74 @@
+"""`posctl explain`: what a code, an outcome or an exit code means, and the remedy."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.errors import UsageError
+from posctl.explain import Entry, everything
+from posctl.explain import explain as meanings
+from posctl.messages import _
+from posctl.outcome import Exit
+from posctl.run import Run
+from posctl.screen import View
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Say what a word of posctl's or the platform's means, what it says about the money, and "
+        "what to do: exit codes, outcomes, error codes, the gateway's codes and sub codes. "
+        "Without CODE: all of them."
+    ),
+    epilog="posctl explain 25\nposctl explain isv.invalid-parameter:pay_fee\n"
+    "posctl explain unknown",
+)
+def explain(
+    ctx: typer.Context,
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", hidden=True, show_default=False)
+    ] = None,
+) -> int:
+    run: Run = ctx.obj
+    entries = list(everything()) if code is None else meanings(code)
+    if not entries:
+        raise _unknown(str(code))
+    data = {
+        "posctl": 1,
+        "command": "explain",
+        "exit_code": int(Exit.OK),
+        "code": code,
+        "entries": [entry._asdict() for entry in entries],
+        "error": None,
+    }
+    from posctl.help_screen import draw_all, draw_entries  # noqa: PLC0415  for a terminal alone
+
+    draw = draw_all if code is None else draw_entries
+    run.screen.show(View(data, lambda console: draw(console, entries)))
+    return Exit.OK
+
+
+def _unknown(word: str) -> UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415  only for a typo
+
+    words = {entry.code.lower(): entry.code for entry in _wordy(everything())}
+    near = get_close_matches(word.lower(), list(words), n=1)
+    return UsageError(
+        "unknown_code",
+        _("posctl has no explanation of {code}.").format(code=word[:64]),
+        "\n".join(
+            [
+                *(_("Did you mean: posctl explain {code}").format(code=words[n]) for n in near),
+                _("All codes: posctl explain"),
+            ]
+        ),
+    )
+
+
+def _wordy(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Those whose code is a word: of numbers none is nearer than another."""
+    return (entry for entry in entries if not entry.code.isdecimal())

@@ -1,0 +1,98 @@
+"""`posctl history`: payments by day, shop, checkout, operator, outcome."""
+
+import re
+import time
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.errors import UsageError
+from posctl.journal import Filter, Merchant
+from posctl.messages import _
+from posctl.outcome import Exit, Outcome
+from posctl.result import payment_json
+from posctl.run import Run
+from posctl.screen import View, draw_payments
+
+app = new_app()
+
+OUTCOMES = tuple(outcome.value for outcome in Outcome if outcome is not Outcome.BLOCKED)
+
+
+@app.command(
+    cls=Command,
+    help=_("List payments, newest first."),
+    epilog="posctl history --day today\nposctl history --outcome unknown --json",
+)
+def history(
+    ctx: typer.Context,
+    day: Annotated[
+        str | None, typer.Option(help=_("today, yesterday or 2026-01-31."), metavar="DAY")
+    ] = None,
+    shop: Annotated[str | None, typer.Option(help=_("Only this shop_id."), metavar="ID")] = None,
+    checkout: Annotated[
+        str | None, typer.Option(help=_("Only this checkout_id."), metavar="ID")
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option(help=_("Only this operator_id."), metavar="ID")
+    ] = None,
+    machine: Annotated[str | None, typer.Option(help=_("Only this till."), metavar="ID")] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(help=_("One of: {list}.").format(list=", ".join(OUTCOMES)), metavar="OUTCOME"),
+    ] = None,
+    limit: Annotated[str, typer.Option(help=_("At most so many."), metavar="N")] = "50",
+) -> int:
+    run: Run = ctx.obj
+    profile = run.load().profile
+    since_ms, until_ms = day_span(day, run.now_s()) if day else (None, None)
+    if outcome is not None and outcome not in OUTCOMES:
+        raise UsageError(
+            "bad_outcome", _("--outcome is one of: {list}.").format(list=", ".join(OUTCOMES))
+        )
+    if not (re.fullmatch(r"[0-9]{1,6}", limit) and 0 < int(limit) <= 100_000):
+        raise UsageError("bad_limit", _("--limit is a whole number from 1 to 100000."))
+    which = Filter(
+        merchant=Merchant(profile.gateway, profile.app_key),
+        since_ms=since_ms,
+        until_ms=until_ms,
+        shop_id=shop,
+        checkout_id=checkout,
+        operator_id=operator,
+        machine_id=machine,
+        outcome=Outcome(outcome) if outcome else None,
+    )
+    payments = list(islice(run.journal().history(which), int(limit)))
+    data = {
+        "posctl": 1,
+        "command": "history",
+        "exit_code": int(Exit.OK),
+        "payments": [payment_json(payment) for payment in payments],
+        "error": None,
+    }
+    now_ms = int(run.now_s() * 1000)
+    run.screen.show(View(data, lambda console: draw_payments(console, payments, now_ms=now_ms)))
+    run.mention_open()
+    return Exit.OK
+
+
+def day_span(day: str, now_s: float) -> tuple[int, int]:
+    """A local calendar day as milliseconds, half open; daylight saving is the system's to know.
+
+    Raises UsageError.
+    """
+    today = date.fromtimestamp(now_s)  # noqa: DTZ012  the till's own day
+    try:
+        wanted = {"today": today, "yesterday": today - timedelta(days=1)}.get(
+            day
+        ) or date.fromisoformat(day)
+        starts = [datetime(d.year, d.month, d.day) for d in (wanted, wanted + timedelta(days=1))]  # noqa: DTZ001  local on purpose
+        since, until = (time.mktime(start.timetuple()) for start in starts)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            "bad_day", _("{day} is no day: today, yesterday or 2026-01-31.").format(day=day)
+        ) from None
+    return int(since * 1000), int(until * 1000)

@@ -1,0 +1,243 @@
+"""`posctl init`: the first configuration, by questions; then a training payment, if wanted."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.errors import ConfigError, Interrupted, UsageError
+from posctl.messages import N_, _
+from posctl.newconfig import GATEWAY, Draft, NewFile, write
+from posctl.outcome import Exit
+from posctl.profiles import TRAINING, config_path
+from posctl.run import Run, new_request_id
+from posctl.secret import KeptIn, Secret
+from posctl.yamltext import Bad
+
+app = new_app()
+
+_DEFAULTS = {
+    "shop_id": N_("The shop at the platform (shop_id), digits"),
+    "operator_id": N_("Who works at the till (operator_id)"),
+    "machine_id": N_("Which till (machine_id)"),
+    "buyer_id": N_("The buyer's id at the platform (buyer_id), digits"),
+    "source": N_("The business line (source), for example hema"),
+    "merchant_code": N_("The merchant at the platform (merchant_code), for example HM"),
+}
+_WAYS: dict[str, tuple[KeptIn, str, str]] = {
+    "1": (
+        "secret_file",
+        N_("type it now; it goes into a file of its own that only you can read"),
+        "",
+    ),
+    "2": ("secret_file", N_("it is in a file already"), N_("The file")),
+    "3": ("secret_env", N_("an environment variable holds it"), N_("The variable's name")),
+    "4": ("secret_command", N_("a command prints it (a password manager)"), N_("The command")),
+}
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Make the first configuration: posctl asks for what a profile needs, checks each answer, "
+        "writes the file so that only you can read it, and offers a training payment. An existing "
+        "configuration is never touched."
+    ),
+    epilog="posctl init\nposctl init --lang zh",
+)
+def init(ctx: typer.Context) -> int:
+    run: Run = ctx.obj
+    path, _named = config_path(run.globals.config, run.environ)
+    _refuse(path, run)
+    run.interrupts.install()  # from here on signals wait, but where somebody is asked
+    try:
+        questions = _Questions(path.absolute(), run)
+        files = questions.ask_all()
+    except (KeyboardInterrupt, EOFError):
+        run.screen.note("")
+        raise Interrupted("interrupted", _("Interrupted. Nothing was written.")) from None
+    write(files)
+    for file in files:
+        run.screen.note(_("√ Written: {path}").format(path=file.path))
+    return _afterwards(ctx, run)
+
+
+def _refuse(path: Path, run: Run) -> None:
+    """Raises UsageError where there is something already, or nobody to ask."""
+    if os.path.lexists(path):
+        raise UsageError(
+            "config_exists",
+            _("There is a configuration already: {path}").format(path=path),
+            _("To change it:") + '\n"$EDITOR" "$(posctl config path)"',
+        )
+    if not run.can_ask():
+        raise UsageError(
+            "no_terminal",
+            _("posctl init asks questions, and there is no terminal to ask on."),
+            _("Copy config.example.yaml of posctl's source to {path}, and fill it in.").format(
+                path=path
+            ),
+        )
+
+
+def _afterwards(ctx: typer.Context, run: Run) -> Exit:
+    """Check what was written as `posctl config check` does, and offer to practise."""
+    from posctl.commands.config import check  # noqa: PLC0415  after the questions
+
+    code = Exit(check(ctx))
+    run.screen.note(_("To check the way to the gateway, without money: posctl doctor"))
+    if not run.confirm(_("Take a training payment now? No real money moves.")):
+        return code
+    return code or _train(run)
+
+
+def _train(run: Run) -> Exit:
+    """The very payment that `posctl --profile training pay` takes."""
+    from posctl.commands.pay import PayOptions, pay_run  # noqa: PLC0415  only if wanted
+
+    options = PayOptions(
+        members={"pay_fee": "100", "checkout_id": f"training-{new_request_id()[:8]}"},
+        file=None,
+        code_from=None,
+        wait_s=None,
+        dry_run=False,
+        another=False,
+        yes=False,
+    )
+    practice = Run(run.globals._replace(profile=TRAINING), run.environ, run.stdin, run.screen)
+    try:
+        return pay_run(options, practice)
+    finally:
+        practice.close()
+
+
+class _Questions:
+    """Asks on stderr until every answer is one that the configuration takes."""
+
+    def __init__(self, path: Path, run: Run) -> None:
+        self._path = path
+        self._run = run
+        self._draft = Draft()
+
+    def ask_all(self) -> list[NewFile]:
+        """The files to write, the configuration last. Raises EOFError, KeyboardInterrupt."""
+        say = self._run.screen.note
+        say(_("This makes {path}.").format(path=self._path))
+        say(_("Enter takes what stands in brackets; Ctrl-C leaves everything as it was."))
+        named = self._run.globals.profile
+        self._ask(
+            "name", _("A name for the profile"), "store-1" if named in (None, TRAINING) else named
+        )
+        self._ask("gateway", _("The gateway"), GATEWAY)
+        self._ask("app_key", _("The AppKey of the open platform's console"))
+        kept = self._ask_secret()
+        say(_("What does not change from payment to payment; Enter leaves it out:"))
+        for name, question in _DEFAULTS.items():
+            self._ask_default(name, _(question))
+        self._ask("max_fee", _("The largest amount of one payment, in fen"), "500000")
+        return [*kept, NewFile(self._path, self._draft.text())]
+
+    def _ask(self, key: str, question: str, default: str = "") -> None:
+        def with_answer(answer: str) -> Draft:
+            return self._draft._replace(**{key: answer})  # type: ignore[arg-type]  # all are text
+
+        self._draft = self._until_good(question, default, with_answer)
+
+    def _ask_default(self, name: str, question: str) -> None:
+        def with_answer(answer: str) -> Draft:
+            more = {name: answer} if answer else {}
+            return self._draft._replace(defaults={**self._draft.defaults, **more})
+
+        self._draft = self._until_good(question, "", with_answer)
+
+    def _until_good(
+        self, question: str, default: str, with_answer: Callable[[str], Draft]
+    ) -> Draft:
+        """Ask until the strict reader takes the draft with the answer in it."""
+        while True:
+            draft = with_answer(self._answer(question, default))
+            if draft.name == TRAINING:
+                self._say_wrong(_("The profile training is there already."))
+                continue
+            try:
+                draft.profile(self._path)
+            except (Bad, ConfigError) as wrong:
+                self._say_wrong(wrong.message, wrong.hint)
+                continue
+            return draft
+
+    # ── the secret ───────────────────────────────────────────────────────────────────────────
+
+    def _ask_secret(self) -> list[NewFile]:
+        """Where the secret is; a file for it, when it was typed."""
+        while True:
+            self._run.screen.note(_("The AppSecret:"))
+            for number, (_kept_in, words, _question) in _WAYS.items():
+                self._run.screen.note(f"  {number}  {_(words)}")
+            way = self._answer(_("How is it kept"), "1")
+            if way == "1":
+                typed = self._type_secret()
+                if typed is not None:
+                    return [typed]
+            elif way in _WAYS and self._name_secret(way):
+                return []
+
+    def _type_secret(self) -> NewFile | None:
+        """The secret's own file; None when an older one is to stay."""
+        from getpass import getpass  # noqa: PLC0415  as for a payment code
+
+        path = self._path.with_name(f"{self._draft.name}.secret")
+        replaces = os.path.lexists(path)
+        question = _("{path} is there already. Write over it?").format(path=path)
+        if replaces and not self._run.confirm(question):
+            return None
+        while True:
+            with self._run.interrupts.allowed():
+                typed = getpass(_("The AppSecret (it is not shown): ")).strip()
+            try:
+                Secret("secret", typed).reveal({})
+            except ConfigError as error:
+                self._say_wrong(error.message)
+                continue
+            self._run.screen.note(_("{count} characters were read.").format(count=len(typed)))
+            self._draft = self._draft._replace(kept_in="secret_file", secret=path.name)
+            return NewFile(path, typed + "\n", replaces)
+
+    def _name_secret(self, way: str) -> bool:
+        """Whether the place that was named is to be used; it is tried out at once."""
+        kept_in, _words, question = _WAYS[way]
+
+        def with_answer(answer: str) -> Draft:
+            return self._draft._replace(kept_in=kept_in, secret=answer)
+
+        draft = self._until_good(_(question), "", with_answer)
+        try:
+            draft.profile(self._path).secret.reveal(self._run.environ)
+        except ConfigError as error:
+            self._say_wrong(error.message, error.hint)
+            if not self._run.confirm(_("Use it all the same?")):
+                return False
+        self._draft = draft
+        return True
+
+    # ── one question ─────────────────────────────────────────────────────────────────────────
+
+    def _answer(self, question: str, default: str = "") -> str:
+        """One line, without the spaces around it. Raises EOFError at the end of the input."""
+        self._run.screen.ask(f"{question} [{default}]: " if default else f"{question}: ")
+        assert self._run.stdin is not None  # noqa: S101  `can_ask` has looked
+        with self._run.interrupts.allowed():
+            try:
+                line = self._run.stdin.readline()
+            except UnicodeDecodeError:
+                return "\0"  # which no question takes for an answer
+        if not line:
+            raise EOFError
+        return line.strip() or default
+
+    def _say_wrong(self, message: str, hint: str = "") -> None:
+        self._run.screen.note(f"× {message}")
+        for line in hint.splitlines():
+            self._run.screen.note(f"  → {line}")

@@ -1,0 +1,257 @@
+"""`posctl pay`: take one payment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from posctl import advice
+from posctl.admit import ANOTHER, Block
+from posctl.command import Command, new_app
+from posctl.commands._money import check_field, seconds, tell
+from posctl.errors import UsageError
+from posctl.messages import _
+from posctl.order import MAX_FILE_BYTES, Limits, PayRequest, check, masked, read_file
+from posctl.outcome import Exit, Outcome
+from posctl.run import Run
+from posctl.screen import View
+
+if TYPE_CHECKING:
+    from posctl.result import Result
+
+app = new_app()
+
+
+class PayOptions(NamedTuple):
+    """What the command line said, unchecked. `members` are by API name."""
+
+    members: Mapping[str, str]
+    file: str | None
+    code_from: str | None  # "stdin", "scan" or None
+    wait_s: float | None
+    dry_run: bool
+    another: bool
+    yes: bool
+
+    def __repr__(self) -> str:
+        return f"PayOptions({sorted(self.members)})"  # no payment code
+
+
+def _option(*names: str, help: str, metavar: str = "TEXT") -> Any:  # noqa: A002  typer's word
+    return typer.Option(*names, help=help, metavar=metavar, show_default=False)
+
+
+@app.command(
+    cls=Command,
+    help=_("Take one payment. Whatever is not given comes from the profile's defaults."),
+    epilog="posctl pay --shop 1 --fee 100 --checkout 111\n"
+    "posctl pay --fee 100 --checkout 111 --scan --wait 60\n"
+    "posctl pay --file order.json --json",
+)
+def pay(
+    ctx: typer.Context,
+    shop: Annotated[str | None, _option("--shop", help=_("Shop (shop_id), digits."))] = None,
+    fee: Annotated[
+        str | None, _option("--fee", help=_("Amount in fen: 100 is ￥1.00."), metavar="FEN")
+    ] = None,
+    checkout: Annotated[
+        str | None, _option("--checkout", help=_("Checkout (checkout_id)."))
+    ] = None,
+    order: Annotated[
+        str | None, _option("--order", help=_("Order (order_id); else the checkout."))
+    ] = None,
+    operator: Annotated[
+        str | None, _option("--operator", help=_("Who takes it (operator_id)."))
+    ] = None,
+    machine: Annotated[str | None, _option("--machine", help=_("Which till (machine_id)."))] = None,
+    buyer: Annotated[str | None, _option("--buyer", help=_("The buyer (buyer_id)."))] = None,
+    payer: Annotated[
+        str | None, _option("--payer", help=_("The payer (payer_id); else 3."))
+    ] = None,
+    source: Annotated[str | None, _option("--source", help=_("Business line (source)."))] = None,
+    code_source: Annotated[
+        str | None, _option("--code-source", help=_("Where the code is from (pay_code_source)."))
+    ] = None,
+    merchant: Annotated[
+        str | None, _option("--merchant", help=_("The merchant (merchant_code)."))
+    ] = None,
+    alipay_account: Annotated[
+        str | None, _option("--alipay-account", help=_("The customer's account (alipay_account)."))
+    ] = None,
+    attributes: Annotated[
+        str | None, _option("--attributes", help=_("Anything else (attributes)."))
+    ] = None,
+    channel: Annotated[
+        str | None, _option("--channel", help=_("Channel (pay_channel); else alipay_facepay_v2."))
+    ] = None,
+    payment_channel: Annotated[
+        str | None, _option("--payment-channel", help=_("Its number (payment_channel); else 1006."))
+    ] = None,
+    scan: Annotated[
+        bool, typer.Option("--scan", help=_("Ask for the payment code, without echo."))
+    ] = False,
+    code_stdin: Annotated[
+        bool, typer.Option("--code-stdin", help=_("Read the payment code from stdin."))
+    ] = False,
+    code: Annotated[
+        str | None, _option("--code", help=_("The payment code; everyone here can see it."))
+    ] = None,
+    request_id: Annotated[
+        str | None, _option("--request-id", help=_("Your own id; the same one pays once."))
+    ] = None,
+    file: Annotated[
+        str | None, _option("--file", help=_("Members as JSON; - is stdin."), metavar="PATH")
+    ] = None,
+    wait: Annotated[
+        str | None,
+        _option("--wait", help=_("Go on asking while it is open."), metavar="SECONDS"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=_("Show the call; send and record nothing."))
+    ] = False,
+    another: Annotated[
+        bool, typer.Option("--another", help=_("Pay again, or more than is due, on purpose."))
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Answer confirmations with yes."))] = False,
+) -> int:
+    run: Run = ctx.obj
+    given = {
+        "shop_id": shop,
+        "pay_fee": fee,
+        "checkout_id": checkout,
+        "order_id": order,
+        "operator_id": operator,
+        "machine_id": machine,
+        "buyer_id": buyer,
+        "payer_id": payer,
+        "source": source,
+        "pay_code_source": code_source,
+        "merchant_code": merchant,
+        "alipay_account": alipay_account,
+        "attributes": attributes,
+        "pay_channel": channel,
+        "payment_channel": payment_channel,
+        "channel_account": code,
+        "request_id": request_id,
+    }
+    if [scan, code_stdin, code is not None].count(True) > 1:
+        raise UsageError("codes", _("Give the payment code in one way: --scan or --code-stdin."))
+    if code_stdin and file == "-":
+        raise UsageError("stdin_twice", _("--code-stdin and --file - both read stdin."))
+    options = PayOptions(
+        members={name: value for name, value in given.items() if value is not None},
+        file=file,
+        code_from="scan" if scan else "stdin" if code_stdin else None,
+        wait_s=None if wait is None else seconds(wait, "--wait"),
+        dry_run=dry_run,
+        another=another,
+        yes=yes,
+    )
+    return pay_run(options, run)
+
+
+def pay_run(options: PayOptions, run: Run) -> Exit:
+    """The whole behaviour of `pay`, without the framework."""
+    check_field(run.screen.field)
+    run.interrupts.install()
+    order = _order(options, run)
+    if options.dry_run:
+        return _dry_run(order, run)
+    from posctl.payment import pay as pay_one  # noqa: PLC0415  with the HTTP client
+
+    desk = run.desk()
+    run.banner()
+    patience = run.patience(options.wait_s)
+    waived = (ANOTHER if options.another else frozenset()) | (
+        {Block.CUSTOMER_GONE} if options.yes else frozenset()
+    )
+    with run.screen.sending(order.pay_fee):
+        result = pay_one(order, desk, waived, patience)
+    question = _question(result, options, run)
+    if question:
+        with run.screen.sending(order.pay_fee):
+            result = pay_one(order, desk, waived | {question}, patience)
+    if "channel_account" in options.members:
+        result = result._replace(warnings=(*result.warnings, advice.warning("code_in_argv")))
+    return tell(result, "pay", run)
+
+
+def _order(options: PayOptions, run: Run) -> PayRequest:
+    """Flags, file, code and profile as one checked payment. Raises UsageError."""
+    profile = run.load().profile
+    file = read_file(_file_bytes(options.file, run), options.file) if options.file else {}
+    members = dict(options.members)
+    # The rest is checked before a code is asked for: nobody scans for a typo in the amount.
+    limits = Limits(profile.max_fee, profile.allow_card_numbers)
+    check(members, file, profile.defaults, limits)
+    if options.code_from == "scan":
+        members["channel_account"] = run.scan_code()
+    elif options.code_from == "stdin":
+        members["channel_account"] = run.code_from_stdin()
+    return check(members, file, profile.defaults, limits)
+
+
+def _file_bytes(name: str, run: Run) -> bytes:
+    if name == "-":
+        if run.stdin is None:
+            raise UsageError("no_stdin", _("There is nothing on stdin to read."))
+        with run.interrupts.allowed():
+            return run.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    path = Path(name)
+    try:
+        if not path.is_file():  # a folder, a FIFO or a device would never end
+            raise UsageError("bad_file", _("{path} is no file.").format(path=name))
+        with path.open("rb") as opened:
+            return opened.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(
+            "bad_file", _("{path} cannot be read: {why}.").format(path=name, why=why)
+        ) from None
+
+
+def _question(result: "Result", options: PayOptions, run: Run) -> Block | None:
+    """The block that a person at the terminal has answered for, if any."""
+    blocked = result.outcome is Outcome.BLOCKED  # else the code is the platform's own word
+    code = result.problem.code if result.problem and blocked else None
+    if code not in (Block.REPEAT, Block.CUSTOMER_GONE) or not run.can_ask():
+        return None
+    questions = {
+        Block.REPEAT: _("The same amount was paid a moment ago. Take it once more?"),
+        Block.CUSTOMER_GONE: _("Is the customer still here?"),
+    }
+    return Block(code) if options.yes or run.confirm(questions[Block(code)]) else None
+
+
+def _dry_run(order: PayRequest, run: Run) -> Exit:
+    """Show the call as it would travel; no secret is read, nothing is sent or recorded."""
+    import json  # noqa: PLC0415
+
+    from posctl.result import Asked, Result, result_json  # noqa: PLC0415
+    from posctl.run import new_request_id  # noqa: PLC0415
+    from posctl.screen import draw_dry_run  # noqa: PLC0415
+    from posctl.top import PAY_METHOD  # noqa: PLC0415
+
+    profile = run.load().profile
+    request_id = order.request_id or new_request_id()
+    call = {
+        "gateway": profile.gateway,
+        "method": PAY_METHOD,
+        "app_key": profile.app_key,
+        "v": "2.0",
+        "format": "json",
+        "sign_method": profile.sign_method,
+        "session": "******" if profile.session else None,
+        "timestamp": None,  # timestamp and sign are made when it is sent
+        "sign": None,
+        "shop_id": order.shop_id,
+        "pay_request": json.loads(masked(order.wire(request_id))),
+    }
+    asked = Asked(
+        request_id, order.shop_id, order.checkout_id, str(order.members["order_id"]), order.pay_fee
+    )
+    data = result_json(Result(Exit.OK, asked=asked), "pay", profile.name, live=profile.live)
+    shown = View(data | {"dry_run": True, "call": call}, lambda c: draw_dry_run(c, call))
+    run.screen.show(shown)
+    return Exit.OK

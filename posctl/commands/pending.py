@@ -1,0 +1,72 @@
+"""`posctl pending`: what is open, oldest first, and what to type."""
+
+from typing import Annotated
+
+import typer
+
+from posctl.advice import next_step, what_happened
+from posctl.command import Command, new_app
+from posctl.commands._money import narrowed
+from posctl.journal import Merchant
+from posctl.messages import _
+from posctl.outcome import Exit
+from posctl.result import alarm_json, payment_json
+from posctl.run import Run
+from posctl.screen import View, draw_open
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_("The open payments, oldest first, and the alarms nobody has acknowledged."),
+    epilog="posctl pending\nposctl pending --check\nposctl pending --shop 12 --machine 003",
+)
+def pending(
+    ctx: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help=_("Exit 20 when anything is open, else 0."))
+    ] = False,
+    shop: Annotated[str | None, typer.Option(help=_("Only this shop_id."), metavar="ID")] = None,
+    operator: Annotated[
+        str | None, typer.Option(help=_("Only this operator_id."), metavar="ID")
+    ] = None,
+    machine: Annotated[str | None, typer.Option(help=_("Only this till."), metavar="ID")] = None,
+) -> int:
+    run: Run = ctx.obj
+    profile = run.load().profile
+    merchant = Merchant(profile.gateway, profile.app_key)
+    journal = run.journal()
+    asked = {"shop_id": shop, "operator_id": operator, "machine_id": machine}
+    only = {name: value for name, value in asked.items() if value is not None}
+    payments = narrowed(journal.open_payments(merchant), only)
+    # An alarm is about money that may be gone: nobody narrows it away.
+    alarms = journal.alarms(merchant)
+    ends = {p.request_id: last.end if (last := journal.last_try(p)) else None for p in payments}
+    now_ms = int(run.now_s() * 1000)
+    code = Exit.PENDING if check and (payments or alarms) else Exit.OK
+    data = {
+        "posctl": 1,
+        "command": "pending",
+        "exit_code": int(code),
+        "payments": [
+            payment_json(payment)
+            | {
+                "age_s": max(0, now_ms - payment.created_ms) // 1000,
+                "why": what_happened(ends[payment.request_id]),
+                "next": next_step(payment),
+            }
+            for payment in payments
+        ],
+        "alarms": [alarm_json(alarm) for alarm in alarms],
+        "error": None,
+    }
+    run.screen.show(
+        View(
+            data,
+            lambda console: draw_open(
+                console, payments, ends, alarms, profile.name, live=profile.live, now_ms=now_ms
+            ),
+        )
+    )
+    return code

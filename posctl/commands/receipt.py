@@ -1,0 +1,103 @@
+"""`posctl receipt`: the customer's or the store's copy of a paid payment."""
+
+from typing import Annotated
+
+import typer
+
+from posctl.advice import next_step
+from posctl.command import Command, new_app
+from posctl.commands._money import find
+from posctl.errors import UsageError
+from posctl.journal import Filter, Merchant, Payment
+from posctl.messages import _
+from posctl.outcome import Exit
+from posctl.receipt import COPIES, payer_code, receipt_text
+from posctl.result import payment_json
+from posctl.run import Run
+from posctl.screen import View
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Print the receipt of a paid payment as plain text, for lp or a device. Every print is "
+        "counted in the journal, and each one after the first is marked as a reprint."
+    ),
+    epilog="posctl receipt --last | lp\nposctl receipt REQUEST_ID --copy store --width 48",
+)
+def receipt(
+    ctx: typer.Context,
+    request_id: Annotated[
+        str | None, typer.Argument(metavar="[REQUEST_ID]", hidden=True, show_default=False)
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help=_("The latest payment."))] = False,
+    copy: Annotated[
+        str, typer.Option(help=_("Whose copy."), metavar="customer|store")
+    ] = "customer",
+    width: Annotated[
+        str | None, typer.Option(help=_("Columns; else the profile's."), metavar="32|48")
+    ] = None,
+) -> int:
+    run: Run = ctx.obj
+    if (request_id is None) != last:
+        raise UsageError("which", _("Say which payment: a REQUEST_ID or --last."))
+    if copy not in COPIES:
+        raise UsageError("bad_copy", _("--copy is one of: {list}.").format(list=", ".join(COPIES)))
+    if width not in (None, "32", "48"):
+        raise UsageError("bad_width", _("--width is one of: {list}.").format(list="32, 48"))
+    look = run.load().profile.receipt
+    look = look._replace(width=int(width or look.width))
+    payment = _paid(_last(run) if request_id is None else find(request_id, run), run)
+    # Counted before it is printed: a second paper without its mark would be worse than none.
+    prints = run.journal().transact(lambda tx: tx.count_print(payment, copy))
+    text = receipt_text(payment, look, copy, prints)
+    data = {
+        "posctl": 1,
+        "command": "receipt",
+        "exit_code": int(Exit.OK),
+        "copy": copy,
+        "print": prints,
+        "reprint": prints > 1,
+        "charged_fee": payment.fee,
+        "payment_code": payer_code(payment),
+        "payment": payment_json(payment),
+        "text": text,
+        "error": None,
+    }
+    run.banner()
+    if run.screen.json or run.screen.field is not None:
+        run.screen.show(View(data, lambda _console: None))
+    else:
+        run.screen.line(text)
+    return Exit.OK
+
+
+def _last(run: Run) -> Payment:
+    profile = run.load().profile
+    which = Filter(merchant=Merchant(profile.gateway, profile.app_key))
+    payment = next(run.journal().history(which), None)
+    if payment is None:
+        raise UsageError("no_payments", _("No payments."))
+    return payment
+
+
+def _paid(payment: Payment, run: Run) -> Payment:
+    """`payment`, if it is this profile's and paid. Raises UsageError."""
+    profile = run.load().profile
+    if payment.checkout.merchant != (profile.gateway, profile.app_key):
+        raise UsageError(
+            "other_profile",
+            _("This payment belongs to profile {profile}.").format(profile=payment.profile),
+            f"posctl --profile {payment.profile} receipt {payment.request_id}",
+        )
+    if payment.open:
+        raise UsageError(
+            "open",
+            _("This payment is open, so there is no receipt. The customer may have been charged."),
+            next_step(payment),
+        )
+    if not payment.standing.paid:
+        raise UsageError("not_paid", _("The customer was not charged, so there is no receipt."), "")
+    return payment

@@ -1,0 +1,480 @@
+"""`posctl report`: what a shift or a day came to; closing a shift; checking the closed ones."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from posctl.advice import amount
+from posctl.command import Command, new_app
+from posctl.commands._files import refuse_unwritable, write_out
+from posctl.commands._money import narrowed
+from posctl.commands.history import day_span
+from posctl.commands.resolve import _person
+from posctl.errors import Busy, Interrupted, JournalError, UsageError
+from posctl.journal import QUARTER_MS, RUNNING_SHIFT, Filter, Journal, Merchant, Shift, Transaction
+from posctl.messages import _
+from posctl.order import check_value, yuan
+from posctl.outcome import Exit
+from posctl.report import (
+    DIMENSIONS,
+    Report,
+    check,
+    open_ones,
+    seal,
+    sums_of,
+    unseal,
+)
+from posctl.report_screen import command, draw_checked, draw_report
+from posctl.result import Problem, iso, problem_json
+from posctl.run import Run
+from posctl.screen import View
+
+app = new_app()
+
+
+class ReportOptions(NamedTuple):
+    """What to sum up, and where to write it besides the screen."""
+
+    day: str | None
+    since: str | None
+    until: str | None
+    shift: str | None
+    by: str | None
+    csv: str | None
+    html: str | None
+    close: bool
+    note: str | None
+    yes: bool
+    verify: bool
+    shop: str | None = None
+    operator: str | None = None
+    machine: str | None = None
+
+    @property
+    def only(self) -> dict[str, str]:
+        """What a span is narrowed to, by the API's names."""
+        asked = {"shop_id": self.shop, "operator_id": self.operator, "machine_id": self.machine}
+        return {name: value for name, value in asked.items() if value is not None}
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Sum up the running shift (X, reads only), a closed one, a day or a span of time. Only "
+        "paid payments are money; open ones are listed apart, since they may have been charged. "
+        "--close numbers and closes the shift (Z): every payment settled since the last one is in "
+        "it, for good; open payments stay for the next shift. Shifts count per merchant and "
+        "journal. A closed shift carries a hash over its payments and the shift before it, so "
+        "that --verify shows what was altered afterwards; print it to keep the last one safe too."
+    ),
+    epilog="posctl report\nposctl report --day yesterday --html report.html\n"
+    "posctl report --since 2026-01-01 --until 2026-01-31 --by operator --csv -\n"
+    'posctl report --close --note "till counted, Wang"\nposctl report --verify',
+)
+def report(
+    ctx: typer.Context,
+    day: Annotated[
+        str | None, typer.Option(help=_("today, yesterday or 2026-01-31."), metavar="DAY")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help=_("From this day or 2026-01-31T09:30 on."), metavar="WHEN")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(help=_("To the end of this day, or before 2026-01-31T21:30."), metavar="WHEN"),
+    ] = None,
+    shift: Annotated[str | None, typer.Option(help=_("A closed shift."), metavar="N")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help=_("Only one of the tables."), metavar="|".join(DIMENSIONS)),
+    ] = None,
+    csv: Annotated[
+        str | None, typer.Option(help=_("Write it for a spreadsheet."), metavar="FILE|-")
+    ] = None,
+    html: Annotated[
+        str | None, typer.Option(help=_("Write it as a page to read or print."), metavar="FILE|-")
+    ] = None,
+    close: Annotated[bool, typer.Option("--close", help=_("Close the running shift."))] = False,
+    note: Annotated[
+        str | None,
+        typer.Option(
+            help=_("What to remember of it; needed to close while payments are open."),
+            metavar="TEXT",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Answer confirmations with yes."))] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help=_("Check every closed shift; 31 when one was altered."))
+    ] = False,
+    shop: Annotated[str | None, typer.Option(help=_("Only this shop_id."), metavar="ID")] = None,
+    operator: Annotated[
+        str | None, typer.Option(help=_("Only this operator_id."), metavar="ID")
+    ] = None,
+    machine: Annotated[str | None, typer.Option(help=_("Only this till."), metavar="ID")] = None,
+) -> int:
+    options = ReportOptions(
+        *(day, since, until, shift, by, csv, html, close, note, yes, verify),
+        *(shop, operator, machine),
+    )
+    _refuse_clashes(options, ctx.obj)
+    return report_run(options, ctx.obj)
+
+
+def _refuse_clashes(options: ReportOptions, run: Run) -> None:
+    spans = (options.since is not None or options.until is not None, options.day is not None)
+    ways = [*spans, options.shift is not None, options.close, options.verify]
+    if ways.count(True) > 1:
+        raise UsageError(
+            "which", _("Of --day, --since/--until, --shift, --close and --verify, give one.")
+        )
+    if options.only and not any(spans):
+        raise UsageError(
+            "only_of_a_span",
+            _("--shop, --operator and --machine go with --day or --since/--until."),
+        )
+    if options.by is not None and options.by not in DIMENSIONS:
+        raise UsageError("bad_by", _("--by is one of: {list}.").format(list=", ".join(DIMENSIONS)))
+    to_stdout = [options.csv == "-", options.html == "-", run.screen.json]
+    if to_stdout.count(True) > 1:
+        raise UsageError(
+            "one_stdout", _("Only one of --csv -, --html - and --json can be printed.")
+        )
+    if options.note is not None:
+        if not options.close:
+            raise UsageError("note_without_close", _("--note goes with --close."))
+        check_value("attributes", options.note, "--note")
+
+
+def report_run(options: ReportOptions, run: Run) -> Exit:
+    """The whole behaviour of `report`, without the framework."""
+    if options.verify:
+        return _verify(run)
+    for target in (options.csv, options.html):
+        refuse_unwritable(target)
+    found = _close(options, run) if options.close else _look(options, run)
+    return _show(found, options, run)
+
+
+# ── what is summed up ────────────────────────────────────────────────────────────────────────
+
+
+def _look(options: ReportOptions, run: Run) -> Report:
+    profile = run.load().profile
+    merchant = Merchant(profile.gateway, profile.app_key)
+    journal = run.journal()
+    now_ms = int(run.now_s() * 1000)
+    if options.shift is not None:
+        return _closed(options.shift, merchant, journal)
+    last = journal.shift(merchant)
+    since_ms, until_ms = _span(options, run.now_s())
+    if (since_ms, until_ms) != (None, None):
+        return _of_span(since_ms, until_ms, merchant, run, options.only)
+    if last is None:
+        return _of_today(merchant, run)
+    return _running(journal, merchant, last, now_ms, run)
+
+
+def _running(
+    journal: Journal | Transaction, merchant: Merchant, last: Shift | None, now_ms: int, run: Run
+) -> Report:
+    """The running shift: all that was settled since the last one was closed, and what is open."""
+    cells = journal.sums(Filter(merchant=merchant, shift=RUNNING_SHIFT))
+    begun_ms = min((cell.quarter for cell in cells), default=now_ms // QUARTER_MS) * QUARTER_MS
+    return Report(
+        profile=run.load().profile.name,
+        live=run.load().profile.live,
+        shift=last.number + 1 if last else 1,
+        since_ms=_readable(last).until_ms if last else begun_ms,
+        until_ms=now_ms,
+        sums=sums_of(cells),
+        open=open_ones(journal.open_payments(merchant)),
+    )
+
+
+def _of_span(
+    since_ms: int | None,
+    until_ms: int | None,
+    merchant: Merchant,
+    run: Run,
+    only: Mapping[str, str],
+) -> Report:
+    """All payments that were begun in a span of time, as they stand now."""
+    which = Filter(
+        merchant=merchant,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        shop_id=only.get("shop_id"),
+        operator_id=only.get("operator_id"),
+        machine_id=only.get("machine_id"),
+    )
+    still_open = (
+        one
+        for one in narrowed(run.journal().open_payments(merchant), only)
+        if (since_ms is None or one.created_ms >= since_ms)
+        and (until_ms is None or one.created_ms < until_ms)
+    )
+    return Report(
+        profile=run.load().profile.name,
+        live=run.load().profile.live,
+        shift=None,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        sums=sums_of(run.journal().sums(which)),
+        open=open_ones(still_open),
+        only=tuple(only.items()),
+    )
+
+
+def _of_today(merchant: Merchant, run: Run) -> Report:
+    """Of a journal without any closed shift: today, and a word about what is older."""
+    since_ms, until_ms = day_span("today", run.now_s())
+    older = Filter(merchant=merchant, until_ms=since_ms)
+    if next(iter(run.journal().history(older)), None) is not None:
+        run.screen.note(
+            _("No shift was closed yet: this is today. --close takes in everything before it too.")
+        )
+    return _of_span(since_ms, until_ms, merchant, run, {})
+
+
+def _closed(number: str, merchant: Merchant, journal: Journal) -> Report:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", number):
+        raise UsageError("bad_shift", _("--shift is the number of a closed shift, as in 1."))
+    shift = journal.shift(merchant, int(number))
+    if shift is None:
+        raise UsageError("unknown_shift", _("No shift {number} was closed.").format(number=number))
+    return _readable(shift)
+
+
+def _readable(shift: Shift) -> Report:
+    try:
+        return unseal(shift)
+    except ValueError:
+        raise JournalError(
+            "shift_altered",
+            _("The record of shift {number} was altered.").format(number=shift.number),
+            "posctl report --verify",
+        ) from None
+
+
+def _span(options: ReportOptions, now_s: float) -> tuple[int | None, int | None]:
+    if options.day is not None:
+        return day_span(options.day, now_s)
+    since = None if options.since is None else _moment(options.since, now_s)[0]
+    until = None if options.until is None else _moment(options.until, now_s)[1]
+    return since, until
+
+
+def _moment(text: str, now_s: float) -> tuple[int, int]:
+    """A day's beginning and end, or one moment twice, in milliseconds. Raises UsageError."""
+    if "T" not in text:
+        return day_span(text, now_s)
+    try:
+        moment = datetime.fromisoformat(text)
+        local_s = time.mktime(moment.timetuple()) if moment.tzinfo is None else moment.timestamp()
+    except (ValueError, OverflowError):
+        raise UsageError(
+            "bad_moment", _("{when} is no day and no time: 2026-01-31T09:30.").format(when=text)
+        ) from None
+    return int(local_s * 1000), int(local_s * 1000)
+
+
+# ── closing a shift, and checking the closed ones ────────────────────────────────────────────
+
+
+def _close(options: ReportOptions, run: Run) -> Report:
+    profile = run.load().profile
+    merchant = Merchant(profile.gateway, profile.app_key)
+    journal = run.journal()
+    if run.can_ask() and not options.yes:
+        _ask(_running(journal, merchant, journal.shift(merchant), _now_ms(run), run), options, run)
+    by = _person()
+
+    def work(tx: Transaction) -> Shift:
+        last = tx.shift(merchant)
+        now_ms = _now_ms(run)
+        running = _running(tx, merchant, last, now_ms, run)
+        _refuse_open(running, options)
+        closed = running._replace(closed_ms=now_ms, closed_by=by, note=options.note)
+        settled = tx.history(Filter(merchant=merchant, shift=RUNNING_SHIFT))
+        shift = seal(closed, settled, merchant, last)
+        tx.close_shift(merchant, shift)
+        return shift
+
+    return unseal(journal.transact(work))
+
+
+def _now_ms(run: Run) -> int:
+    return int(run.now_s() * 1000)
+
+
+def _refuse_open(running: Report, options: ReportOptions) -> None:
+    if running.sums.open and not (options.note or "").strip():
+        posctl = command(running)
+        raise Busy(
+            "open_payments",
+            _(
+                "The shift was not closed. {n} payments are open, {money} in all: they may have "
+                "been charged."
+            ).format(n=running.sums.open, money=amount(running.sums.open_fee)),
+            _("Settle them first:")
+            + f"\n{posctl} pending\n"
+            + _("Or close it all the same, and say why:")
+            + f'\n{posctl} report --close --note "…"',
+        )
+
+
+def _ask(running: Report, options: ReportOptions, run: Run) -> None:
+    """Ask before closing; on a terminal only. Raises Busy, Interrupted."""
+    _refuse_open(running, options)
+    question = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
+        number=running.shift,
+        n=running.sums.paid,
+        money=amount(running.sums.fee),
+        open=running.sums.open,
+    )
+    if not run.confirm(question):
+        raise Interrupted("not_closed", _("The shift was not closed."))
+
+
+def _verify(run: Run) -> Exit:
+    profile = run.load().profile
+    merchant = Merchant(profile.gateway, profile.app_key)
+    journal = run.journal()
+    checked = check(
+        journal.shifts(merchant),
+        lambda number: journal.history(Filter(merchant=merchant, shift=number)),
+    )
+    bad = [one.number for one in checked if one.fault not in (None, "gone")]
+    problem = None
+    if bad:
+        problem = Problem(
+            "journal",
+            "shift_altered",
+            _("These shifts are not as they were closed: {numbers}.").format(
+                numbers=", ".join(map(str, bad))
+            ),
+            _("Compare them with their printed pages and with a backup of the journal."),
+        )
+    code = Exit.JOURNAL if bad else Exit.OK
+    data = {
+        "posctl": 1,
+        "command": "report",
+        "exit_code": int(code),
+        "profile": profile.name,
+        "live": profile.live,
+        "shifts": [{"shift": one.number, "fault": one.fault} for one in checked],
+        "error": problem_json(problem),
+    }
+    run.banner()
+    run.screen.show(View(data, lambda console: draw_checked(console, checked)))
+    if problem:
+        run.screen.problem(problem)
+    return code
+
+
+# ── showing it ───────────────────────────────────────────────────────────────────────────────
+
+
+def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
+    dimensions = DIMENSIONS if options.by is None else (options.by,)
+    if options.html is not None:
+        from posctl.report_html import html_page  # noqa: PLC0415  only for --html
+
+        shop = run.load().profile.receipt.header
+        _write(options.html, html_page(found, dimensions, shop, _now_ms(run)), found, run)
+    if options.csv is not None:
+        from posctl.sheet import sheet  # noqa: PLC0415  only for --csv
+
+        _write(options.csv, sheet(_COLUMNS, _rows(found, dimensions)), found, run)
+    run.banner()
+    if "-" not in (options.html, options.csv):
+        data = _json(found, dimensions)
+        run.screen.show(View(data, lambda console: draw_report(console, found, dimensions)))
+    return Exit.OK
+
+
+def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
+    sums = found.sums
+    return {
+        "posctl": 1,
+        "command": "report",
+        "exit_code": int(Exit.OK),
+        "profile": found.profile,
+        "live": found.live,
+        "shift": found.shift,
+        "since": _iso(found.since_ms),
+        "until": _iso(found.until_ms),
+        **dict.fromkeys(_ONLY),
+        **dict(found.only),
+        "closed_at": _iso(found.closed_ms),
+        "closed_by": found.closed_by,
+        "note": found.note,
+        "sha256": found.hash,
+        "paid": sums.paid,
+        "fee": sums.fee,
+        "by_hand": sums.by_hand,
+        "not_charged": sums.not_charged,
+        "open": sums.open,
+        "open_fee": sums.open_fee,
+        "open_payments": [
+            {
+                "request_id": one.request_id,
+                "checkout_id": one.checkout_id,
+                "operator_id": one.operator_id,
+                "machine_id": one.machine_id,
+                "outcome": one.outcome,
+                "pay_fee": one.fee,
+                "created_at": iso(one.created_ms),
+            }
+            for one in found.open
+        ],
+        "by": {
+            name: [{"key": line.key, "count": line.n, "fee": line.fee} for line in sums.by[name]]
+            for name in dimensions
+        },
+        "error": None,
+    }
+
+
+def _iso(epoch_ms: int | None) -> str | None:
+    return None if epoch_ms is None else iso(epoch_ms)
+
+
+_ONLY = ("shop_id", "operator_id", "machine_id")
+_COLUMNS = (
+    *("profile", "live", "shift", "since", "until", "by", "key", "count", "fee", "yuan"),
+    *_ONLY,
+)
+
+
+def _rows(found: Report, dimensions: Sequence[str]) -> list[tuple[object, ...]]:
+    """One table for all, so that several reports can be put below each other."""
+    sums = found.sums
+    head = (
+        *(found.profile, "live" if found.live else "training", found.shift),
+        *(_iso(found.since_ms), _iso(found.until_ms)),
+    )
+    totals: list[tuple[str, str, int, int | None]] = [
+        ("total", "paid", sums.paid, sums.fee),
+        ("total", "by_hand", sums.by_hand, None),
+        ("total", "not_charged", sums.not_charged, None),
+        ("total", "open", sums.open, sums.open_fee),
+    ]
+    totals += [(name, *line) for name in dimensions for line in sums.by[name]]
+    only = [dict(found.only).get(name) for name in _ONLY]
+    return [(*head, *row, None if row[3] is None else yuan(row[3]), *only) for row in totals]
+
+
+def _write(target: str, text: str, found: Report, run: Run) -> None:
+    try:
+        write_out(target, text, run)
+    except UsageError as error:
+        if found.closed_ms is not None:
+            error.hint = _("The shift is closed. Its report: {command}").format(
+                command=f"{command(found)} report --shift {found.shift}"
+            )
+        raise

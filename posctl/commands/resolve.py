@@ -1,0 +1,118 @@
+"""`posctl resolve`: a person closes an open payment, on evidence."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.commands._money import find
+from posctl.errors import Busy, UsageError
+from posctl.journal import Payment, Transaction
+from posctl.messages import _
+from posctl.order import check_value, codes_of
+from posctl.outcome import Exit
+from posctl.outcome import resolve as resolved
+from posctl.result import payment_json
+from posctl.run import Run
+from posctl.screen import View, draw_payment
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Close an open payment by hand. Nothing is deleted: the record says who, when and why. "
+        "If the gateway says otherwise later, an alarm appears in posctl pending, until somebody "
+        "acknowledges it."
+    ),
+    epilog='posctl resolve REQUEST_ID --as paid --note "the customer showed the receipt"\n'
+    'posctl resolve REQUEST_ID --acknowledge --note "refunded by hand"',
+)
+def resolve(
+    ctx: typer.Context,
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", hidden=True)],
+    verdict: Annotated[
+        str | None, typer.Option("--as", help=_("What the evidence says."), metavar="paid|not-paid")
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option(help=_("The evidence, in words."), metavar="TEXT")
+    ] = None,
+    acknowledge: Annotated[
+        bool, typer.Option("--acknowledge", help=_("Silence the alarms of a closed payment."))
+    ] = False,
+) -> int:
+    run: Run = ctx.obj
+    if note is None or not any(character.isalnum() for character in note):  # not the hint's "…"
+        raise UsageError("missing_note", _("--note is missing: say what the evidence is."))
+    check_value("attributes", note, "--note")
+    if acknowledge == (verdict is not None) or verdict not in (None, "paid", "not-paid"):
+        raise UsageError("bad_as", _("Say --as paid or --as not-paid (or --acknowledge)."))
+    payment = find(request_id, run)
+    by = _person()
+    now_ms = int(run.now_s() * 1000)
+    if acknowledge:
+        _acknowledge(payment, f"{by}: {note}", now_ms, run)
+    else:
+        payment = _resolve(payment, verdict == "paid", by, note, now_ms, run)
+    data = {
+        "posctl": 1,
+        "command": "resolve",
+        "exit_code": int(Exit.OK),
+        "payment": payment_json(payment),
+        "error": None,
+    }
+    tries = run.journal().tries_of(payment)
+    run.screen.show(View(data, lambda console: draw_payment(console, payment, tries, [])))
+    run.mention_open()
+    return Exit.OK
+
+
+def _resolve(payment: Payment, paid: bool, by: str, note: str, now_ms: int, run: Run) -> Payment:
+    journal = run.journal()
+
+    def close(tx: Transaction) -> Payment | Literal["closed", "held"]:
+        current = tx.payment(payment.request_id) or payment
+        if not current.open:
+            return "closed"
+        if not tx.hold(current):
+            return "held"
+        return tx.resolve(current, resolved(current.standing, paid=paid), by, note, now_ms)
+
+    done = journal.transact(close)
+    if done == "held":
+        raise Busy(
+            "held",
+            _("posctl is sending this payment at this very moment."),
+            _("Wait until it is done; then look: posctl show {request_id}").format(
+                request_id=payment.request_id
+            ),
+        )
+    if done == "closed":
+        raise UsageError(
+            "closed",
+            _("This payment is closed already; a closed payment never changes."),
+            _("Look: posctl show {request_id}").format(request_id=payment.request_id),
+        )
+    journal.let_go(done)
+    if codes_of(payment.pay_request):
+        journal.forget_codes()
+    return done
+
+
+def _acknowledge(payment: Payment, by: str, now_ms: int, run: Run) -> None:
+    silenced = run.journal().transact(lambda tx: tx.acknowledge(payment.request_id, by, now_ms))
+    if not silenced:
+        raise UsageError("no_alarm", _("This payment has no alarm to acknowledge."))
+
+
+def _person() -> str:
+    """Who sits at this machine, as the system knows them."""
+    import getpass  # noqa: PLC0415  only here
+    import socket  # noqa: PLC0415
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such user in the system's list, as in containers
+        user = "?"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,184 @@
+"""`posctl retry`: resend open payments with their own request_id and payload."""
+
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
+
+import typer
+
+from posctl.admit import Block, may_resend
+from posctl.command import Command, new_app
+from posctl.commands._money import check_field, find, seconds, tell, tell_several
+from posctl.errors import PosctlError, UsageError
+from posctl.journal import Filter, Merchant, Payment
+from posctl.messages import _
+from posctl.outcome import Exit, Outcome
+from posctl.result import Result
+from posctl.run import Run
+
+app = new_app()
+
+
+class RetryOptions(NamedTuple):
+    """Which open payments; exactly one way of naming them."""
+
+    request_ids: tuple[str, ...]
+    checkout: str | None
+    last: bool
+    all: bool
+    due: bool
+    wait_s: float | None
+    yes: bool
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Resend open payments with their own request_id and payload, so that nobody is charged "
+        "twice. A payment older than 15 minutes is never resent by --due, one older than 24 hours "
+        "never at all: nobody says for how long the gateway remembers a request_id, and a repeat "
+        "after that charges again. Then ask the platform (posctl status) and close it with "
+        "posctl resolve."
+    ),
+    epilog="posctl retry --last\nposctl retry --checkout 111 --wait 60\n"
+    "posctl retry --all\nposctl retry --due --json",
+)
+def retry(
+    ctx: typer.Context,
+    request_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[REQUEST_ID]…", hidden=True, show_default=False)
+    ] = None,
+    checkout: Annotated[
+        str | None, typer.Option(help=_("The open payment of this checkout_id."), metavar="ID")
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help=_("The latest payment."))] = False,
+    every: Annotated[bool, typer.Option("--all", help=_("All open payments."))] = False,
+    due: Annotated[
+        bool,
+        typer.Option("--due", help=_("Those whose turn it is, up to 15 minutes old; for cron.")),
+    ] = False,
+    wait: Annotated[
+        str | None,
+        typer.Option(help=_("Go on asking while it is open."), metavar="SECONDS"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Answer confirmations with yes."))] = False,
+) -> int:
+    ways = [bool(request_ids), checkout is not None, last, every, due]
+    if ways.count(True) != 1:
+        raise UsageError(
+            "which",
+            _("Say which payment: a REQUEST_ID, --checkout, --last, --all or --due."),
+            _("See what is open with: posctl pending"),
+        )
+    wait_s = None if wait is None else seconds(wait, "--wait")
+    if wait_s is not None and (every or due or len(request_ids or ()) > 1):
+        raise UsageError("wait_for_one", _("--wait is for one payment."))
+    options = RetryOptions(tuple(request_ids or ()), checkout, last, every, due, wait_s, yes)
+    return retry_run(options, ctx.obj)
+
+
+def retry_run(options: RetryOptions, run: Run) -> Exit:
+    """The whole behaviour of `retry`, without the framework."""
+    check_field(run.screen.field)
+    run.interrupts.install()
+    if options.all or options.due or len(options.request_ids) > 1:
+        return _several(options, run)
+    from posctl.payment import retry as retry_one  # noqa: PLC0415  with the HTTP client
+
+    payment = _one(options, run)
+    if payment is None:  # nothing open under that name
+        return tell_several([], "retry", run)
+    desk = run.desk()
+    run.banner()
+    patience = run.patience(options.wait_s)
+    waived = frozenset({Block.CUSTOMER_GONE} if options.yes else ())
+    result = retry_one(payment, desk, waived, patience)
+    if (
+        result.outcome is Outcome.BLOCKED
+        and result.problem is not None
+        and result.problem.code == Block.CUSTOMER_GONE
+        and run.can_ask()
+        and run.confirm(_("Is the customer still here?"))
+    ):
+        result = retry_one(payment, desk, waived | {Block.CUSTOMER_GONE}, patience)
+    return tell(result, "retry", run)
+
+
+def _one(options: RetryOptions, run: Run) -> Payment | None:
+    """The one payment that is meant; None when nothing is open. Raises UsageError."""
+    if options.request_ids:
+        return find(options.request_ids[0], run)
+    merchant = _merchant(run)
+    if options.last:
+        return next(iter(run.journal().history(Filter(merchant=merchant))), None)
+    found = [
+        p
+        for p in run.journal().open_payments(merchant)
+        if p.checkout.checkout_id == options.checkout
+    ]
+    if len(found) > 1:
+        raise UsageError(
+            "which",
+            _("Several shops have an open checkout {checkout}.").format(checkout=options.checkout),
+            _("Name the payment: posctl retry REQUEST_ID"),
+        )
+    return found[0] if found else None
+
+
+def _several(options: RetryOptions, run: Run) -> Exit:
+    import time  # noqa: PLC0415
+
+    from posctl.crew import WORKERS  # noqa: PLC0415  as below
+    from posctl.sweep import Sweep, due_at_ms, sweep  # noqa: PLC0415  threads, only here
+
+    journal = run.journal()
+    if options.due and not journal.hold_sweep():
+        run.screen.note(_("Another posctl retry --due is at work; this one leaves it alone."))
+        return tell_several([], "retry", run)
+    if options.request_ids:
+        named = [find(request_id, run) for request_id in options.request_ids]
+        payments = list({payment.request_id: payment for payment in named}.values())
+    else:
+        payments = journal.open_payments(_merchant(run))
+    if options.due:
+        now_ms = int(run.now_s() * 1000)
+        payments = [
+            p
+            for p in payments
+            if may_resend(p, now_ms, automatic=True) is None
+            and due_at_ms(p, journal.last_try(p)) <= now_ms
+        ]
+    if not payments:
+        return tell_several([], "retry", run)
+    how = Sweep(
+        desk=run.desk(connections=WORKERS),
+        waived=frozenset({Block.CUSTOMER_GONE} if options.yes else ()),
+        automatic=options.due,
+        monotonic=time.monotonic,
+    )
+    run.banner()
+    stopped: list[PosctlError] = []
+    results = run.screen.progress(_until_it_stops(sweep(payments, how), stopped), len(payments))
+    if stopped and not results:
+        raise stopped[0]
+    # What cron saw nobody has read: the next same `pay` tells it.
+    return tell_several(
+        results, "retry", run, stopped=stopped[0] if stopped else None, read=not options.due
+    )
+
+
+def _until_it_stops(results: Iterator[Result], stopped: list[PosctlError]) -> Iterator[Result]:
+    """The results up to an error, which goes to `stopped`: what was sent is told all the same."""
+    try:
+        yield from results
+    except PosctlError as error:
+        stopped.append(error)
+    except Exception as bug:  # noqa: BLE001  payments may be on their way
+        from posctl.payment import after_sending  # noqa: PLC0415  loaded long ago
+
+        stopped.append(after_sending("", _("See what is open with: posctl pending")))
+        stopped[0].__cause__ = bug
+
+
+def _merchant(run: Run) -> Merchant:
+    profile = run.load().profile
+    return Merchant(profile.gateway, profile.app_key)

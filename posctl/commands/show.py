@@ -1,0 +1,45 @@
+"""`posctl show`: one payment with every try."""
+
+from typing import Annotated
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.commands._money import find
+from posctl.messages import _
+from posctl.outcome import Exit
+from posctl.result import alarm_json, payment_json, try_json
+from posctl.run import Run
+from posctl.screen import View, draw_payment
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_("Show one payment with every try."),
+    epilog="posctl show 75626abc-452d-486e-970d-e65e12fc1456",
+)
+def show(
+    ctx: typer.Context,
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", hidden=True)],
+) -> int:
+    run: Run = ctx.obj
+    journal = run.journal()
+    payment = find(request_id, run)
+    tries = journal.tries_of(payment)
+    alarms = [
+        a for a in journal.alarms(payment.checkout.merchant) if a.request_id == payment.request_id
+    ]
+    data = {
+        "posctl": 1,
+        "command": "show",
+        "exit_code": int(Exit.OK),
+        "payment": payment_json(payment),
+        "tries": [try_json(one) for one in tries],
+        "alarms": [alarm_json(alarm) for alarm in alarms],
+        "error": None,
+    }
+    run.screen.show(View(data, lambda console: draw_payment(console, payment, tries, alarms)))
+    run.mention_open(besides=payment)
+    return Exit.OK

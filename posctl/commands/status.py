@@ -1,0 +1,138 @@
+"""`posctl status`: ask the platform without paying."""
+
+from typing import Annotated
+
+import typer
+
+from posctl.advice import about_alarm, what_happened
+from posctl.command import Command, new_app
+from posctl.commands._money import find
+from posctl.errors import UsageError
+from posctl.journal import Filter, Merchant, Payment
+from posctl.messages import _
+from posctl.order import check_value
+from posctl.outcome import EXIT_OF, Event, Exit, outcome_of
+from posctl.result import payment_json
+from posctl.run import Run
+from posctl.screen import View, draw_status
+from posctl.status import Asked, ask_checkout, ask_payment, record_status
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Ask the platform about a payment or a checkout without paying. Its words are documented "
+        "nowhere: they are shown and recorded, and close a payment only as the profile's "
+        "status_words says."
+    ),
+    epilog="posctl status REQUEST_ID\nposctl status --checkout 111",
+)
+def status(
+    ctx: typer.Context,
+    request_id: Annotated[
+        str | None, typer.Argument(metavar="[REQUEST_ID]", hidden=True, show_default=False)
+    ] = None,
+    checkout: Annotated[
+        str | None, typer.Option(help=_("Ask about this checkout_id."), metavar="ID")
+    ] = None,
+    shop: Annotated[
+        str | None, typer.Option(help=_("Its shop_id; else the profile's."), metavar="ID")
+    ] = None,
+) -> int:
+    run: Run = ctx.obj
+    if (request_id is None) == (checkout is None):
+        raise UsageError("which", _("Name one payment by REQUEST_ID, or a checkout by --checkout."))
+    if request_id is not None:
+        return _of_payment(find(request_id, run), run)
+    return _of_checkout(str(checkout), shop, run)
+
+
+def _of_payment(payment: Payment, run: Run) -> Exit:
+    desk = run.desk()
+    if payment.checkout.merchant != (desk.profile.gateway, desk.profile.app_key):
+        raise UsageError(
+            "other_profile",
+            _("This payment belongs to profile {profile}.").format(profile=payment.profile),
+        )
+    started_ms = desk.now_ms()
+    asked = ask_payment(payment, desk)
+    payment = record_status(payment, asked, started_ms, desk)
+    code = EXIT_OF[outcome_of(payment.standing)]
+    _show(asked, code, payment.checkout.checkout_id, payment, run)
+    return code
+
+
+def _of_checkout(checkout_id: str, shop: str | None, run: Run) -> Exit:
+    profile = run.load().profile
+    shop_id = shop or profile.defaults.get("shop_id")
+    if shop_id is None:
+        raise UsageError("missing_shop_id", _("Name the shop with --shop."))
+    shop_id = str(check_value("shop_id", shop_id, "--shop"))
+    checkout_id = str(check_value("checkout_id", checkout_id, "--checkout"))
+    buyer_id = int(check_value("buyer_id", profile.defaults.get("buyer_id", ""), "buyer_id"))
+    desk = run.desk()
+    started_ms = desk.now_ms()
+    asked = ask_checkout(shop_id, checkout_id, buyer_id, desk)
+    which = Filter(
+        merchant=Merchant(profile.gateway, profile.app_key),
+        shop_id=shop_id,
+        checkout_id=checkout_id,
+    )
+    latest = next(iter(desk.journal.history(which)), None)
+    if latest is not None:  # the answer is kept with the checkout's latest payment; it closes none
+        who = desk.who(latest.machine_id, latest.operator_id)
+        desk.journal.transact(lambda tx: tx.add_status(latest, who, started_ms, asked.end))
+    code = Exit.OK if asked.end.event is Event.NO_VERDICT else Exit.UNKNOWN
+    _show(asked, code, checkout_id, latest, run)
+    return code
+
+
+def _show(asked: Asked, code: Exit, checkout_id: str, payment: Payment | None, run: Run) -> None:
+    answered = asked.end.event is Event.NO_VERDICT
+    against = code is Exit.CONFLICT and payment is not None and not payment.open
+    data = {
+        "posctl": 1,
+        "command": "status",
+        "exit_code": int(code),
+        "checkout_id": checkout_id,
+        "status_word": asked.word,
+        "meaning": asked.meaning,
+        "channel_name": asked.channel_name,
+        "payment": payment_json(payment) if payment else None,
+        "error": {
+            "kind": "conflict",
+            "code": "alarm",
+            "sub_code": None,
+            "message": _("The platform's word contradicts the record of this payment."),
+            "hint": about_alarm(payment.request_id) if payment else "",
+        }
+        if against
+        else None
+        if answered
+        else {
+            "kind": "gateway" if asked.end.code else "network",
+            "code": asked.end.code or asked.end.event,
+            "sub_code": asked.end.sub_code,
+            "message": what_happened(asked.end),
+            "hint": _("Asking moves no money: ask again."),
+        },
+    }
+    profile = run.load().profile
+    run.screen.show(
+        View(
+            data,
+            lambda console: draw_status(
+                console, asked, checkout_id, payment, profile.name, live=profile.live
+            ),
+        )
+    )
+    if not answered:
+        run.screen.note(what_happened(asked.end))
+    elif asked.meaning is None:
+        run.screen.note(
+            _(
+                "status_words in the profile does not say what {word} means: nothing was closed."
+            ).format(word=asked.word)
+        )

@@ -1,0 +1,96 @@
+"""`posctl till`: one screen for a shift at the counter."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from posctl.command import Command, new_app
+from posctl.errors import UsageError
+from posctl.messages import _
+from posctl.order import FIELDS, Limits, PayRequest, check, check_value
+from posctl.outcome import Exit
+from posctl.run import Run
+
+if TYPE_CHECKING:
+    from posctl.journal import Payment
+
+app = new_app()
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Take payments at the counter, one customer after another: type the amount and the "
+        "checkout, scan the payment code, read the verdict. A pending payment is asked about "
+        "until it is decided, also while the next customer pays. Everything typed is explained "
+        "by ? there; q leaves. What is open then is found by posctl pending."
+    ),
+    epilog="posctl till\nposctl till --operator 7\nposctl --profile training till",
+)
+def till(
+    ctx: typer.Context,
+    operator: Annotated[
+        str | None, typer.Option(help=_("Who works at the till (operator_id)."), metavar="ID")
+    ] = None,
+) -> int:
+    if operator is not None:
+        check_value("operator_id", operator, FIELDS["operator_id"].flag)
+    return till_run({} if operator is None else {"operator_id": operator}, ctx.obj)
+
+
+def till_run(given: Mapping[str, str], run: Run) -> Exit:
+    """The whole behaviour of `till`, without the framework. `given` are members by API name."""
+    if run.stdin is None or not run.can_ask():
+        raise UsageError(
+            "no_terminal",
+            _("posctl till needs a terminal, with a person and a scanner at it."),
+            _("Scripts take payments with posctl pay and posctl batch."),
+        )
+    import time  # noqa: PLC0415
+
+    from posctl.keyboard import Keyboard  # noqa: PLC0415  only here
+    from posctl.till import WORKERS, Till, Tools  # noqa: PLC0415  threads and the HTTP client
+
+    profile = run.load().profile
+    limits = Limits(profile.max_fee, profile.allow_card_numbers)
+
+    def order(members: Mapping[str, str]) -> PayRequest:
+        return check({**given, **members}, {}, profile.defaults, limits)
+
+    order({"pay_fee": "1", "checkout_id": "1"})  # is anything missing in the defaults?
+    tools = Tools(
+        order=order,
+        receipt=lambda payment: _receipt(payment, run),
+        report=lambda: _report(run),
+        monotonic=time.monotonic,
+    )
+    desk = run.desk(connections=WORKERS)
+    with Keyboard(run.stdin) as keyboard:
+        return Till(desk, run.screen, keyboard, tools).run()
+
+
+def _receipt(payment: "Payment", run: Run) -> str:
+    from posctl.receipt import receipt_text  # noqa: PLC0415  only for who wants it
+
+    prints = run.journal().transact(lambda tx: tx.count_print(payment, "customer"))
+    return receipt_text(payment, run.load().profile.receipt, "customer", prints)
+
+
+def _report(run: Run) -> None:
+    from posctl.commands.report import ReportOptions, report_run  # noqa: PLC0415  as above
+
+    options = ReportOptions(
+        day=None,
+        since=None,
+        until=None,
+        shift=None,
+        by=None,
+        csv=None,
+        html=None,
+        close=False,
+        note=None,
+        yes=False,
+        verify=False,
+    )
+    report_run(options, run)

@@ -1,0 +1,390 @@
+"""What `posctl doctor` looks at: everything a payment needs, without a payment.
+
+The pieces are those that pay (profile, secret, gateway, journal), so what is good here is good
+there. The gateway is asked with a call that has no method, no key and no signature: TOP refuses
+it (code 21 or the like), and that refusal is the proof that TOP is there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
+from urllib.parse import urlsplit
+
+from posctl import advice
+from posctl.errors import ConfigError, JournalError, PosctlError
+from posctl.exchange import Exchange, Sent
+from posctl.messages import _
+from posctl.outcome import Event, Exit, Outcome, read_event
+from posctl.profiles import TRAINING, Loaded, Profile
+from posctl.secret import is_database, masked_url
+from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
+
+if TYPE_CHECKING:
+    from posctl.journal.look import Health
+
+MIN_FREE_BYTES = 100_000_000
+SLOW_CLOCK_S, WRONG_CLOCK_S = 60, 600  # TOP takes 10 minutes (protocol, section 2)
+SHORT_VALIDITY_DAYS = 14
+QUESTION = b"v=2.0&format=json"
+GLYPHS = "√×▲…●→·￥"
+
+Status = Literal["good", "warn", "bad"]
+
+
+class Check(NamedTuple):
+    """One line: what was looked at, how it is, what to type. `exit_code` counts when it is bad."""
+
+    name: str
+    status: Status
+    message: str
+    hint: str = ""
+    exit_code: Exit = Exit.OK
+
+
+def worst(checks: list[Check]) -> Check | None:
+    """The check that the exit code is of: configuration before journal before network."""
+    bad = [check for check in checks if check.status == "bad"]
+    return min(bad, key=lambda check: _ORDER.index(check.exit_code), default=None)
+
+
+_ORDER = (Exit.CONFIG, Exit.JOURNAL, Exit.NOT_SENT)
+
+
+class Doctor(NamedTuple):
+    """What the checks need from outside. `now_s` is since the epoch, `monotonic` in seconds."""
+
+    environ: Mapping[str, str]
+    now_s: Callable[[], float]
+    monotonic: Callable[[], float]
+    stdout: TextIO | None
+
+    def examine(self, load: Callable[[], Loaded]) -> Iterator[Check]:
+        """Every check, in order; those that an earlier one makes senseless are left out."""
+        try:
+            loaded = load()
+        except ConfigError as error:
+            yield _failed("config", error)
+        else:
+            profile = loaded.profile
+            yield _config(loaded)
+            yield _secret(profile, self.environ)
+            if is_database(loaded.journal):
+                yield shared_journal(loaded.journal)
+            else:
+                journal = Path(loaded.journal).absolute()
+                yield files(journal)
+                yield journal_check(journal)
+                yield disk(journal)
+            yield from self._network(profile)
+        yield terminal(self.stdout)
+
+    def _network(self, profile: Profile) -> Iterator[Check]:
+        if profile.gateway == TRAINING:
+            yield Check("gateway", "good", _("It is inside posctl: nothing leaves this machine."))
+            return
+        from posctl.gateway import Gateway  # noqa: PLC0415  100 ms, and not for training
+
+        try:
+            gateway = Gateway(
+                profile.gateway,
+                timeout=profile.timeout,
+                proxy=profile.proxy,
+                ca=profile.ca,
+                environ=self.environ,
+                monotonic=self.monotonic,
+            )
+        except ConfigError as error:
+            yield _failed({"ca": "tls"}.get(error.code, error.code), error)
+            return
+        with closing(gateway):
+            exchange = gateway.post(QUESTION, Sent())
+            answered_s = self.now_s()
+            yield from _way(profile, gateway.proxy, exchange, self)
+        if exchange.event is None:
+            yield from _answer(exchange, answered_s)
+
+
+def _failed(name: str, error: PosctlError) -> Check:
+    exit_code = Exit.JOURNAL if isinstance(error, JournalError) else Exit.CONFIG
+    return Check(name, "bad", error.message, error.hint, exit_code)
+
+
+# ── on this machine ──────────────────────────────────────────────────────────────────────────
+
+
+def _config(loaded: Loaded) -> Check:
+    kind = _("live, real money") if loaded.profile.live else _("training, no real money")
+    where = str(loaded.path) if loaded.path.exists() else _("no file")
+    words = _("{path}: profile {profile} ({kind})")
+    message = words.format(path=where, profile=loaded.profile.name, kind=kind)
+    return Check("config", "good", message)
+
+
+def _secret(profile: Profile, environ: Mapping[str, str]) -> Check:
+    try:
+        profile.secret.reveal(environ)
+    except ConfigError as error:
+        return _failed("secret", error)
+    kept = f"{profile.secret.kept_in}: {profile.secret.describe()}"
+    return Check("secret", "good", _("It can be read ({where}).").format(where=kept))
+
+
+def files(journal: Path) -> Check:
+    """Who else can read or change the journal. The configuration and the secret are refused when
+    they are read, if others can.
+    """
+    if os.name != "posix":
+        return Check("files", "good", _("This system has no file modes to look at."))
+    folder = journal.parent
+    found = _mode(folder)
+    if found is not None and found & stat.S_IWOTH and not found & stat.S_ISVTX:
+        return _exposed("bad", _("{path} can be changed by others."), "chmod o-w {path}", folder)
+    said = [] if found is None else [f"{folder.name}/ {found:04o}"]
+    loose: Check | None = None
+    for name in (journal.name, *(f"{journal.name}{end}" for end in ("-wal", "-shm", ".held"))):
+        path = folder / name
+        mode = _mode(path)
+        if mode is None:
+            continue
+        said.append(f"{name} {mode:04o}")
+        if mode & stat.S_IWOTH:
+            return _exposed("bad", _("{path} can be changed by others."), "chmod 600 {path}", path)
+        if mode & 0o077 and loose is None:
+            words = _("{path} can be read by others; it may hold payment codes.")
+            loose = _exposed("warn", words, "chmod 600 {path}", path)
+    return loose or Check("files", "good", " · ".join(said) or _("There are none yet."))
+
+
+def _exposed(status: Status, words: str, command: str, path: Path) -> Check:
+    typed = _("Type: {command}").format(command=command.format(path=quote(str(path))))
+    return Check("files", status, words.format(path=path), typed, Exit.JOURNAL)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
+
+
+def journal_check(path: Path) -> Check:
+    """Whether payments can be recorded, and whether what is recorded is whole."""
+    from posctl.journal.look import health  # noqa: PLC0415  loads SQLite
+
+    try:
+        found = health(path)
+        if found is None:
+            _refuse_unwritable(_nearest(path))
+            made = _("There is none yet; the first payment makes {path}.").format(path=path)
+            return Check("journal", "good", made)
+        if not os.access(path, os.W_OK):
+            raise _unusable(path, _("it cannot be written"))
+        _refuse_unwritable(path.parent)
+    except JournalError as error:
+        return _failed("journal", error)
+    except OSError as error:  # a folder on the way to it that may not be entered
+        return _failed("journal", _unusable(path, error.strerror or type(error).__name__))
+    words = _("{path}: whole, {count} payments, {open} of them open")
+    return _counted(words.format(path=path, count=found.payments, open=found.open), found)
+
+
+def shared_journal(url: str) -> Check:
+    """Whether the database that many tills share can be reached, and knows this posctl."""
+    from posctl.journal.look import shared_health  # noqa: PLC0415  as above
+
+    shown = masked_url(url)
+    try:
+        found = shared_health(url)
+    except PosctlError as error:
+        return _failed("journal", error)
+    if found is None:
+        made = _("There is none yet; the first payment makes its tables in {path}.")
+        return Check("journal", "good", made.format(path=shown))
+    words = _("{path}: reached, {count} payments, {open} of them open")
+    return _counted(words.format(path=shown, count=found.payments, open=found.open), found)
+
+
+def _counted(message: str, found: Health) -> Check:
+    if found.is_old:
+        message += " " + _("(of an older posctl; the next payment brings it up to date)")
+    return Check("journal", "good", message)
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise _unusable(folder, _("it is no folder"))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unusable(folder, _("it cannot be written"))
+
+
+def _unusable(path: Path, why: str) -> JournalError:
+    return JournalError(
+        "journal_unwritable",
+        _("The journal cannot be kept at {path}: {why}.").format(path=path, why=why),
+        _("Check its permissions, or name another place with journal: in the configuration."),
+    )
+
+
+def _nearest(path: Path) -> Path:
+    """What is there already, of the folders on the way to `path`."""
+    return next(folder for folder in path.parents if folder.exists())
+
+
+def disk(journal: Path, need_bytes: int = MIN_FREE_BYTES) -> Check:
+    """Whether the journal has room to grow."""
+    try:
+        folder = _nearest(journal)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return _failed("disk", _unusable(journal, error.strerror or type(error).__name__))
+    message = _("{free} MB are free for the journal in {folder}.").format(
+        free=free // 1_000_000, folder=folder
+    )
+    if free >= need_bytes:
+        return Check("disk", "good", message)
+    return Check("disk", "bad", message, _("Free some space: no row, no payment."), Exit.JOURNAL)
+
+
+def terminal(stdout: TextIO | None) -> Check:
+    """Whether the terminal's encoding has what posctl shows."""
+    encoding = getattr(stdout, "encoding", None) or "ascii"
+    try:
+        (GLYPHS + "付款").encode(encoding)
+    except (UnicodeError, LookupError):
+        return Check(
+            "terminal",
+            "warn",
+            _(
+                "Its encoding {encoding} lacks signs that posctl shows; it gets others instead."
+            ).format(encoding=encoding),
+            _("Use a UTF-8 terminal, or set PYTHONUTF8=1."),
+        )
+    return Check("terminal", "good", _("Its encoding is {encoding}.").format(encoding=encoding))
+
+
+# ── on the way to the gateway ────────────────────────────────────────────────────────────────
+
+_STEP_OF = {
+    Event.DNS_FAILED: "dns",
+    Event.REFUSED: "tcp",
+    Event.NO_ROUTE: "tcp",
+    Event.CONNECT_TIMEOUT: "tcp",
+    Event.PROXY_REFUSED: "proxy",
+    Event.TLS_REFUSED: "tls",
+    Event.HANDSHAKE_CUT: "tls",
+}
+
+
+def _way(
+    profile: Profile, proxy: str | None, exchange: Exchange, doctor: Doctor
+) -> Iterator[Check]:
+    """The steps up to the one that failed; through a proxy, names and ports are its business."""
+    parts = urlsplit(profile.gateway)
+    steps = ["proxy"] if proxy else ["dns", "tcp"]
+    steps += ["tls"] if parts.scheme == "https" else []
+    failed_at = exchange.event and _STEP_OF.get(exchange.event, "gateway")
+    for step in steps:
+        if step == failed_at:
+            break
+        if step == "tls":
+            yield _certificate(profile, doctor)
+        elif step == "proxy":
+            yield Check(step, "good", _("By way of the proxy {proxy}.").format(proxy=proxy))
+        elif step == "dns":
+            yield Check(step, "good", _addresses(str(parts.hostname)))
+        else:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            yield Check(step, "good", _("Port {port} takes connections.").format(port=port))
+    if exchange.event and failed_at:
+        yield _broken(failed_at, exchange, profile, doctor)
+
+
+def _broken(step: str, exchange: Exchange, profile: Profile, doctor: Doctor) -> Check:
+    event = exchange.event or Event.UNSENT
+    message = _(advice.EVENT_WORDS[event])
+    if exchange.detail:
+        message += f" ({exchange.detail})"
+    if step == "tls":
+        from posctl.certificate import refused_issuer  # noqa: PLC0415  as above
+
+        issuer = refused_issuer(profile, doctor.environ)
+        if issuer:
+            message += " " + _("It was issued by: {issuer}").format(issuer=issuer)
+    hint = advice.remedy(Outcome.NOT_SENT, event)
+    return Check(step, "bad", message, hint, Exit.NOT_SENT)
+
+
+def _addresses(host: str) -> str:
+    try:
+        found = socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # it was there a moment ago
+        found = []
+    addresses = dict.fromkeys(str(address[0]) for *_rest, address in found)
+    return f"{host}: {' '.join(addresses)}"
+
+
+def _certificate(profile: Profile, doctor: Doctor) -> Check:
+    """For how long the certificate is valid, and by whom; it was accepted a moment ago."""
+    from posctl.certificate import look  # noqa: PLC0415  as above
+
+    found = look(profile, doctor.environ)
+    if found is None:  # the network changes its mind at times
+        return Check("tls", "good", _("The certificate is accepted."))
+    days = int((found.expires_s - doctor.now_s()) // 86400)
+    words = _("The certificate is accepted, issued by {issuer}, valid for {days} more days.")
+    message = words.format(issuer=found.issuer, days=days)
+    if not found.is_public:
+        message += " " + _("The issuer is no public authority.")
+        if profile.ca:
+            message += " " + _("It is trusted through ca: {path}").format(path=profile.ca)
+        hint = _("A proxy or a virus scanner may read along. Do not pay unless it is your own.")
+        return Check("tls", "warn", message, hint)
+    if days < SHORT_VALIDITY_DAYS:
+        hint = _("Nothing to do here; when it expires and is not renewed, payments stop.")
+        return Check("tls", "warn", message, hint)
+    return Check("tls", "good", message)
+
+
+def _answer(exchange: Exchange, answered_s: float) -> Iterator[Check]:
+    """Who answered, and what time it is there."""
+    status = exchange.http_status or 0
+    reply = read_reply(exchange.body or b"", PAY_METHOD)
+    if not isinstance(reply, ErrorAnswer) or reply.code is None:
+        event = read_event(reply, status, None)
+        event = event if event in (Event.REDIRECT, Event.HTTP_ERROR) else Event.NOT_TOP
+        message = f"{_(advice.EVENT_WORDS[event])} (HTTP {status})"
+        hint = _("Check gateway in the profile, the proxy, and whether the network wants a login.")
+        yield Check("gateway", "bad", message, hint, Exit.NOT_SENT)
+        return
+    words = _("It answers as TOP: it refuses an empty call with code {code}.")
+    yield Check("gateway", "good", words.format(code=reply.code))
+    yield _clock(exchange.server_date, answered_s)
+
+
+def _clock(server_date: str | None, now_s: float) -> Check:
+    try:
+        told = parsedate_to_datetime(server_date or "")
+        ahead_s = round(now_s - (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        message = _("The gateway does not tell its time: this machine's is not checked.")
+        return Check("clock", "warn", message)
+    if ahead_s > 0:
+        message = _("{seconds} s ahead of the gateway.").format(seconds=ahead_s)
+    else:
+        message = _("{seconds} s behind the gateway.").format(seconds=-ahead_s)
+    hint = _("Set this machine's clock: it may be at most 10 minutes off.")
+    if abs(ahead_s) > WRONG_CLOCK_S:
+        return Check("clock", "bad", message, hint, Exit.CONFIG)
+    if abs(ahead_s) > SLOW_CLOCK_S:
+        return Check("clock", "warn", message, hint)
+    return Check("clock", "good", message)

@@ -1,0 +1,88 @@
+"""How `posctl explain` and `posctl doctor` look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from posctl.explain import KINDS, Entry
+from posctl.messages import N_, _
+from posctl.screen import _draw_facts, _draw_parts, _draw_prose, _draw_whole
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from posctl.doctor import Check
+
+
+def draw_entries(console: Console, entries: Sequence[Entry]) -> None:
+    """What one word means, each of its meanings."""
+    for n, entry in enumerate(entries):
+        if n:
+            console.print()
+        parts = [entry.code, _(KINDS[entry.kind])]
+        if entry.outcome and entry.outcome != entry.code:
+            parts.append(_("outcome {outcome}").format(outcome=entry.outcome))
+        _draw_parts(console, parts, "bold")
+        _draw_prose(console, entry.title)
+        _draw_prose(console, entry.money)
+        _draw_steps(console, entry.remedy)
+
+
+def draw_all(console: Console, entries: Sequence[Entry]) -> None:
+    """Every word that can be explained, in groups."""
+    for kind, group in groupby(entries, key=lambda entry: entry.kind):
+        _draw_prose(console, _(KINDS[kind]), "bold")
+        _draw_facts(console, [(entry.code, entry.title) for entry in group])
+        console.print()
+    _draw_prose(console, _("To read more about one of them:"))
+    _draw_whole(console, " posctl explain CODE", "bold cyan")
+
+
+_LOOKS = {
+    "good": ("√", "green", N_("good")),
+    "warn": ("▲", "yellow", N_("look at it")),
+    "bad": ("×", "red", N_("bad")),
+}
+
+
+NAMES = {
+    "config": N_("configuration"),
+    "secret": N_("secret"),
+    "files": N_("file modes"),
+    "journal": N_("journal"),
+    "disk": N_("disk"),
+    "proxy": N_("proxy"),
+    "dns": N_("DNS"),
+    "tcp": N_("TCP"),
+    "tls": N_("TLS"),
+    "gateway": N_("gateway"),
+    "clock": N_("clock"),
+    "terminal": N_("terminal"),
+}
+
+
+def draw_checks(console: Console, checks: Sequence[Check]) -> None:
+    """Each check on a line of its own, and below it what to do."""
+    for check in checks:
+        glyph, color, word = _LOOKS[check.status]
+        style = "" if check.status == "good" else f"bold {color}"
+        _draw_prose(console, f"{glyph} {_(word)} · {_(NAMES[check.name])} · {check.message}", style)
+        for line in check.hint.splitlines():
+            _draw_whole(console, f"   → {line}")
+    console.print()
+    bad = [check for check in checks if check.status == "bad"]
+    if bad:
+        _draw_prose(console, _("× Not ready to pay."), "bold red")
+    else:
+        _draw_prose(console, _("√ Ready to pay."), "bold green")
+
+
+def _draw_steps(console: Console, steps: str) -> None:
+    """Sentences, and commands each on a line of its own, ready to be copied."""
+    for line in steps.splitlines():
+        if line.startswith("posctl "):
+            _draw_whole(console, f" {line}", "bold cyan")
+        else:
+            _draw_prose(console, line)

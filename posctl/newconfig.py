@@ -1,0 +1,142 @@
+"""The first configuration: composed of answers, checked by its reader, written in one step."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from posctl.errors import ConfigError
+from posctl.messages import _
+from posctl.profiles import Profile, meaning
+from posctl.secret import KeptIn
+
+GATEWAY = "https://eco.taobao.com/router/rest"
+
+
+class Draft(NamedTuple):
+    """One profile as it was answered, all of it text. What is None was not asked yet."""
+
+    name: str = "store-1"
+    gateway: str = GATEWAY
+    app_key: str = "1"
+    kept_in: KeptIn = "secret_env"
+    secret: str = "-"  # where it is, as `kept_in` says; never the secret itself
+    max_fee: str = "500000"
+    defaults: Mapping[str, str] = {}
+
+    def profile(self, path: Path) -> Profile:
+        """The profile that the file at `path` would hold. Raises Bad, as reading it would."""
+        return meaning(self.text(), path).profiles[self.name]
+
+    def text(self) -> str:
+        """The whole file, commented in the user's language."""
+        lines = [
+            _comment(_("The configuration of posctl, made by posctl init. After a change, type:")),
+            _comment("    posctl config check"),
+            _comment(_("Every value is text: 001 stays 001. Unknown keys are refused.")),
+            "",
+            _comment(_("The profile that is used without --profile.")),
+            f"default_profile: {_quoted(self.name)}",
+            "",
+            "profiles:",
+            f"  {_quoted(self.name)}:",
+            f"    gateway: {_quoted(self.gateway)}",
+            f"    app_key: {_quoted(self.app_key)}",
+            "",
+            "    " + _comment(_("Where the AppSecret is; nobody else may be able to read it.")),
+            f"    {self.kept_in}: {_quoted(self.secret)}",
+            "",
+            "    " + _comment(_("The largest amount of one payment, in fen: 500000 is ￥5000.00.")),
+            f"    max_fee: {_quoted(self.max_fee)}",
+        ]
+        if self.defaults:
+            words = _("What does not change from payment to payment; flags win over these.")
+            lines += ["", "    " + _comment(words), "    defaults:"]
+            lines += [f"      {name}: {_quoted(value)}" for name, value in self.defaults.items()]
+        return "\n".join(lines) + "\n"
+
+
+def _comment(words: str) -> str:
+    return f"# {words}"
+
+
+def _quoted(text: str) -> str:
+    """`text` as YAML, which takes JSON's strings, and nothing in it as anything but text."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+class NewFile(NamedTuple):
+    """A file to be written. `replaces` an older one, or refuses to."""
+
+    path: Path
+    text: str
+    replaces: bool = False
+
+    def __repr__(self) -> str:
+        return f"NewFile({self.path})"  # it may be the secret
+
+
+def write(files: Sequence[NewFile]) -> None:
+    """All of `files`, each whole and 0600, in a folder that is made 0700; or none of them.
+
+    Raises ConfigError. Signals are the caller's to hold back.
+    """
+    drafts: list[Path] = []
+    placed: list[Path] = []
+    try:
+        for file in files:
+            file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            drafts.append(_draft(file))
+        # What replaces comes last: when anything fails, the older file is still there.
+        pairs = zip(files, drafts, strict=True)
+        for file, draft in sorted(pairs, key=lambda pair: pair[0].replaces):
+            if file.replaces:
+                draft.replace(file.path)
+            else:
+                _place(draft, file.path)
+                placed.append(file.path)
+    except OSError as error:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        raise ConfigError(
+            "config_unwritable",
+            _("{path} cannot be written: {why}.").format(
+                path=files[-1].path, why=error.strerror or type(error).__name__
+            ),
+            _("Check the folder, or name another file with --config."),
+        ) from None
+    finally:
+        for draft in drafts:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+def _draft(file: NewFile) -> Path:
+    """`file` beside its place, durable, and readable by nobody else from its first byte."""
+    draft = file.path.with_name(f".{file.path.name}.{os.urandom(4).hex()}.new")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(draft, flags, 0o600), "wb") as opened:
+        try:
+            opened.write(file.text.encode())
+            opened.flush()
+            os.fsync(opened.fileno())
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+    return draft
+
+
+def _place(draft: Path, path: Path) -> None:
+    """Give `draft` its name, unless something has it. Raises FileExistsError."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            raise FileExistsError from None
+        draft.rename(path)

@@ -1,0 +1,262 @@
+"""What a shift or a span of time came to, and closed shifts that show when they were altered. Pure.
+
+A closed shift is text: its number, its sums, a SHA-256 over the payments in it and the hash of the
+shift before it; its own hash is a SHA-256 over that text. Whoever alters a shift, a payment in it
+or the order of shifts breaks a hash, and one that was printed and signed cannot be made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from posctl.journal import QUARTER_MS, Cell, Merchant, Payment, Shift
+from posctl.outcome import Outcome, State, outcome_of
+
+DIMENSIONS = ("operator", "till", "channel", "hour", "outcome")
+
+
+class Line(NamedTuple):
+    """`n` payments of `fee` fen in all that have `key` in common."""
+
+    key: str
+    n: int
+    fee: int
+
+
+class Sums(NamedTuple):
+    """Totals in fen. `fee` is what was charged, of paid payments alone; what is open is apart.
+
+    `by` has, for each of DIMENSIONS, the paid payments; for "outcome" all of them, each outcome
+    with its own sum. `by_hand` counts the paid ones that a person closed.
+    """
+
+    paid: int
+    fee: int
+    by_hand: int
+    not_charged: int
+    open: int
+    open_fee: int
+    by: Mapping[str, tuple[Line, ...]]
+
+
+class Open(NamedTuple):
+    """An open payment, as a report lists it."""
+
+    request_id: str
+    checkout_id: str
+    operator_id: str
+    machine_id: str
+    outcome: Outcome
+    fee: int
+    created_ms: int
+
+
+class Report(NamedTuple):
+    """Sums over a shift (`shift` is its number) or a span of time, both ends half open.
+
+    `closed_ms` and what follows are set for a closed shift. `only` are the members of the API, with
+    their values, that a span is narrowed to.
+    """
+
+    profile: str
+    live: bool
+    shift: int | None
+    since_ms: int | None
+    until_ms: int | None
+    sums: Sums
+    open: tuple[Open, ...]
+    closed_ms: int | None = None
+    closed_by: str | None = None
+    note: str | None = None
+    hash: str | None = None
+    only: tuple[tuple[str, str], ...] = ()
+
+
+def sums_of(cells: Iterable[Cell]) -> Sums:
+    """Totals over `cells`, in all and by every dimension; hours are this machine's."""
+    by: dict[str, dict[str, Line]] = {name: {} for name in DIMENSIONS}
+    paid = fee = by_hand = not_charged = open_n = open_fee = 0
+    for cell in cells:
+        outcome = outcome_of(cell.standing)
+        _add(by["outcome"], outcome, cell)
+        if cell.standing.open:
+            open_n += cell.n
+            open_fee += cell.fee
+        elif not cell.standing.paid:
+            not_charged += cell.n
+        else:
+            paid += cell.n
+            fee += cell.fee
+            by_hand += cell.n if cell.standing.state is State.RESOLVED else 0
+            _add(by["operator"], cell.operator_id, cell)
+            _add(by["till"], cell.machine_id, cell)
+            _add(by["channel"], cell.pay_channel, cell)
+            _add(
+                by["hour"], f"{time.localtime(cell.quarter * QUARTER_MS // 1000).tm_hour:02d}", cell
+            )
+    lines = {name: tuple(sorted(found.values(), key=_ORDER[name])) for name, found in by.items()}
+    return Sums(paid, fee, by_hand, not_charged, open_n, open_fee, lines)
+
+
+def _add(lines: dict[str, Line], key: str, cell: Cell) -> None:
+    known = lines.get(key, Line(key, 0, 0))
+    lines[key] = Line(key, known.n + cell.n, known.fee + cell.fee)
+
+
+def _largest_first(line: Line) -> tuple[Any, ...]:
+    return -line.fee, line.key
+
+
+_ORDER: Mapping[str, Callable[[Line], Any]] = {
+    "operator": _largest_first,
+    "till": _largest_first,
+    "channel": _largest_first,
+    "hour": lambda line: line.key,
+    "outcome": lambda line: list(Outcome).index(Outcome(line.key)),
+}
+
+
+def open_ones(payments: Iterable[Payment]) -> tuple[Open, ...]:
+    """The open payments among `payments`."""
+    return tuple(
+        Open(
+            one.request_id,
+            one.checkout.checkout_id,
+            one.operator_id,
+            one.machine_id,
+            outcome_of(one.standing),
+            one.pay_fee,
+            one.created_ms,
+        )
+        for one in payments
+        if one.open
+    )
+
+
+# ── closed shifts ────────────────────────────────────────────────────────────────────────────
+
+
+def seal(
+    report: Report, payments: Iterable[Payment], merchant: Merchant, previous: Shift | None
+) -> Shift:
+    """`report` of a shift that is being closed over `payments`, chained to the one before it."""
+    contents = _contents(payments)
+    sums = report.sums
+    content = {
+        **report._asdict(),
+        "sums": {**sums._asdict(), "by": sums.by},
+        "gateway": merchant.gateway,
+        "app_key": merchant.app_key,
+        "payments": contents.n,
+        "payments_sha256": contents.sha256,
+        "previous": previous.hash if previous else "",
+    }
+    del content["hash"], content["only"]  # a shift is never narrowed
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return Shift(report.shift or 0, text, _hash(text))
+
+
+def unseal(shift: Shift) -> Report:
+    """The report of a closed shift, as it was closed. Raises ValueError when it is none."""
+    try:
+        content = json.loads(shift.content)
+        sums = Sums(**content["sums"])
+        plain = {name: content[name] for name in _PLAIN}
+        by = {name: tuple(Line(*line) for line in sums.by[name]) for name in DIMENSIONS}
+        still_open = (Open(*one) for one in content["open"])
+        return Report(
+            **plain,
+            sums=sums._replace(by=by),
+            open=tuple(one._replace(outcome=Outcome(one.outcome)) for one in still_open),
+            hash=shift.hash,
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError("no closed shift") from error
+
+
+_NOT_PLAIN = ("sums", "open", "hash", "only")
+_PLAIN = tuple(name for name in Report._fields if name not in _NOT_PLAIN)
+
+
+class _Contents(NamedTuple):
+    """What a shift vouches for: its payments, counted, summed and hashed whatever their order."""
+
+    n: int
+    paid: int
+    fee: int
+    sha256: str
+
+
+def _contents(payments: Iterable[Payment]) -> _Contents:
+    lines = []
+    paid = fee = 0
+    for one in payments:
+        if one.open:
+            continue
+        outcome = outcome_of(one.standing)
+        line = (
+            *(one.request_id, outcome, one.fee, one.operator_id, one.machine_id),
+            *(one.pay_channel, one.created_ms, one.closed_ms, one.resolved_by),
+        )
+        lines.append(json.dumps(line, ensure_ascii=False))
+        if outcome is Outcome.SUCCESS:
+            paid += 1
+            fee += one.fee
+    return _Contents(len(lines), paid, fee, _hash("\n".join(sorted(lines))))
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Checked(NamedTuple):
+    """What `check` found of one shift: None when all is as it was closed, else one of the faults.
+
+    "missing": there is no such shift; "content": its text was altered; "chain": the shift before it
+    was altered or exchanged; "payments": its payments were altered, or there are more or less of
+    them; "gone": none of its payments is in the journal, as after pruning.
+    """
+
+    number: int
+    fault: str | None
+
+
+PaymentsOf = Callable[[int], Iterable[Payment]]
+
+
+def check(shifts: Sequence[Shift], payments_of: PaymentsOf) -> list[Checked]:
+    """Recompute every hash. `payments_of` gives a shift's payments as they are in the journal."""
+    found = {shift.number: shift for shift in shifts}
+    last = max(found, default=0)
+    checked = []
+    previous = ""
+    for number in range(1, last + 1):
+        shift = found.get(number)
+        fault = _fault(shift, number, previous, payments_of) if shift else "missing"
+        checked.append(Checked(number, fault))
+        previous = shift.hash if shift else ""
+    if next(iter(payments_of(last + 1)), None) is not None:
+        checked.append(Checked(last + 1, "missing"))
+    return checked
+
+
+def _fault(shift: Shift, number: int, previous: str, payments_of: PaymentsOf) -> str | None:
+    try:
+        content = json.loads(shift.content)
+        sums = unseal(shift).sums
+    except ValueError:
+        return "content"
+    if _hash(shift.content) != shift.hash or content["shift"] != number:
+        return "content"
+    if content["previous"] != previous:
+        return "chain"
+    now = _contents(payments_of(number))
+    if now.n == 0 < content["payments"]:
+        return "gone"
+    if now.sha256 != content["payments_sha256"]:
+        return "payments"
+    return None if (now.paid, now.fee) == (sums.paid, sums.fee) else "content"

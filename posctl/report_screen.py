@@ -1,0 +1,177 @@
+"""How `posctl report` looks on a terminal, and its words, which the printed page shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from posctl import advice
+from posctl.messages import N_, _
+from posctl.order import yuan
+from posctl.outcome import Outcome
+from posctl.report import Checked, Line, Open, Report
+from posctl.screen import (
+    _date_time,
+    _draw_bar,
+    _draw_facts,
+    _draw_head,
+    _draw_hint,
+    _draw_parts,
+    _draw_prose,
+    _draw_whole,
+    _named,
+    _text,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NAMES = {
+    "operator": N_("By operator"),
+    "till": N_("By till"),
+    "channel": N_("By channel"),
+    "hour": N_("By hour"),
+    "outcome": N_("By outcome"),
+}
+FAULTS = {
+    "missing": N_("THIS SHIFT IS MISSING"),
+    "content": N_("THIS SHIFT WAS ALTERED"),
+    "chain": N_("THE SHIFT BEFORE IT WAS ALTERED OR EXCHANGED"),
+    "payments": N_("ITS PAYMENTS WERE ALTERED, ADDED OR REMOVED"),
+    "gone": N_("none of its payments is in the journal any more (pruned?)"),
+}
+SHOWN_OPEN = 10  # the rest is in `posctl pending`
+BAR = 30  # columns of the longest bar
+
+
+def title(report: Report) -> str:
+    """What kind of report it is, and of which shift."""
+    if report.shift is None:
+        only = (f"{name} {value}" for name, value in report.only)
+        return " · ".join((_("REPORT"), *only))
+    if report.closed_ms is None:
+        return _("X REPORT · shift {number}, still running").format(number=report.shift)
+    return _("Z REPORT · shift {number}, closed").format(number=report.shift)
+
+
+def period(report: Report) -> str:
+    """From when to when, in local time."""
+    since, until = (
+        "…" if ms is None else _date_time(ms)[:16] for ms in (report.since_ms, report.until_ms)
+    )
+    return _("{since} to {until}").format(since=since, until=until)
+
+
+def label(dimension: str, key: str) -> str:
+    """A line's key as a person reads it."""
+    if dimension == "hour":
+        return f"{key}:00"
+    return _named(Outcome(key), None) if dimension == "outcome" else key
+
+
+def shares(lines: Sequence[Line], dimension: str) -> list[float]:
+    """Each line's bar, from 0 to 1: by money, and by number where most of it was not charged."""
+    sizes = [line.n if dimension == "outcome" else max(0, line.fee) for line in lines]
+    most = max(sizes, default=0)
+    return [size / most if most else 0.0 for size in sizes]
+
+
+def open_words(report: Report) -> str:
+    """How much is open and may have been charged."""
+    return _("OPEN: {n}, {money}; they may have been charged").format(
+        n=report.sums.open, money=advice.amount(report.sums.open_fee)
+    )
+
+
+def command(report: Report) -> str:
+    """How posctl is called for the profile of `report`: what is training stays in training."""
+    return "posctl" if report.live else f"posctl --profile {quote(report.profile)}"
+
+
+def draw_report(console: Console, report: Report, dimensions: Sequence[str]) -> None:
+    """The totals, what is open, and bars for each dimension."""
+    sums = report.sums
+    _draw_head(console, report.profile, live=report.live)
+    _draw_parts(console, (title(report), period(report)), "bold")
+    _draw_bar(console, _("TAKEN  {money}").format(money=advice.amount(sums.fee)), "green", gap=True)
+    parts = [_("{n} paid").format(n=sums.paid), _("{n} not charged").format(n=sums.not_charged)]
+    if sums.by_hand:
+        parts.append(_("{n} of the paid closed by hand").format(n=sums.by_hand))
+    _draw_parts(console, parts, "")
+    if sums.open:
+        _draw_open(console, report)
+    for dimension in dimensions:
+        lines = sums.by[dimension]
+        if lines:
+            console.print()
+            _draw_prose(console, _(NAMES[dimension]), "bold")
+            _draw_lines(console, dimension, lines)
+    if report.closed_ms is not None:
+        console.print()
+        facts = [
+            (_("closed"), _date_time(report.closed_ms)),
+            (_("by"), report.closed_by),
+            (_("note"), report.note),
+            ("sha256", report.hash),
+        ]
+        _draw_facts(console, facts)
+
+
+def _draw_open(console: Console, report: Report) -> None:
+    _draw_bar(console, open_words(report), "yellow", gap=True)
+    for one in report.open[:SHOWN_OPEN]:
+        _draw_parts(console, _open_parts(one), "")
+        _draw_whole(console, f"   {one.request_id}", "dim")
+    if len(report.open) > SHOWN_OPEN:
+        _draw_prose(console, _("and {n} more").format(n=len(report.open) - SHOWN_OPEN))
+    if report.closed_ms is None:
+        _draw_hint(console, _("See what to do:") + f"\n{command(report)} pending")
+
+
+def _open_parts(one: Open) -> list[str]:
+    return [
+        _named(one.outcome, None),
+        advice.amount(one.fee),
+        f"checkout_id {one.checkout_id}",
+        _date_time(one.created_ms),
+    ]
+
+
+def _draw_lines(console: Console, dimension: str, lines: Sequence[Line]) -> None:
+    """Key, money, number and bar; without room for the bar none, without room for a key above."""
+    keys = [_text(label(dimension, line.key)) for line in lines]
+    money = [f"￥{yuan(line.fee)}" for line in lines]
+    counts = [str(line.n) for line in lines]
+    wide = [max(_text(cell).cell_len for cell in cells) for cells in (money, counts)]
+    width = max(key.cell_len for key in keys)
+    room = console.width - 1 - sum(wide) - 2 * 3 - 1
+    stacked = width > room
+    bar = min(BAR, room - (0 if stacked else width))
+    for key, share, *cells in zip(keys, shares(lines, dimension), money, counts, strict=True):
+        if stacked:
+            _draw_whole(console, f" {key.plain}")
+            line = _text("")
+        else:
+            line = key
+            line.pad_right(width - line.cell_len)
+        line.pad_left(1)
+        for cell, columns in zip(cells, wide, strict=True):
+            line.append(" " * (2 + columns - _text(cell).cell_len) + cell)
+        if bar >= 4 and share:
+            # Blanks turned round make a bar of one colour; where nothing turns them, signs do.
+            sign, style = ("#", "") if console.color_system is None else (" ", "reverse cyan")
+            line.append("  ").append(sign * max(1, round(share * bar)), style)
+        console.print(line, soft_wrap=True)
+
+
+def draw_checked(console: Console, checked: Sequence[Checked]) -> None:
+    """Each closed shift, and what is wrong with it."""
+    if not checked:
+        _draw_prose(console, _("No shift was closed yet."))
+    for one in checked:
+        words = _(FAULTS[one.fault]) if one.fault else _("as it was closed")
+        glyph = {None: "√", "gone": "▲"}.get(one.fault, "×")
+        line = _("{glyph} shift {number}: {words}")
+        style = "" if one.fault in (None, "gone") else "bold red"
+        _draw_prose(console, line.format(glyph=glyph, number=one.number, words=words), style)

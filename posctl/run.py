@@ -1,0 +1,343 @@
+"""One run of posctl: the global options, and every collaborator a command needs, made when asked.
+
+Clock, ids, streams, environment and signals enter the program here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from posctl.errors import JournalError, UsageError
+from posctl.messages import LANGUAGES, _
+from posctl.screen import Screen
+
+if TYPE_CHECKING:
+    from posctl.journal import Journal, Payment, Who
+    from posctl.outcome import Exit
+    from posctl.payment import Desk, Patience, Post
+    from posctl.profiles import Loaded
+    from posctl.result import Result
+
+
+MAX_CODE_INPUT = 4096  # characters; the longest code has 128
+
+
+class Globals(NamedTuple):
+    """The options that stand before or after a command's name."""
+
+    profile: str | None = None
+    config: str | None = None
+    as_json: bool = False
+    field: str | None = None
+    lang: str | None = None
+    no_color: bool = False
+    debug: bool = False
+
+
+class Interrupts:
+    """Ctrl-C, SIGTERM and a closed terminal, let through only where they can do no harm.
+
+    Between an answer and its record they wait; around the network and at pauses they raise
+    KeyboardInterrupt at once.
+    """
+
+    def __init__(self) -> None:
+        self._allowed = False
+        self._waiting = False
+
+    def install(self) -> None:
+        """Take the signals over for a command that moves money."""
+        import signal  # noqa: PLC0415  only commands that pay need it
+
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._on_signal)
+
+    def _on_signal(self, _signum: int, _frame: object) -> None:
+        self._waiting = True
+        if self._allowed:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Here a signal may raise KeyboardInterrupt, one that has waited included."""
+        self._allowed = True
+        try:
+            if self._waiting:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._allowed = False
+            self._waiting = False
+
+
+class Run:
+    """What a command gets: see the module. Made once per run by `cli.run`, closed by it."""
+
+    def __init__(
+        self,
+        given: Globals,
+        environ: Mapping[str, str],
+        stdin: TextIO | None,
+        screen: Screen,
+    ) -> None:
+        self.globals = given
+        self.environ = environ
+        self.stdin = stdin
+        self.screen = screen
+        self.interrupts = Interrupts()
+        # What the payment came to. From then on nothing may change the exit code, least of all
+        # a failure to tell it.
+        self.decided: Exit | None = None
+        self._loaded: Loaded | None = None
+        self._journal: Journal | None = None
+        self._closing: list[Callable[[], None]] = []
+
+    def add_globals(self, more: Globals) -> None:
+        """Merge options from the other side of the command's name; a clash is refused."""
+        for name in Globals._fields:
+            new, old = getattr(more, name), getattr(self.globals, name)
+            if new in (None, False) or new == old:
+                continue
+            if old not in (None, False):
+                raise UsageError(
+                    "given_twice",
+                    _("--{name} was given twice, with two values.").format(name=name),
+                )
+            self.globals = self.globals._replace(**{name: new})
+        if self.globals.lang is not None and self.globals.lang not in LANGUAGES:
+            raise UsageError("bad_lang", _("--lang is one of: {choice}.").format(choice="en, zh"))
+        self.screen = Screen(
+            self.screen.stdout,
+            self.screen.stderr,
+            json=self.screen.json or self.globals.as_json,  # seen before anything was parsed
+            field=self.globals.field or self.screen.field,
+            color=False if self.globals.no_color else None,
+        )
+
+    @property
+    def profile_name(self) -> str | None:
+        """The profile in use, as far as it is known."""
+        return self._loaded.profile.name if self._loaded else None
+
+    @property
+    def live(self) -> bool | None:
+        """Whether this run is about real money, as far as that is known."""
+        return self._loaded.profile.live if self._loaded else None
+
+    def load(self) -> Loaded:
+        """The configuration and the profile in use; clashes are said once. Raises ConfigError."""
+        if self._loaded is None:
+            from posctl.profiles import load  # noqa: PLC0415  lazily, with what it imports
+
+            self._loaded = load(self.globals.config, self.globals.profile, self.environ)
+            for warning in self._loaded.warnings:
+                self.screen.note(warning)
+        return self._loaded
+
+    def journal(self) -> Journal:
+        """The journal, opened once. Raises JournalError, ConfigError."""
+        if self._journal is None:
+            from posctl.journal.choose import open_journal  # noqa: PLC0415  as above
+
+            loaded = self.load()
+            self._journal = open_journal(loaded.journal, loaded.profile.timeout.total_s)
+            self._closing.append(self._journal.close)
+        return self._journal
+
+    def desk(self, connections: int = 1) -> Desk:
+        """Everything that a payment needs, signals included; `connections` are kept open.
+
+        Raises ConfigError, JournalError.
+        """
+        with _no_charset_guessing():
+            from posctl.gateway import Gateway  # noqa: PLC0415  100 ms; only those who send need it
+        from posctl.payment import Desk  # noqa: PLC0415
+
+        profile = self.load().profile
+        with self.interrupts.allowed():  # a command may ask, or take its time
+            secret = profile.secret.reveal(self.environ)
+        journal = self.journal()
+        url = self._training_url() if profile.gateway == "training" else profile.gateway
+        gateway = Gateway(
+            url,
+            timeout=profile.timeout,
+            proxy=profile.proxy,
+            ca=profile.ca,
+            environ=self.environ,
+            monotonic=time.monotonic,
+            pool_maxsize=connections,
+        )
+        self._closing.append(gateway.close)
+        if gateway.proxy is not None and (self.globals.debug or url.startswith("http:")):
+            self.screen.note(_("By way of the proxy {proxy}.").format(proxy=gateway.proxy))
+        self.interrupts.install()
+        return Desk(
+            profile=profile,
+            secret=secret,
+            journal=journal,
+            gateway=self._discreet(gateway, profile.session),
+            who=_who,
+            now_s=time.time,
+            new_id=new_request_id,
+            interruptible=self.interrupts.allowed,
+        )
+
+    def _discreet(self, gateway: Post, session: str | None) -> Post:
+        """The gateway, with its session kept out of what comes back, and told with --debug."""
+        if session is not None:
+            from posctl.narrator import Discreet  # noqa: PLC0415  few profiles have one
+
+            gateway = Discreet(gateway, session)
+        if self.globals.debug:
+            from posctl.narrator import Narrator  # noqa: PLC0415  for --debug alone
+
+            gateway = Narrator(gateway, self.screen.note)
+        return gateway
+
+    def _training_url(self) -> str:
+        from posctl.training import start_in_process  # noqa: PLC0415  never loaded for live
+
+        url, stop = start_in_process(self.training_ledger())
+        self._closing.append(stop)
+        return url
+
+    def training_ledger(self) -> Path:
+        """Where the training gateway remembers: on this machine. Raises ConfigError."""
+        from posctl.profiles import state_folder  # noqa: PLC0415  as above
+
+        return state_folder(self.globals.config, self.environ) / "training.db"
+
+    def now_s(self) -> float:
+        """The clock, in seconds since the epoch."""
+        return time.time()
+
+    def patience(self, wait_s: float | None) -> Patience | None:
+        """What `--wait` needs; None without it."""
+        if wait_s is None:
+            return None
+        from posctl.payment import Patience  # noqa: PLC0415
+
+        return Patience(wait_s, time.monotonic, self._pause)
+
+    def _pause(self, seconds: float, result: Result) -> None:
+        with self.interrupts.allowed():
+            self.screen.countdown(seconds, result, time.sleep)
+
+    def banner(self) -> None:
+        """Say loudly that this is training; on a terminal the verdict itself says it."""
+        if not self.load().profile.live and not self.screen.interactive:
+            self.screen.note(_("▲ TRAINING: no real money moves."))
+
+    def mention_open(self, besides: Payment | None = None) -> None:
+        """One line on stderr about payments that have been open for over a minute."""
+        from posctl.journal import Merchant  # noqa: PLC0415
+
+        profile = self.load().profile
+        try:
+            found = self.journal().open_since(Merchant(profile.gateway, profile.app_key))
+        except JournalError:
+            return
+        if found is None or (found[0] == 1 and besides is not None and besides.open):
+            return
+        count, since_ms = found
+        minutes = int(time.time() - since_ms / 1000) // 60
+        if minutes >= 1:
+            words = _("▲ Open payments: {count}, the oldest for {minutes} min. See: {command}")
+            command = (
+                "posctl pending" if profile.live else f"posctl --profile {profile.name} pending"
+            )
+            self.screen.note(words.format(count=count, minutes=minutes, command=command))
+
+    def can_ask(self) -> bool:
+        """Whether a person sits at a terminal and can answer."""
+        return self.screen.interactive and self.stdin is not None and self.stdin.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask a yes-or-no question on stderr; anything but yes is no."""
+        if self.stdin is None:
+            return False
+        self.screen.ask(f"{question} [y/N] ")
+        with self.interrupts.allowed():
+            answer = self.stdin.readline()
+        return answer.strip().lower() in ("y", "yes", "是", "好")
+
+    def scan_code(self) -> str:
+        """A payment code from the scanner at the terminal, without echo. Raises UsageError."""
+        if self.stdin is None or not self.stdin.isatty():
+            raise UsageError(
+                "no_terminal",
+                _("--scan needs a terminal to ask on."),
+                _("Send the code through a pipe with --code-stdin."),
+            )
+        from getpass import getpass  # noqa: PLC0415
+
+        with self.interrupts.allowed():
+            return one_code(getpass(_("Scan the payment code: ")))
+
+    def code_from_stdin(self) -> str:
+        """A payment code from a pipe. Raises UsageError."""
+        try:
+            with self.interrupts.allowed():
+                text = self.stdin.read(MAX_CODE_INPUT + 1) if self.stdin is not None else ""
+        except UnicodeDecodeError:
+            raise UsageError("bad_code", _("What came in for --code-stdin is no text.")) from None
+        return one_code(text)
+
+    def close(self) -> None:
+        """Close whatever was opened, the last first."""
+        while self._closing:
+            self._closing.pop()()
+
+
+@contextmanager
+def _no_charset_guessing() -> Iterator[None]:
+    """Let requests load without its guesser of charsets: 6 % of a payment, and no answer's charset
+    is ever guessed. It is an extra that requests does without, and says so in a warning.
+    """
+    absent = [name for name in ("chardet", "charset_normalizer") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "not to be found"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+def one_code(text: str) -> str:
+    """The one code in what a scanner typed, whatever it ends its lines with. Raises UsageError."""
+    lines = [line for line in re.split(r"[\r\n]+", text) if line]
+    if len(lines) == 1 and len(text) <= MAX_CODE_INPUT:
+        return lines[0]
+    if not lines:
+        raise UsageError("no_code", _("No payment code came in."), _("Scan it once more."))
+    raise UsageError(
+        "many_codes", _("More than one payment code came in."), _("Scan the code once.")
+    )
+
+
+def new_request_id() -> str:
+    """A random UUID (version 4), without importing what makes it in general."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _who(machine_id: str, operator_id: str) -> Who:
+    import socket  # noqa: PLC0415  loaded with requests
+
+    from posctl.journal import Who  # noqa: PLC0415
+
+    return Who(socket.gethostname(), os.getpid(), machine_id, operator_id)

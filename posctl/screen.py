@@ -1,0 +1,925 @@
+"""The only file that draws: for people on a terminal, as plain lines, as JSON, as one bare value.
+
+Results go to stdout, everything else to stderr. Text from elsewhere passes `visible` before it
+reaches a screen. A failure to print is reported to the caller, never raised: it must not change
+what a payment's exit code says.
+
+Drawings keep to glyphs that a Chinese Windows console (cp936) has, and to no right-hand border:
+`√ × … ● ▲` take one column on one terminal and two on another.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from posctl import advice
+from posctl.messages import N_, _, language
+from posctl.order import CODE_FIELDS, masked, yuan
+from posctl.outcome import Event, Exit, Outcome, State, outcome_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from posctl.admit import Due
+    from posctl.journal import Alarm, Payment, Try, TryEnd
+    from posctl.result import Problem, Result
+    from posctl.status import Asked
+
+# C0 but tab and newline, DEL, C1, bidi and other invisible controls, lone surrogates.
+_UNSAFE = (
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\ud800-\udfff]"
+)
+MAX_SHOWN = 1024  # characters of one text from elsewhere; no id and no evidence is longer
+
+
+def visible(text: str) -> str:
+    """`text` that cannot move the cursor, colour, link, reverse or hide: such characters as �."""
+    return text if _is_safe(text) else re.sub(_UNSAFE, "�", text)
+
+
+def _is_safe(text: str) -> bool:
+    """Nearly all text is, and then the pattern, 1 ms to compile, is not needed."""
+    return text.isprintable() and max(text, default="") < "\U000e0000"
+
+
+def one_line(text: str) -> str:
+    """`text` as `visible`, on one line, so that it cannot pose as a line of posctl's own."""
+    return visible(text).replace("\n", " ").replace("\t", " ")
+
+
+class View(NamedTuple):
+    """What a command has to show: the JSON object, and how a person sees it.
+
+    `data` also makes the plain lines and `--field`. `draw` gets a Rich console on a terminal.
+    """
+
+    data: Mapping[str, Any]
+    draw: Callable[[Console], None]
+
+
+class Screen:
+    """Where and how to show things. `stdout` and `stderr` are None when they were closed.
+
+    `color` False is no colour; None is what the terminal and NO_COLOR say.
+    """
+
+    def __init__(
+        self,
+        stdout: TextIO | None,
+        stderr: TextIO | None,
+        *,
+        json: bool = False,
+        field: str | None = None,
+        color: bool | None = None,
+    ) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        self.json = json
+        self.field = field
+        self.color = color
+        self.begun = False  # whether a result has begun to go out: there must not be two
+        for stream in (stdout, stderr):
+            _take_any_text(stream)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person reads stdout as it comes."""
+        return not self.json and self.field is None and _is_tty(self.stdout)
+
+    def show(self, view: View) -> bool:
+        """Write the result to stdout. False when it could not be written out whole."""
+        if self.stdout is None:
+            return False
+        self.begun = True
+        if self.json:
+            return _write(
+                self.stdout, json_line(view.data, ascii_only=not _speaks_unicode(self.stdout))
+            )
+        if self.field is not None:
+            return _write(self.stdout, _bare(_pick(view.data, self.field)) + "\n")
+        if _is_tty(self.stdout):
+            try:
+                with self._console(self.stdout) as console:  # all of it in one write
+                    view.draw(console)
+                self.stdout.flush()
+            except SystemExit:  # Rich leaves the program when a pipe is closed
+                return False
+            except OSError as error:
+                # No file descriptor left to load a module with: plain lines need none.
+                full = error.errno in (errno.EMFILE, errno.ENFILE)
+                return full and self._lines(view.data, self.stdout)
+            except Exception:  # noqa: BLE001  a bug in a drawing must not hide what happened
+                return self._lines(view.data, self.stdout)
+            return True
+        return self._lines(view.data, self.stdout)
+
+    def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
+        return _write(stream, "".join(f"{name}: {value}\n" for name, value in plain(data)))
+
+    def note(self, text: str) -> None:
+        """One line of banner, progress, warning or hint on stderr."""
+        _write(self.stderr, self._in_lines(one_line(text)) + "\n")
+
+    def _in_lines(self, text: str) -> str:
+        """English broken between words on a terminal; a path or a command is left whole.
+
+        Chinese has no spaces, and may be broken anywhere: the terminal does that itself.
+        """
+        width = _width(self.stderr) if self.stderr and _is_tty(self.stderr) else None
+        if width is None or len(text) < width or language() != "en":
+            return text
+        from textwrap import fill  # noqa: PLC0415  only for a long line on a terminal
+
+        return fill(
+            text,
+            width - 1,
+            subsequent_indent="   ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    def lines(self, text: str) -> None:
+        """Lines of posctl's own on stderr, such as the help."""
+        _write(self.stderr, visible(text) + "\n")
+
+    def line(self, text: str) -> bool:
+        """One plain line on stdout, such as the version."""
+        return _write(self.stdout, text + "\n")
+
+    def ask(self, question: str) -> None:
+        """A question on stderr, the cursor left behind it."""
+        _write(self.stderr, one_line(question))
+
+    def problem(self, problem: Problem) -> None:
+        """What went wrong and what to type next, on stderr."""
+        self.note(_("Error: {text}").format(text=problem.message))
+        for line in problem.hint.splitlines():
+            _write(self.stderr, f"  → {one_line(line)}\n")  # it may be a command: to be copied
+
+    def input_line(self, text: str, *, keep: bool = False) -> bool:
+        """Write over the terminal's last line and leave the cursor behind `text`, or behind the
+        end of it where it is too wide. With `keep` all of it stays, and a new line is the last.
+        """
+        from rich.cells import cell_len  # noqa: PLC0415  only for a terminal
+
+        if self.stdout is None:
+            return False
+        width = (_width(self.stdout) or 80) - 2  # a glyph may be wider than Rich thinks
+        line = one_line(text)
+        if keep:
+            return _write(self.stdout, f"\r{' ' * width}\r{line}\n")
+        while cell_len(line) > width:
+            line = f"…{line[2:]}"
+        return _write(self.stdout, f"\r{line}{' ' * (width - cell_len(line))}\r{line}")
+
+    def countdown(self, seconds: float, result: Result, sleep: Callable[[float], None]) -> None:
+        """Wait `seconds` before asking again; on a terminal one line counts them down.
+
+        Lets a KeyboardInterrupt of `sleep` through, with the line wiped.
+        """
+        word = _(_LOOKS[result.outcome or Outcome.UNKNOWN].word)
+        sentence = _("{word} · asking again in {seconds} s · Ctrl-C stops, the payment stays open")
+        with self._passing_line() as say:
+            if say is None:
+                self.note(sentence.format(word=word, seconds=f"{seconds:g}"))
+                sleep(seconds)
+                return
+            left = seconds
+            while left > 0:
+                whole = -int(-left // 1)  # rounded up
+                say(sentence.format(word=word, seconds=whole))
+                step = left - (whole - 1)
+                sleep(step)
+                left -= step
+
+    @contextmanager
+    def sending(self, fee: int) -> Iterator[None]:
+        """While a payment is on the wire, a terminal says so: an answer can take a while."""
+        if not self.interactive:
+            yield
+            return
+        with self._passing_line() as say:
+            if say is not None:
+                say(_("Sending {money} …").format(money=advice.amount(fee)))
+            yield
+
+    def progress(self, results: Iterable[Result], total: int) -> list[Result]:
+        """Collect `results`; on a terminal one line says how far it is."""
+        done: list[Result] = []
+        every = max(1, total // 100)
+        with self._passing_line() as say:
+            for result in results:
+                done.append(result)
+                if say is not None and len(done) % every == 0:
+                    share = min(1.0, len(done) / max(1, total))
+                    bar = "#" * round(share * 20)
+                    say(f"[{bar:.<20}] {len(done)}/{total}")
+        return done
+
+    @contextmanager
+    def _passing_line(self) -> Iterator[Callable[[str], None] | None]:
+        """A line on stderr that is written over and wiped in the end; None where it cannot be."""
+        if self.stderr is None or not _is_tty(self.stderr):
+            yield None
+            return
+        console = self._console(self.stderr)
+        if console.is_dumb_terminal:
+            yield None
+            return
+        from rich.cells import set_cell_size  # noqa: PLC0415  with Rich
+
+        width = console.width - 2  # a glyph may be wider than Rich thinks
+        stderr = self.stderr
+
+        def say(text: str) -> None:
+            _write(stderr, "\r" + set_cell_size(one_line(text), width))
+
+        try:
+            yield say
+        finally:
+            _write(stderr, "\r" + " " * width + "\r")
+
+    def _console(self, stream: TextIO) -> Console:
+        from os import environ  # noqa: PLC0415  only for a terminal
+
+        from rich.console import Console  # noqa: PLC0415  40 ms, only for a terminal
+
+        return Console(
+            file=stream,
+            width=_width(stream),
+            height=24,  # nothing here asks for it, but without it Rich takes 80 columns when dumb
+            # A terminal that calls itself dumb gets colour when FORCE_COLOR says so. A pipe never
+            # does: its lines are read by scripts.
+            color_system="standard" if environ.get("FORCE_COLOR") else "auto",
+            no_color=True if self.color is False else None,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+
+
+# ── streams that take everything ─────────────────────────────────────────────────────────────
+
+_IN_ASCII = {
+    "√": "+", "×": "x", "…": "...", "●": "*", "▲": "!", "→": "->", "·": "-", "￥": "CNY ",
+    "�": "?",
+}  # fmt: skip
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """What a stream's encoding lacks: something like it, or else an escape."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101  registered for writing only
+    found = error.object[error.start : error.end]
+    escaped = (
+        _IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode("ascii") for c in found
+    )
+    return "".join(escaped), error.end
+
+
+codecs.register_error("posctl_ascii", _in_ascii)
+
+
+def _take_any_text(stream: TextIO | None) -> None:
+    """Let `stream` write what its encoding lacks in ASCII, instead of failing."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None and getattr(stream, "errors", None) != "posctl_ascii":
+        try:
+            reconfigure(errors="posctl_ascii")
+        except (OSError, ValueError):  # it flushes first; a closed or full stream stays as it is
+            return
+
+
+def _write(stream: TextIO | None, text: str) -> bool:
+    """Write and flush; False when that fails."""
+    if stream is None:
+        return False
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):  # a full disk, a closed pipe, a closed file
+        return False
+    return True
+
+
+def _is_tty(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def _width(stream: TextIO) -> int | None:
+    """The terminal's columns, at least 20; None lets Rich find out."""
+    from os import get_terminal_size  # noqa: PLC0415
+
+    try:
+        columns = get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return None
+    return max(20, columns) if columns else None
+
+
+# ── for scripts ──────────────────────────────────────────────────────────────────────────────
+
+
+def plain(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The JSON object as `key: value` lines: nested keys with dots, list items numbered from 1."""
+    for name, value in data.items():
+        yield from _plain_value(f"{prefix}{name}", value)
+
+
+def _plain_value(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        yield from plain(value, f"{name}.")
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value, 1):
+            yield from _plain_value(f"{name}.{i}", item)
+    else:
+        yield one_line(name), _bare(value)
+
+
+def _bare(value: object) -> str:
+    """A value for a shell: no quotes, nothing for null, one line."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (Mapping, list, tuple)):
+        return one_line(json.dumps(value, ensure_ascii=False))
+    return one_line(str(value))
+
+
+def _pick(data: Mapping[str, Any], field: str) -> object:
+    """The value that the plain lines call `field`, or all that stands below that name."""
+    value: object = data
+    for name in field.split("."):
+        if isinstance(value, list):
+            value = dict(enumerate(value, 1)).get(int(name) if name.isdecimal() else 0)
+        else:
+            value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def json_line(data: Mapping[str, Any], *, ascii_only: bool) -> str:
+    """JSON on one line, harmless on a screen too."""
+    text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
+    # What a terminal would obey travels escaped: it is the same JSON.
+    if not _is_safe(text):
+        text = re.sub(_UNSAFE, lambda found: _escaped(found.group()), text)
+    return text + "\n"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)  # no codec: one might have to be loaded first
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+def _speaks_unicode(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
+
+
+# ── the verdict ──────────────────────────────────────────────────────────────────────────────
+
+
+class _Look(NamedTuple):
+    """How an outcome looks: never by colour alone."""
+
+    glyph: str
+    word: str
+    color: str
+
+
+_LOOKS = {
+    Outcome.SUCCESS: _Look("√", N_("PAID"), "green"),
+    Outcome.FAIL: _Look("×", N_("FAILED"), "red"),
+    Outcome.NOT_SENT: _Look("×", N_("NOT SENT"), "red"),
+    Outcome.REJECTED: _Look("×", N_("REFUSED"), "red"),
+    Outcome.PENDING: _Look("…", N_("PENDING"), "yellow"),
+    Outcome.UNKNOWN: _Look("▲", N_("UNKNOWN"), "yellow"),
+    Outcome.CONFLICT: _Look("▲", N_("CONFLICT"), "magenta"),
+    Outcome.BLOCKED: _Look("●", N_("BLOCKED"), "yellow"),
+}
+_STILL_OPEN = frozenset({Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT})
+
+
+def draw_result(console: Console, result: Result, profile: str | None, *, live: bool) -> None:
+    """The verdict of one payment: what happened, what is still due, which one, what to do."""
+    _draw_head(console, profile, live=live)
+    outcome, payment, asked = result.outcome, result.payment, result.asked
+    message = result.problem.message if result.problem else ""
+    if outcome is not None:
+        fee = payment.pay_fee if payment else asked.pay_fee
+        word = _("INTERRUPTED") if result.exit_code is Exit.INTERRUPTED else None
+        _draw_verdict(console, outcome, payment, fee, word)
+        message = message.replace(advice.money(outcome), "").strip()  # the verdict says it
+    holding = payment or result.blocked_by
+    if holding is not None and holding.open:
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    elif outcome is Outcome.SUCCESS or result.remaining_fee is not None:
+        _draw_due(console, result.remaining_fee)
+
+    console.print()
+    facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
+    facts += _ids(payment) if payment else [("request_id", asked.request_id)]
+    by = result.blocked_by
+    if by is not None:
+        if by.request_id != asked.request_id:
+            facts.append((_("blocked by"), by.request_id))
+        if by.open and result.remaining_fee is not None:
+            facts.append((_("still due"), advice.amount(result.remaining_fee)))
+    _draw_facts(console, facts)
+
+    if result.resumed and payment is not None:
+        again = _("Not a new payment: it was begun at {when}.")
+        _draw_prose(console, again.format(when=_date_time(payment.created_ms)), gap=True)
+    if outcome is Outcome.PENDING:
+        message = _(advice.EVENT_WORDS[Event.STILL_PENDING])
+    if message:
+        _draw_prose(console, message, gap=True)
+    _draw_hint(console, _next(result), gap=True)
+
+
+def _next(result: Result) -> str:
+    """What to type after a verdict; "" when there is nothing left to do."""
+    payment = result.payment
+    if result.problem is not None:
+        return result.problem.hint
+    if payment is None:
+        return ""
+    if payment.open:
+        return advice.next_step(payment)
+    if payment.standing.paid and (result.remaining_fee or 0) > 0:
+        return advice.rest(payment, result.remaining_fee or 0)
+    return ""
+
+
+def draw_results(console: Console, results: Sequence[Result]) -> None:
+    """The verdicts of several payments, and how many there are of each."""
+    if not results:
+        _draw_prose(console, _("Nothing is open."))
+        return
+    found = [(result, result.payment or result.blocked_by) for result in results]
+    _draw_whose(console, [payment for _result, payment in found if payment is not None])
+    rows = [
+        (
+            _named(result.outcome, payment),
+            f"￥{yuan(payment.pay_fee)}",
+            payment.checkout.checkout_id,
+            payment.request_id,
+        )
+        for result, payment in found
+        if payment is not None and result.outcome is not None
+    ]
+    _draw_rows(console, (_("Outcome"), _("Amount"), "checkout_id", "request_id"), rows)
+    console.print()
+    outcomes = [result.outcome for result in results]
+    counts = ((look, outcomes.count(outcome)) for outcome, look in _LOOKS.items())
+    _draw_parts(console, [f"{look.glyph} {_(look.word)} {n}" for look, n in counts if n], "bold")
+    if not _STILL_OPEN.isdisjoint(outcomes):
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red")
+        _draw_hint(console, _("See what to do:") + "\nposctl pending")
+
+
+def draw_status(
+    console: Console,
+    asked: Asked,
+    checkout_id: str,
+    payment: Payment | None,
+    profile: str,
+    *,
+    live: bool,
+) -> None:
+    """What the platform said, in its own word, and how the journal's payment stands after it."""
+    _draw_head(console, profile, live=live)
+    if asked.word is None:
+        _draw_bar(console, _("NO ANSWER"), "yellow", gap=True)
+    else:  # its own word, and so in no bar
+        said = _("The platform says: {word}").format(word=asked.word)
+        _draw_prose(console, said, "bold", gap=True)
+    console.print()
+    facts = [
+        ("channel_name", asked.channel_name),
+        (_("which means"), asked.meaning),
+        ("checkout_id", checkout_id),
+    ]
+    if payment is not None:
+        stands = (
+            f"{_named(outcome_of(payment.standing), payment)}  {advice.amount(payment.pay_fee)}"
+        )
+        facts += [("request_id", payment.request_id), (_("in the journal"), stands)]
+    _draw_facts(console, facts)
+    if payment is not None and payment.open:
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        _draw_hint(console, advice.next_step(payment), gap=True)
+
+
+def draw_dry_run(console: Console, call: Mapping[str, Any]) -> None:
+    """The call as it would travel."""
+    _draw_bar(console, _("DRY RUN: nothing was sent or recorded"), "cyan")
+    console.print()
+    draw_pairs(console, plain(call))
+
+
+# ── lists and records ────────────────────────────────────────────────────────────────────────
+
+
+def draw_payments(console: Console, payments: Sequence[Payment], *, now_ms: int) -> None:
+    """A list of payments: a table where it fits, else some lines for each."""
+    if not payments:
+        _draw_prose(console, _("No payments."))
+        return
+    _draw_whose(console, payments)
+    _draw_list(console, payments, now_ms)
+
+
+def _draw_list(console: Console, payments: Sequence[Payment], now_ms: int) -> None:
+    names = (_("When"), _("Outcome"), _("Amount"), "checkout_id", "request_id")
+    rows = [
+        (
+            _when(payment.created_ms, now_ms),
+            _named(outcome_of(payment.standing), payment),
+            f"￥{yuan(payment.pay_fee)}",
+            payment.checkout.checkout_id,
+            payment.request_id,
+        )
+        for payment in payments
+    ]
+    _draw_rows(console, names, rows)
+
+
+def draw_open(
+    console: Console,
+    payments: Sequence[Payment],
+    ends: Mapping[str, TryEnd | None],
+    alarms: Sequence[Alarm],
+    profile: str,
+    *,
+    live: bool,
+    now_ms: int,
+) -> None:
+    """The open payments, oldest first: since when, how much, why, and what to type."""
+    _draw_head(console, profile, live=live)
+    if not payments and not alarms:
+        _draw_prose(console, "√ " + _("Nothing is open."))
+        return
+    if payments:
+        total = _("OPEN PAYMENTS: {count}, {money} in all")
+        fee = sum(payment.pay_fee for payment in payments)
+        _draw_bar(console, total.format(count=len(payments), money=advice.amount(fee)), "yellow")
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red")
+    for payment in payments:
+        console.print()
+        outcome = outcome_of(payment.standing)
+        parts = (
+            _named(outcome, payment),
+            advice.amount(payment.pay_fee),
+            _age(now_ms - payment.created_ms),
+            f"checkout_id {payment.checkout.checkout_id}",
+        )
+        _draw_parts(console, parts, f"bold {_LOOKS[outcome].color}")
+        _draw_prose(console, advice.what_happened(ends.get(payment.request_id)))
+        _draw_hint(console, advice.next_step(payment))
+    _draw_alarms(console, alarms)
+
+
+def draw_payment(
+    console: Console, payment: Payment, tries: Sequence[Try], alarms: Sequence[Alarm]
+) -> None:
+    """One payment with every try."""
+    verdict = payment.verdict
+    _draw_head(console, payment.profile, live=payment.live)
+    _draw_verdict(console, outcome_of(payment.standing), payment, payment.pay_fee)
+    if payment.open:
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    elif payment.standing.paid:
+        _draw_due(console, payment.remaining_fee)
+    console.print()
+    charged = verdict.current_pay_fee if payment.standing.paid else None
+    _draw_facts(
+        console,
+        [
+            ("checkout_id", payment.checkout.checkout_id),
+            *_ids(payment),
+            ("shop_id", payment.checkout.shop_id),
+            ("machine_id", payment.machine_id),
+            ("operator_id", payment.operator_id),
+            ("pay_channel", payment.pay_channel),
+            (_("payment code"), _codes(payment)),
+            (_("begun"), _date_time(payment.created_ms)),
+            (_("closed"), None if payment.closed_ms is None else _date_time(payment.closed_ms)),
+            (_("charged"), None if charged is None else advice.amount(charged)),
+            ("result_code", verdict.result_code),
+            ("result_message", verdict.result_message),
+            *((_("warning"), _(advice.WARNINGS[code])) for code in payment.warnings),
+            (_("closed by"), payment.resolved_by),
+            (_("evidence"), payment.resolved_note),
+        ],
+    )
+    for one in tries:
+        console.print()
+        _draw_try(console, one)
+    if payment.open:
+        _draw_hint(console, advice.next_step(payment), gap=True)
+    _draw_alarms(console, alarms)
+
+
+def _draw_try(console: Console, one: Try) -> None:
+    title = _("Try {n}") if one.kind == "pay" else _("Question {n}")
+    parts = [title.format(n=one.n), _date_time(one.started_ms)]
+    if one.end is None:
+        sentence = _("No end is recorded: it is on its way, or posctl was stopped.")
+    else:
+        parts.append(
+            _("{seconds} s").format(seconds=_seconds(one.end.finished_ms - one.started_ms))
+        )
+        sentence = advice.what_happened(one.end)
+    _draw_parts(console, parts, "bold")
+    _draw_prose(console, sentence)
+    who = _("operator {operator} · till {till} · {host}, process {pid}").format(
+        operator=one.who.operator_id, till=one.who.machine_id, host=one.who.host, pid=one.who.pid
+    )
+    _draw_prose(console, who, "dim")
+
+
+def draw_checkout(
+    console: Console, checkout_id: str, due: Due, payments: Sequence[Payment], *, now_ms: int
+) -> None:
+    """All payments of one checkout, oldest first, and what it still needs."""
+    if not payments:
+        _draw_prose(console, _("No payments."))
+        return
+    _draw_whose(console, payments)
+    paid = _("{money} paid").format(money=advice.amount(due.paid_fee))
+    _draw_parts(console, (f"checkout_id {checkout_id}", paid), "bold")
+    if due.last_paid is not None:
+        _draw_due(console, due.remaining_fee)
+    still_open = [payment for payment in payments if payment.open]
+    if still_open:
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    console.print()
+    _draw_list(console, payments, now_ms)
+    for payment in still_open:
+        _draw_hint(console, advice.next_step(payment), gap=True)
+
+
+def draw_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and values, each value whole."""
+    _draw_facts(console, list(pairs))
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _named(outcome: Outcome, payment: Payment | None) -> str:
+    """Glyph and word of an outcome; one that a person decided says so."""
+    look = _LOOKS[outcome]
+    if payment is not None and payment.standing.state is State.RESOLVED:
+        return f"{look.glyph} {_(look.word)} " + _("(by hand)")
+    return f"{look.glyph} {_(look.word)}"
+
+
+def _ids(payment: Payment) -> list[tuple[str, str | None]]:
+    order_id = payment.order_id if payment.order_id != payment.checkout.checkout_id else None
+    return [
+        ("order_id", order_id),
+        ("request_id", payment.request_id),
+        ("payment_order_id", payment.verdict.payment_order_id),
+        ("channel_order_id", payment.verdict.channel_order_id),
+        ("trace_id", payment.verdict.trace_id),
+    ]
+
+
+def _codes(payment: Payment) -> str | None:
+    """The payment codes, masked."""
+    members = json.loads(masked(payment.pay_request))
+    return " ".join(members[name] for name in CODE_FIELDS if name in members) or None
+
+
+def _date_time(epoch_ms: int) -> str:
+    """Local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))
+
+
+def _when(epoch_ms: int, now_ms: int) -> str:
+    """Local time, as short as can be: today's without the day, this year's without the year."""
+    today, moment = (_date_time(ms) for ms in (now_ms, epoch_ms))
+    if moment[:10] == today[:10]:
+        return moment[11:16]
+    return moment[5:16] if moment[:4] == today[:4] else moment[:10]
+
+
+def _age(ms: int) -> str:
+    """How long ago, in two units at most; a clock that went backwards makes it 0."""
+    minutes, seconds = divmod(max(0, ms) // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return _("{days} d {hours} h").format(days=days, hours=hours)
+    if hours:
+        return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
+    if minutes:
+        return _("{minutes} min").format(minutes=minutes)
+    return _("{seconds} s").format(seconds=seconds)
+
+
+def _seconds(ms: int) -> str:
+    return f"{max(0, ms) / 1000:.1f}"
+
+
+# ── the brush ────────────────────────────────────────────────────────────────────────────────
+
+
+def _text(text: str) -> Text:
+    """Text from anywhere as Rich may have it: no markup, no controls, one line, not endless."""
+    from rich.text import Text  # noqa: PLC0415  only for a terminal
+
+    safe = one_line(text[: MAX_SHOWN + 1])
+    return Text(safe if len(safe) <= MAX_SHOWN else f"{safe[:MAX_SHOWN]}…")
+
+
+def _draw_head(console: Console, profile: str | None, *, live: bool) -> None:
+    """LIVE and the profile in plain words; TRAINING loudly."""
+    if live:
+        _draw_prose(console, _("LIVE · real money · {profile}").format(profile=profile), "bold")
+    else:
+        title = _("▲ TRAINING · no real money")
+        _draw_bar(console, title if profile in (None, "training") else f"{title} · {profile}", "")
+
+
+def _draw_whose(console: Console, payments: Sequence[Payment]) -> None:
+    """The head of a list; all its payments are of one merchant, and so live or not alike."""
+    if payments:
+        _draw_head(console, payments[0].profile, live=payments[0].live)
+
+
+def _draw_verdict(
+    console: Console,
+    outcome: Outcome,
+    payment: Payment | None,
+    fee: int | None,
+    word: str | None = None,
+) -> None:
+    """Glyph, word and amount in a coloured bar, and what that means for the money."""
+    look = _LOOKS[outcome]
+    title = f"{look.glyph} {word}" if word else _named(outcome, payment)
+    title = title if fee is None else f"{title}  {advice.amount(fee)}"
+    _draw_bar(console, title, look.color, gap=True)
+    charged = payment.verdict.current_pay_fee if payment else None
+    if outcome is Outcome.SUCCESS and charged not in (None, fee):
+        differs = _("THE PLATFORM CHARGED {money}").format(money=advice.amount(charged or 0))
+        _draw_bar(console, differs, "red", gap=True)
+    if outcome is Outcome.BLOCKED:
+        _draw_prose(console, _("Nothing was sent."), "bold")
+    elif outcome is not Outcome.SUCCESS:
+        _draw_prose(console, advice.money(outcome), "bold")
+
+
+def _draw_due(console: Console, remaining_fee: int | None) -> None:
+    """What the checkout still needs."""
+    if remaining_fee is None:
+        _draw_bar(console, _("STILL DUE  not told by the platform"), "yellow", gap=True)
+    elif remaining_fee == 0:
+        _draw_bar(console, _("CHECKOUT FULLY PAID"), "green", gap=True)
+    else:
+        words = _("STILL DUE  {money}").format(money=advice.amount(remaining_fee))
+        _draw_bar(console, words, "yellow", gap=True)
+
+
+def _draw_bar(console: Console, text: str, color: str, *, gap: bool = False) -> None:
+    """Words in a bar: reversed, so that they stand out without colour too; on a terminal that
+    cannot even do that, behind stars.
+
+    Where they have no room beside each other, parts with two spaces between stand below each other.
+    """
+    if gap:
+        console.print()
+    if console.color_system is None:
+        _draw_prose(console, f"*** {text}")
+        return
+    width = min(console.width, 80) - 2  # a glyph may be wider than Rich thinks
+    for part in [text] if _text(text).cell_len <= width - 2 else text.split("  "):
+        for line in _text(part).wrap(console, width - 2, overflow="fold"):
+            line.rstrip()
+            line.pad_right(width - 1 - line.cell_len)
+            line.pad_left(1)
+            console.print(line, style=f"bold reverse {color}".rstrip())
+
+
+def _draw_prose(console: Console, text: str, style: str = "", *, gap: bool = False) -> None:
+    """Sentences, wrapped. Only the first line begins where posctl's own lines begin."""
+    if gap:
+        console.print()
+    _draw_wrapped(console, _text(text), (1, 3), style)
+
+
+def _draw_wrapped(console: Console, text: Text, indent: tuple[int, int], style: str = "") -> None:
+    first, other = indent
+    for i, line in enumerate(text.wrap(console, console.width - other - 1, overflow="fold")):
+        line.rstrip()
+        line.pad_left(other if i else first)
+        console.print(line, style=style)
+
+
+def _draw_parts(console: Console, parts: Sequence[str], style: str) -> None:
+    """Short parts on one line, or on as many as they need, none of them broken."""
+    line = ""
+    for part in parts:
+        both = f"{line}   {part}" if line else part
+        if line and _text(both).cell_len > console.width - 2:
+            _draw_prose(console, line, style)
+            line = part
+        else:
+            line = both
+    _draw_prose(console, line, style)
+
+
+def _draw_whole(console: Console, text: str, style: str = "") -> None:
+    """An id or a command, broken by nobody but the terminal, so that it is copied in one piece."""
+    console.print(_text(text), style=style, soft_wrap=True)
+
+
+def _draw_facts(console: Console, facts: Sequence[tuple[str, str | None]]) -> None:
+    """Names and values side by side; a value that has no room beside its name stands below it."""
+    known = [(_text(name), _text(value)) for name, value in facts if value]
+    column = max((name.cell_len for name, _value in known), default=0) + 3
+    for name, value in known:
+        name.pad_left(1)
+        name.stylize("dim")
+        if column + value.cell_len < console.width:
+            name.pad_right(column - name.cell_len)
+            console.print(name.append_text(value), soft_wrap=True)
+        elif name.cell_len + 2 + value.cell_len < console.width:
+            console.print(name.append("  ").append_text(value), soft_wrap=True)
+        else:
+            console.print(name, soft_wrap=True)
+            if value.plain.isascii() and " " not in value.plain:  # an id
+                _draw_whole(console, f"   {value.plain}")
+            else:
+                _draw_wrapped(console, value, (3, 3))
+
+
+_COMMAND = (
+    r"posctl (?:--profile \S+ )?"
+    r"(?:pay|retry|pending|show|checkout|history|status|resolve|config|explain|journal)\b"
+)
+
+
+def _draw_hint(console: Console, hint: str, *, gap: bool = False) -> None:
+    """What to do next; each command on a line of its own, ready to be copied."""
+    for line in hint.splitlines():
+        if line == _("Do not charge again."):  # the bar says it, and louder
+            continue
+        if gap:
+            console.print()
+            gap = False
+        if re.match(_COMMAND, line):
+            _draw_whole(console, f" {line}", "bold cyan")
+        else:
+            _draw_prose(console, line, "bold")
+
+
+def _draw_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; where it has no room, the last column, an id, stands below the rest of its row."""
+    for last in (len(names), len(names) - 1):
+        table = [[_text(cell) for cell in row[:last]] for row in (names, *rows)]
+        widths = [max(cell.cell_len for cell in column) for column in zip(*table, strict=True)]
+        if sum(widths) + 2 * len(widths) <= console.width:
+            break
+    else:
+        for row in rows:
+            _draw_parts(console, (*row[:-2], f"{names[-2]} {row[-2]}"), "")
+            _draw_whole(console, f"   {row[-1]}", "dim")
+        return
+    for i, cells in enumerate(table):
+        line = _text("")
+        for cell, width in zip(cells, widths, strict=True):
+            pad = cell.pad_left if cell.plain.startswith("￥") else cell.pad_right
+            pad(width - cell.cell_len)
+            line.append_text(_text(" " if line.cell_len == 0 else "  ")).append_text(cell)
+        line.rstrip()
+        console.print(line, style="" if i else "dim", soft_wrap=True)
+        if i and last < len(names):
+            _draw_whole(console, f"   {rows[i - 1][-1]}", "dim")
+
+
+def _draw_alarms(console: Console, alarms: Sequence[Alarm]) -> None:
+    """What came in against closed payments."""
+    for alarm in alarms:
+        console.print()
+        _draw_bar(console, _("▲ ALARM  {when}").format(when=_date_time(alarm.at_ms)), "red")
+        _draw_prose(console, alarm.text)
+        _draw_prose(console, _("The record says otherwise. Find out what the customer paid."))
+        _draw_hint(console, advice.about_alarm(alarm.request_id))

@@ -1,0 +1,88 @@
+"""Many open payments at once, sent and recorded by the crew: what `retry --all` and `--due` do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from posctl.admit import Block, Refuse, Tell
+from posctl.crew import send_all
+from posctl.journal import Payment, Transaction, Try
+from posctl.outcome import ban_s
+from posctl.payment import Desk, blocked, reopen, told
+from posctl.result import Result
+
+BAN_TRIES = 3  # so often one payment waits out a rate limit in one sweep
+
+FIRST_BACKOFF_MS = 5_000
+MAX_BACKOFF_MS = 120_000
+
+
+def due_at_ms(payment: Payment, last: Try | None) -> int:
+    """When `retry --due` resends an open payment: doubling, bounded, with jitter.
+
+    The jitter (down to half) comes from the payment and the number of its try, so that tills that
+    lost the network together do not come back together.
+    """
+    backoff_ms = min(FIRST_BACKOFF_MS << min(payment.tries, 10), MAX_BACKOFF_MS)
+    seed = hashlib.sha256(f"{payment.request_id} {payment.tries}".encode()).digest()
+    jittered_ms = backoff_ms // 2 + backoff_ms // 2 * seed[0] // 255
+    ban_ms = 0
+    if last is not None and last.end is not None:
+        ban_ms = 1000 * (ban_s(last.end.event, last.end.code, last.end.message) or 0)
+    return payment.updated_ms + max(jittered_ms, ban_ms)
+
+
+class Sweep(NamedTuple):
+    """How a sweep runs. `monotonic` gives seconds."""
+
+    desk: Desk
+    waived: frozenset[Block]
+    automatic: bool
+    monotonic: Callable[[], float]
+
+
+def sweep(payments: Iterable[Payment], how: Sweep) -> Iterator[Result]:
+    """Resend `payments`, yielding each result once it is recorded.
+
+    After a KeyboardInterrupt nothing new is claimed, and what is on its way is still recorded;
+    after a second one it is left, unknown. Either way every payment is told as it stands.
+    """
+    work = _Resends(payments, how)
+    for group in send_all(work, how.desk, how.monotonic):
+        for done in group:
+            if not (done.ban_s and work.again(done.result.payment)):
+                yield done.result
+    for payment in work.left:
+        yield told(payment, how.desk)
+
+
+class _Resends:
+    """Open payments as work for the crew."""
+
+    def __init__(self, payments: Iterable[Payment], how: Sweep) -> None:
+        self.left = deque(payments)
+        self._bans: Counter[str] = Counter()  # how often each payment met a rate limit
+        self._how = how
+
+    def waiting(self) -> bool:
+        return bool(self.left)
+
+    def take(self, most: int) -> list[Payment]:
+        return [self.left.popleft() for _n in range(min(most, len(self.left)))]
+
+    def open(self, tx: Transaction, job: Payment) -> Payment | Tell | Refuse:
+        return reopen(tx, job, self._how.desk, self._how.waived, automatic=self._how.automatic)
+
+    def refused(self, _job: Payment, why: Refuse) -> Result:
+        return blocked(why, None, self._how.desk)
+
+    def again(self, payment: Payment | None) -> bool:
+        """Send it once more after the ban that it met; False when that was so too often."""
+        if payment is None or not payment.open or self._bans[payment.request_id] == BAN_TRIES:
+            return False
+        self._bans[payment.request_id] += 1
+        self.left.append(payment)
+        return True

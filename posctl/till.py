@@ -1,0 +1,499 @@
+"""The counter, one loop for a whole shift: amount, checkout, scan, verdict, next customer.
+
+The loop waits for keys, for answers and for the time, whichever comes first, and never for the
+gateway: the crew's threads post, this thread alone touches journal and screen. Each payment is
+opened, sent, recorded and told as `pay` and `retry` do it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from math import ceil, inf
+from typing import NamedTuple
+
+from posctl import advice
+from posctl.admit import Block, Refuse, Tell
+from posctl.crew import Workers, record
+from posctl.errors import AfterSending, JournalError, PosctlError
+from posctl.journal import Filter, Merchant, Payment, Transaction
+from posctl.keyboard import Keyboard
+from posctl.messages import _
+from posctl.order import PayRequest, codes_of
+from posctl.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
+from posctl.payment import (
+    NEXT_PAUSE_S,
+    Desk,
+    blocked,
+    checkout_of,
+    open_order,
+    reopen,
+    told,
+)
+from posctl.result import Result, result_json
+from posctl.screen import Screen, View
+from posctl.till_entry import (
+    Answer,
+    Command,
+    Entry,
+    Keep,
+    Note,
+    Offer,
+    Plain,
+    Prompt,
+    Sale,
+    Wish,
+)
+from posctl.till_open import LATER_PAUSE_S, OpenPayments
+from posctl.till_screen import (
+    Status,
+    draw_help,
+    draw_numbered,
+    draw_settled,
+    draw_status,
+    draw_welcome,
+    waiting_line,
+)
+
+WORKERS = 4  # payments on their way at once: a till has one customer, and some that are pending
+DAY_MS = 24 * 3_600_000
+
+
+class Tools(NamedTuple):
+    """What the till is given besides its desk. `order` makes a checked payment of members by API
+    name; `receipt` counts a print of a paid payment and gives its text; `report` shows the shift's.
+    """
+
+    order: Callable[[Mapping[str, str]], PayRequest]
+    receipt: Callable[[Payment], str]
+    report: Callable[[], object]
+    monotonic: Callable[[], float]
+
+
+class Till:
+    """One shift at one till; `run` is all of it."""
+
+    def __init__(self, desk: Desk, screen: Screen, keyboard: Keyboard, tools: Tools) -> None:
+        self._desk, self._screen, self._keyboard, self._tools = desk, screen, keyboard, tools
+        self._anyone = tools.order({"pay_fee": "1", "checkout_id": "1"})  # whose till it is
+        self._merchant = Merchant(desk.profile.gateway, desk.profile.app_key)
+        self._entry = Entry(desk.profile)
+        self._workers = Workers(desk, tools.monotonic, WORKERS, keyboard.wake)
+        self._open = OpenPayments()
+        self._on_yes: Callable[[], None] = lambda: None
+        self._watched: str | None = None  # the request_id whose verdict is waited for
+        self._wanted: set[str] = set()  # asked about by hand: told even when nothing changed
+        self._sent_s: dict[str, float] = {}
+        self._last_paid: Payment | None = None
+        self._day = ""
+        self._paid: dict[str, int] = {}  # today's, fen by request_id
+        self._status_due = True
+        self._leaving = False
+
+    def run(self) -> Exit:
+        """Serve customers until the cashier leaves, or the terminal is gone.
+
+        The exit code is that of the worst payment still open. Raises JournalError when the journal
+        cannot be read at the start, AfterSending for a bug.
+        """
+        try:
+            with self._workers:
+                self._begin()
+                self._serve()
+                self._await_answers()
+        except PosctlError:
+            raise
+        except Exception as bug:
+            raise AfterSending(
+                next(iter(self._workers.in_flight), ""),
+                _("posctl met an error of its own at the till. Payments may be open."),
+                _("See what is open:") + "\nposctl pending",
+            ) from bug
+        return self._end()
+
+    # ── begin and end ────────────────────────────────────────────────────────────────────────
+
+    def _begin(self) -> None:
+        profile, order = self._desk.profile, self._anyone
+        self._show({}, lambda console: draw_welcome(console, profile, order))
+        recent = self._history(self._desk.now_ms() - DAY_MS)
+        for payment in recent:  # recorded, and posctl died before it was shown
+            if not payment.open and not payment.told:
+                self._tell(told(payment, self._desk))
+        self._last_paid = next((p for p in reversed(recent) if p.standing.paid), None)
+        self._find_open()
+        if list(self._open):
+            self._show_open()
+
+    def _await_answers(self) -> None:
+        """What is on its way is still recorded; whoever insists on leaving leaves it open."""
+        self._workers.give_up()
+        typed: str | None = ""
+        while self._workers.in_flight:
+            self._screen.input_line(_("Waiting for an answer · Ctrl-C: leave it open"))
+            try:
+                with self._desk.interruptible():
+                    typed = None if typed is None else self._keyboard.read(None)
+                    if typed is None:  # the terminal is gone
+                        self._workers.wait()
+            except KeyboardInterrupt:
+                return
+            if typed and "\x03" in typed:
+                return
+            self._collect()
+
+    def _end(self) -> Exit:
+        self._screen.input_line("")
+        if list(self._open):
+            self._show_open()
+        self._show({}, lambda console: draw_status(console, self._status()))
+        left = [*self._workers.in_flight.values(), *(one.payment for one in self._open)]
+        return worst([EXIT_OF[outcome_of(payment.standing)] for payment in left])
+
+    # ── the loop ─────────────────────────────────────────────────────────────────────────────
+
+    def _serve(self) -> None:
+        while not self._leaving:
+            self._show_prompt()
+            try:
+                with self._desk.interruptible():
+                    typed = self._keyboard.read(self._patience_s())
+            except KeyboardInterrupt:  # SIGTERM or SIGHUP: Ctrl-C is a key
+                return
+            if typed is None:
+                return
+            try:
+                for wish in self._entry.take(typed, self._tools.monotonic()):
+                    self._grant(wish)
+                self._collect()
+                self._ask_due()
+            except AfterSending:
+                raise
+            except PosctlError as error:  # the journal, say: the next customer may have more luck
+                self._complain(error)
+
+    def _patience_s(self) -> float | None:
+        """How long nothing has to be done unless something comes."""
+        now_s = self._tools.monotonic()
+        until_s = min(self._open.next_s(self._workers.in_flight), self._entry.scan_end_s)
+        if self._entry.prompt is Prompt.WATCH:  # it counts the seconds
+            until_s = min(until_s, now_s + 1)
+        return None if until_s == inf else max(0.0, until_s - now_s)
+
+    def _grant(self, wish: Wish) -> None:
+        match wish:
+            case Keep(text):
+                self._screen.input_line(self._entry.label + text, keep=True)
+            case Note(text):
+                self._note(text)
+            case Sale():
+                self._sell(wish)
+            case Answer(yes):
+                self._answered(yes=yes)
+            case Command(letter, number):
+                self._command(letter, number)
+            case Plain.NEXT:
+                self._next_customer()
+            case Plain.LEAVE:
+                self._leaving = True
+
+    def _answered(self, *, yes: bool) -> None:
+        self._entry.fresh()
+        if yes:
+            self._on_yes()
+        else:
+            self._note(_("Nothing was sent."))
+
+    def _next_customer(self) -> None:
+        self._entry.fresh()
+        self._watched = None
+        self._status_due = True
+
+    # ── commands ─────────────────────────────────────────────────────────────────────────────
+
+    def _command(self, letter: str, number: int | None) -> None:
+        self._status_due = True
+        commands: dict[str, Callable[[], object]] = {
+            "r": lambda: self._retry(number),
+            "o": self._list_open,
+            "p": self._print_receipt,
+            "x": self._tools.report,
+            "?": lambda: self._show({}, draw_help),
+            "q": self._leave,
+        }
+        commands[letter]()
+
+    def _leave(self) -> None:
+        self._leaving = True
+
+    def _list_open(self) -> None:
+        for one in self._open:  # somebody else may have closed it
+            current = self._desk.journal.payment(one.payment.request_id)
+            if current is not None and not current.open:
+                self._settle(told(current, self._desk))
+        self._find_open()
+        self._show_open()
+
+    def _print_receipt(self) -> None:
+        if self._last_paid is None:
+            self._note(_("Nothing was paid here today."))
+        else:
+            self._screen.line(self._tools.receipt(self._last_paid))
+
+    def _retry(self, number: int | None) -> None:
+        """Come back to an open payment, and ask about it now."""
+        on_their_way = self._workers.in_flight
+        one = self._open.find(number)
+        payment = one.payment if one else None
+        if number is None and on_their_way:
+            payment = next(reversed(on_their_way.values()))
+        if payment is None:
+            self._note(_("There is no such open payment. The list: o"))
+            return
+        self._wanted.add(payment.request_id)
+        if payment.request_id in on_their_way:
+            self._watch(payment)
+        else:
+            self._ask(payment)
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────
+
+    def _sell(self, sale: Sale) -> None:
+        """Open the customer's payment and put it on its way."""
+        self._entry.fresh()
+        self._entry.offer = None
+        self._send(self._order(sale), frozenset())
+
+    def _order(self, sale: Sale) -> PayRequest:
+        members = {"pay_fee": str(sale.pay_fee), "channel_account": sale.code}
+        if sale.checkout_id:
+            return self._tools.order(members | {"checkout_id": sale.checkout_id})
+        # A new checkout is a new payment, never the same one again: its id says so.
+        new = {"checkout_id": self._new_number(), "request_id": self._desk.new_id()}
+        return self._tools.order(members | new)
+
+    def _new_number(self) -> str:
+        """A checkout_id that no payment in the journal has: till, date and time."""
+        moment = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._desk.now_s()))
+        number = first = f"{self._anyone.members['machine_id']}-{moment}"
+        checkout, n = checkout_of(self._anyone, self._desk.profile), 1
+        while self._desk.journal.payments_of(checkout._replace(checkout_id=number)):
+            n += 1
+            number = f"{first}-{n}"
+        return number
+
+    def _send(self, order: PayRequest, waived: frozenset[Block]) -> None:
+        desk = self._desk
+        checkout = checkout_of(order, desk.profile)
+        if any(p.checkout == checkout for p in self._workers.in_flight.values()):
+            self._note(_("A payment of this checkout is on its way: wait for its verdict."))
+            return
+        if self._banned():
+            return
+        fresh_id = desk.new_id()
+        begun = desk.journal.transact(lambda tx: open_order(tx, order, fresh_id, desk, waived))
+        if isinstance(begun, Payment):
+            if begun.tries > 1 and order.codes != codes_of(begun.pay_request):
+                self._note(advice.warning("code_set_aside").partition(": ")[2])
+            self._put_on_its_way(begun)
+            self._watch(begun)
+        elif isinstance(begun, Tell):
+            self._tell(told(begun.payment, desk))
+        elif begun.block is Block.REPEAT:
+            question = _("The same amount was paid a moment ago. Take it once more?")
+            self._confirm(question, lambda: self._send(order, waived | {Block.REPEAT}))
+        else:
+            self._find_open()
+            self._tell(blocked(begun, order, desk))
+
+    def _ask(self, payment: Payment, waived: frozenset[Block] = frozenset()) -> None:
+        """Ask about an open payment because somebody wants to know."""
+        if self._banned():
+            return
+        begun = self._reopened(payment, waived, automatic=False)
+        if isinstance(begun, Payment):
+            self._put_on_its_way(begun)
+            self._watch(begun)
+        elif isinstance(begun, Tell):
+            self._settle(told(begun.payment, self._desk))
+        elif begun.block is Block.CUSTOMER_GONE:
+            again = waived | {Block.CUSTOMER_GONE}
+            self._confirm(_("Is the customer still here?"), lambda: self._ask(payment, again))
+        else:
+            self._tell(blocked(begun, None, self._desk))
+
+    def _ask_due(self) -> None:
+        """Ask about what is open by itself, as long as that is safe."""
+        now_s = self._tools.monotonic()
+        banned_s = self._workers.banned_s()
+        for payment in self._open.due(now_s, self._workers.in_flight):
+            if banned_s:
+                self._open.ask_at(payment.request_id, now_s + banned_s)
+                continue
+            self._open.ask_at(payment.request_id, now_s + LATER_PAUSE_S)  # if the journal fails
+            begun = self._reopened(payment, frozenset(), automatic=True)
+            if isinstance(begun, Payment):
+                self._put_on_its_way(begun)
+            elif isinstance(begun, Tell):
+                self._settle(told(begun.payment, self._desk))
+            else:
+                held = begun.block is Block.HELD
+                self._open.ask_at(payment.request_id, now_s + NEXT_PAUSE_S if held else inf)
+
+    def _reopened(
+        self, payment: Payment, waived: frozenset[Block], *, automatic: bool
+    ) -> Payment | Tell | Refuse:
+        def work(tx: Transaction) -> Payment | Tell | Refuse:
+            return reopen(tx, payment, self._desk, waived, automatic=automatic)
+
+        return self._desk.journal.transact(work)
+
+    def _banned(self) -> bool:
+        """Say how long a rate limit lasts: no customer is kept waiting for its end."""
+        seconds = ceil(self._workers.banned_s())
+        if seconds:
+            words = _("The gateway's rate limit lasts {seconds} s more. Nothing was sent.")
+            self._note(words.format(seconds=seconds))
+        return bool(seconds)
+
+    def _confirm(self, question: str, on_yes: Callable[[], None]) -> None:
+        self._on_yes = on_yes
+        self._entry.ask(question)
+
+    def _put_on_its_way(self, payment: Payment) -> None:
+        self._sent_s[payment.request_id] = self._tools.monotonic()
+        self._workers.send(payment)
+
+    def _watch(self, payment: Payment) -> None:
+        self._watched = payment.request_id
+        self._entry.watch()
+
+    # ── verdicts ─────────────────────────────────────────────────────────────────────────────
+
+    def _collect(self) -> None:
+        for settled in record(self._workers.arrived(), self._desk, forget=False):
+            self._settle(settled.result, settled.ban_s or 0)
+
+    def _settle(self, result: Result, ban_s: int = 0) -> None:
+        """Take in how a payment stands; tell it when it is news."""
+        payment = result.payment
+        if payment is None:
+            return
+        known = self._open.get(payment.request_id)
+        self._open.put(payment, self._tools.monotonic(), ban_s)
+        asked = payment.request_id in self._wanted
+        self._wanted.discard(payment.request_id)
+        if known is None or asked or outcome_of(known.payment.standing) is not result.outcome:
+            self._tell(result)
+        if not payment.open and codes_of(payment.pay_request):
+            with suppress(JournalError):  # the next payment that closes catches up
+                self._desk.journal.forget_codes()
+        if payment.request_id == self._watched and (
+            not payment.open or result.outcome is Outcome.CONFLICT
+        ):
+            self._next_customer()
+            self._entry.offer = _offer(result)
+
+    def _tell(self, result: Result) -> None:
+        """Show a verdict; once it was written out, the journal knows that it was told."""
+        payment, profile = result.payment, self._desk.profile
+        about = payment or result.blocked_by
+        listed = self._open.get(about.request_id) if about else None
+        number = listed.number if listed else None
+        data = result_json(result, "till", profile.name, live=profile.live)
+        printed = self._show(data, lambda console: draw_settled(console, result, number))
+        if payment is None or payment.open:
+            return
+        if payment.standing.paid:
+            self._last_paid = payment
+            self._paid[payment.request_id] = payment.fee
+        if printed and not payment.told:
+            with suppress(JournalError):  # told once more next time: no harm
+                self._desk.journal.mark_told([payment.request_id], self._desk.now_ms())
+
+    # ── today, and what is open ──────────────────────────────────────────────────────────────
+
+    def _history(self, since_ms: int) -> list[Payment]:
+        """The payments of this till since then, oldest first."""
+        which = Filter(
+            merchant=self._merchant,
+            since_ms=since_ms,
+            shop_id=self._anyone.shop_id,
+            machine_id=str(self._anyone.members["machine_id"]),
+        )
+        return list(self._desk.journal.history(which))[::-1]
+
+    def _find_open(self) -> None:
+        """Give a number to what is open at this till and has none yet; ask about it soon."""
+        here = self._anyone.shop_id, self._anyone.members["machine_id"]
+        for payment in self._desk.journal.open_payments(self._merchant):
+            at = payment.checkout.shop_id, payment.machine_id
+            if at == here and self._open.get(payment.request_id) is None:
+                self._open.put(payment, self._tools.monotonic())
+
+    def _show_open(self) -> None:
+        found, now_ms = list(self._open), self._desk.now_ms()
+        self._show({}, lambda console: draw_numbered(console, found, now_ms=now_ms))
+
+    def _status(self) -> Status:
+        day = time.strftime("%Y-%m-%d", time.localtime(self._desk.now_s()))
+        if day != self._day:  # a new one, or the first
+            midnight = time.mktime(time.strptime(day, "%Y-%m-%d"))
+            with suppress(JournalError):  # then it is counted later
+                today = self._history(int(midnight * 1000))
+                self._paid = {p.request_id: p.fee for p in today if p.standing.paid}
+                self._day = day
+        found = [one.payment for one in self._open]
+        return Status(
+            live=self._desk.profile.live,
+            paid=len(self._paid),
+            paid_fee=sum(self._paid.values()),
+            open=len(found),
+            open_fee=sum(payment.pay_fee for payment in found),
+            on_its_way=len(self._workers.in_flight),
+        )
+
+    # ── the screen ───────────────────────────────────────────────────────────────────────────
+
+    def _show(self, data: Mapping[str, object], draw: Callable[..., None]) -> bool:
+        self._screen.input_line("")
+        self._status_due = True
+        return self._screen.show(View(data, draw))
+
+    def _note(self, text: str) -> None:
+        self._screen.input_line(text, keep=True)
+
+    def _complain(self, error: PosctlError) -> None:
+        self._note(error.message)
+        for line in error.hint.splitlines():
+            self._note(line)
+        self._status_due = True
+
+    def _show_prompt(self) -> None:
+        if self._entry.prompt is Prompt.WATCH:
+            self._screen.input_line(self._countdown())
+            return
+        if self._status_due and self._entry.prompt is Prompt.AMOUNT:
+            self._show({}, lambda console: draw_status(console, self._status()))
+            self._status_due = False
+        self._screen.input_line(self._entry.label + self._entry.echo)
+
+    def _countdown(self) -> str:
+        now_s, watched = self._tools.monotonic(), self._watched or ""
+        one = self._open.get(watched)
+        if one is None or watched in self._workers.in_flight or one.next_s == inf:
+            return waiting_line(None, int(now_s - self._sent_s.get(watched, now_s)))
+        return waiting_line(outcome_of(one.payment.standing), max(0, ceil(one.next_s - now_s)))
+
+
+def _offer(result: Result) -> Offer | None:
+    """What the customer at the counter needs next: the rest, or another try."""
+    payment = result.payment
+    if payment is None or payment.open:
+        return None
+    checkout_id = payment.checkout.checkout_id
+    if not payment.standing.paid:
+        return Offer(checkout_id, payment.pay_fee, rest=False)
+    due = result.remaining_fee or 0
+    return Offer(checkout_id, due, rest=True) if due > 0 else None

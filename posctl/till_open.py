@@ -1,0 +1,86 @@
+"""What is open at a till: by number, and when each is to be asked about. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from math import inf
+from typing import NamedTuple
+
+from posctl.journal import Payment
+from posctl.outcome import Outcome, outcome_of
+from posctl.payment import FIRST_PAUSE_S, NEXT_PAUSE_S
+
+LATER_PAUSE_S = 15.0
+MANY_ASKS = 12  # a minute of questions; then they come less often
+
+
+class Open(NamedTuple):
+    """An open payment. `number` is its own as long as the till runs; `next_s` is when it is asked
+    about, inf for never, in seconds of the till's clock.
+    """
+
+    number: int
+    payment: Payment
+    asks: int = 0
+    next_s: float = inf
+
+
+class OpenPayments:
+    """The list, oldest number first."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Open] = {}
+        self._last_number = 0
+
+    def __iter__(self) -> Iterator[Open]:
+        return iter(list(self._by_id.values()))
+
+    def get(self, request_id: str | None) -> Open | None:
+        """The open payment with this id."""
+        return self._by_id.get(request_id or "")
+
+    def find(self, number: int | None) -> Open | None:
+        """The open payment with this number; without one, the latest."""
+        if number is None:
+            return next(reversed(self._by_id.values()), None)
+        return next((one for one in self if one.number == number), None)
+
+    def put(self, payment: Payment, now_s: float, ban_s: float = 0) -> None:
+        """Take in how a payment stands now: it was just asked about. `ban_s` is a rate limit's."""
+        if not payment.open:
+            self._by_id.pop(payment.request_id, None)
+            return
+        before = self._by_id.get(payment.request_id)
+        if before is None:
+            self._last_number += 1
+            before = Open(self._last_number, payment)
+        pause_s = (
+            FIRST_PAUSE_S
+            if before.asks == 0
+            else NEXT_PAUSE_S
+            if before.asks < MANY_ASKS
+            else LATER_PAUSE_S
+        )
+        conflict = outcome_of(payment.standing) is Outcome.CONFLICT
+        next_s = inf if conflict else now_s + max(pause_s, ban_s)
+        self._by_id[payment.request_id] = before._replace(
+            payment=payment, asks=before.asks + 1, next_s=next_s
+        )
+
+    def ask_at(self, request_id: str, next_s: float) -> None:
+        """Ask about it then."""
+        if request_id in self._by_id:
+            self._by_id[request_id] = self._by_id[request_id]._replace(next_s=next_s)
+
+    def due(self, now_s: float, on_their_way: Container[str]) -> list[Payment]:
+        """Whose turn it is."""
+        return [
+            one.payment
+            for one in self
+            if one.next_s <= now_s and one.payment.request_id not in on_their_way
+        ]
+
+    def next_s(self, on_their_way: Container[str]) -> float:
+        """When the next one's turn is."""
+        times = (one.next_s for one in self if one.payment.request_id not in on_their_way)
+        return min(times, default=inf)

@@ -1,0 +1,154 @@
+"""How the till looks: 80 columns or 40, with colour or without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from posctl import advice
+from posctl.admit import Block
+from posctl.messages import N_, _
+from posctl.order import PayRequest, yuan
+from posctl.outcome import Event, Outcome, outcome_of
+from posctl.screen import (
+    _LOOKS,
+    _age,
+    _draw_bar,
+    _draw_due,
+    _draw_facts,
+    _draw_head,
+    _draw_hint,
+    _draw_parts,
+    _draw_prose,
+    _draw_verdict,
+    _named,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from posctl.profiles import Profile
+    from posctl.result import Result
+    from posctl.till_open import Open
+
+
+class Status(NamedTuple):
+    """What is always in sight. Fees in fen."""
+
+    live: bool
+    paid: int
+    paid_fee: int
+    open: int
+    open_fee: int
+    on_its_way: int
+
+
+HELP = {
+    "12.50": N_("take that amount; then scan the payment code"),
+    "Esc": N_("one step back; nothing was sent yet"),
+    "o": N_("what is open, by number"),
+    "r 1": N_("come back to open payment 1 and ask now"),
+    "p": N_("the receipt of the last payment"),
+    "x": N_("the report of the shift"),
+    "?": N_("this help"),
+    "q": N_("leave the till"),
+}
+
+
+def draw_welcome(console: Console, profile: Profile, order: PayRequest) -> None:
+    """Whose till this is; `order` has its operator, till and shop."""
+    _draw_head(console, profile.name, live=profile.live)
+    members = order.members
+    names = ("operator_id", "machine_id", "shop_id")
+    _draw_parts(console, [f"{name} {members[name]}" for name in names], "")
+
+
+def draw_help(console: Console) -> None:
+    """What can be typed instead of an amount."""
+    _draw_facts(console, [(key, _(words)) for key, words in HELP.items()])
+
+
+def draw_status(console: Console, status: Status) -> None:
+    """Today's count and sum, and what is open."""
+    parts = [] if status.live else [_("TRAINING")]
+    today = _("Today {count} · ￥{yuan}")
+    parts.append(today.format(count=status.paid, yuan=yuan(status.paid_fee)))
+    if status.open:
+        words = _("▲ open {count} · ￥{yuan}")
+        parts.append(words.format(count=status.open, yuan=yuan(status.open_fee)))
+    if status.on_its_way:
+        parts.append(_("on its way {count}").format(count=status.on_its_way))
+    parts.append(_("? help"))
+    _draw_parts(console, parts, "bold")
+
+
+def draw_settled(console: Console, result: Result, number: int | None) -> None:
+    """The verdict of one payment; `number` is what it has in the list while it is open."""
+    outcome, payment, asked = result.outcome, result.payment, result.asked
+    if outcome is None:
+        return
+    fee = payment.pay_fee if payment else asked.pay_fee
+    _draw_verdict(console, outcome, payment, fee)
+    holding = payment or result.blocked_by
+    if holding is not None and holding.open:
+        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red")
+    elif outcome is Outcome.SUCCESS or result.remaining_fee is not None:
+        _draw_due(console, result.remaining_fee)
+    facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
+    facts.append(("request_id", payment.request_id if payment else asked.request_id))
+    _draw_facts(console, facts)
+    _draw_reason(console, result)
+    for warning in result.warnings:
+        _draw_prose(console, warning.partition(": ")[2], "bold")
+    if holding is not None and holding.open:
+        _draw_open_hint(console, result, number)
+    elif result.problem is not None and outcome is not Outcome.BLOCKED:
+        _draw_prose(console, result.problem.hint, "bold")
+
+
+def _draw_reason(console: Console, result: Result) -> None:
+    outcome = result.outcome
+    if outcome is Outcome.PENDING:
+        _draw_prose(console, _(advice.EVENT_WORDS[Event.STILL_PENDING]))
+    elif result.problem is not None and outcome is not None:
+        _draw_prose(console, result.problem.message.replace(advice.money(outcome), "").strip())
+
+
+def _draw_open_hint(console: Console, result: Result, number: int | None) -> None:
+    holding = result.payment or result.blocked_by
+    if holding is None:
+        return
+    problem = result.problem if result.blocked_by else None
+    left_to_people = outcome_of(holding.standing) is Outcome.CONFLICT or (
+        problem is not None and problem.code == Block.TOO_OLD
+    )
+    if number is None or left_to_people:
+        _draw_hint(console, problem.hint if problem else advice.next_step(holding))
+    else:
+        words = _("The till goes on asking. It has number {n}: r {n} asks now.")
+        _draw_prose(console, words.format(n=number), "bold")
+
+
+def draw_numbered(console: Console, open_payments: Sequence[Open], *, now_ms: int) -> None:
+    """What is open at this till, by number."""
+    if not open_payments:
+        _draw_prose(console, "√ " + _("Nothing is open."))
+    for number, payment, *_rest in open_payments:
+        outcome = outcome_of(payment.standing)
+        parts = (
+            f"{number}: {_named(outcome, payment)}",
+            f"￥{yuan(payment.pay_fee)}",
+            _age(now_ms - payment.created_ms),
+            f"checkout_id {payment.checkout.checkout_id}",
+        )
+        _draw_parts(console, parts, f"bold {_LOOKS[outcome].color}")
+        if outcome is Outcome.CONFLICT:
+            _draw_hint(console, advice.next_step(payment))
+
+
+def waiting_line(outcome: Outcome | None, seconds: int) -> str:
+    """The line that counts: up while a payment is on its way, down to the next question."""
+    if outcome is None:
+        return _("On its way · {seconds} s · Enter: next").format(seconds=seconds)
+    word = _(_LOOKS[outcome].word)
+    return _("{word} · again in {seconds} s · Enter: next").format(word=word, seconds=seconds)
