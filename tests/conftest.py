@@ -1,0 +1,122 @@
+"""Shared by all tests: a home of their own, and posctl as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from pgserver import Database
+
+# Two busy cores make single examples slow at random; the examples themselves are what counts.
+settings.register_profile("posctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("posctl")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How one run of posctl went."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        lines = self.out.splitlines()
+        assert len(lines) == 1, self
+        found: dict[str, Any] = json.loads(lines[0])
+        return found
+
+
+@dataclass
+class Shop:
+    """A machine with posctl on it: a home, an environment, a journal."""
+
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def journal(self) -> Path:
+        return self.home / "journal.db"
+
+    @property
+    def command(self) -> list[str]:
+        """How posctl is called on this machine."""
+        return [sys.executable, "-m", "posctl"]
+
+    def start(self, *args: str, env: Mapping[str, str] | None = None, **how: Any) -> Any:
+        """Posctl as a process that runs on; the caller waits for it."""
+        how.setdefault("stdin", subprocess.DEVNULL)
+        how.setdefault("stdout", subprocess.PIPE)
+        how.setdefault("stderr", subprocess.PIPE)
+        return subprocess.Popen(
+            [*self.command, *args],
+            env=self.env | dict(env or {}),
+            cwd=self.home,
+            **how,
+        )
+
+    def run(
+        self, *args: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None
+    ) -> Ran:
+        """Posctl as a process, to its end."""
+        process = self.start(*args, env=env, stdin=subprocess.PIPE)
+        out, err = process.communicate(
+            stdin.encode() if isinstance(stdin, str) else stdin, timeout=60
+        )
+        return Ran(process.returncode, out.decode(), err.decode())
+
+    def profile(self, url: str, name: str = "store-1", **keys: Any) -> None:
+        """A configuration with one profile that points at `url`."""
+        lines = {
+            "gateway": url,
+            "app_key": "12345678",
+            "secret": "helloworld",
+            "timeout": "{connect: 2, read: 2, total: 5}",
+            "defaults": '{shop_id: "1", operator_id: "123", machine_id: "001", buyer_id: 1, '
+            "source: hema, merchant_code: HM}",
+        } | keys
+        text = f"default_profile: {name}\nprofiles:\n  {name}:\n" + "".join(
+            f"    {key}: {value}\n" for key, value in lines.items() if value is not None
+        )
+        path = self.home / "config.yaml"
+        path.write_text(text)
+        path.chmod(0o600)
+        self.env["POSCTL_CONFIG"] = str(path)
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """A PostgreSQL server for all tests of this worker."""
+    from pgserver import Database  # noqa: PLC0415  only for those that need one
+
+    with Database() as one:
+        yield one
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A machine with nothing on it but posctl."""
+    keep = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    env = keep | {
+        "HOME": str(tmp_path),
+        "POSCTL_JOURNAL": str(tmp_path / "journal.db"),
+        "PYTHONUTF8": "1",
+    }
+    return Shop(tmp_path, env)
+
+
+@pytest.fixture
+def trained(shop: Shop) -> Callable[..., Ran]:
+    """`posctl --profile training …` on that machine."""
+    return lambda *args, **how: shop.run("--profile", "training", *args, **how)

@@ -1,0 +1,1 @@
+"""The four parsers of what strangers write, and what must hold of each, for any bytes."""

@@ -1,0 +1,101 @@
+"""The examples page works as printed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Ran, Shop
+
+PAGE = (Path(__file__).parents[1] / "docs" / "examples.md").read_text()
+CUT_AFTER, FOREVER, FAIL, PARTIAL = (f"28{n:016d}" for n in (9, 13, 3, 2))
+
+
+@pytest.fixture
+def shell(shop: Shop) -> Shop:
+    """A machine with posctl on its PATH, in training, and every script of the page on disk."""
+    (shop.home / "posctl").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m posctl "$@"\n')
+    (shop.home / "posctl").chmod(0o755)
+    shop.env |= {"POSCTL_PROFILE": "training", "PATH": f"{shop.home}:{shop.env['PATH']}"}
+    for script in re.findall(r"```sh\n(#!/bin/sh\n# (\w+\.sh).*?)```", PAGE, re.DOTALL):
+        (shop.home / script[1]).write_text(script[0])
+    return shop
+
+
+def sh(shell: Shop, *words: str, stdin: str = "") -> Ran:
+    done = subprocess.run(
+        ["sh", *words],
+        input=stdin,
+        env=shell.env,
+        cwd=shell.home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def test_take_says_what_is_left_and_charges_once(shell: Shop) -> None:
+    """`take.sh` pays, tells the rest, and may be run again: the same payment is told again."""
+    first = sh(shell, "take.sh", "77", "100", stdin=PARTIAL)
+    assert (first.code, "still due: 23 fen" in first.err) == (0, True), first
+    again = sh(shell, "take.sh", "77", "100", stdin=PARTIAL)
+    assert again.code == 0
+    assert again.json["resumed"] is True
+
+
+def test_take_tells_no_from_maybe(shell: Shop) -> None:
+    """A refusal and an open payment leave with different codes and words."""
+    assert sh(shell, "take.sh", "a", "100", stdin=FAIL).code == 1
+    script = shell.home / "take.sh"
+    script.write_text(script.read_text().replace("--wait 60", "--wait 1"))
+    pending = sh(shell, "take.sh", "b", "100", stdin=FOREVER)
+    assert (pending.code, "never charge again" in pending.err) == (2, True)
+
+
+def test_close_refuses_while_something_is_open(shell: Shop) -> None:
+    """`close.sh` settles what it can and refuses while a payment is open."""
+    shell.run("pay", "--fee", "1", "--checkout", "1", "--code-stdin", stdin=CUT_AFTER)
+    assert sh(shell, "close.sh").code == 0
+    shell.run("pay", "--fee", "1", "--checkout", "2", "--code-stdin", stdin=FOREVER)
+    refused = sh(shell, "close.sh")
+    assert (refused.code, "cannot be closed" in refused.err) == (1, True)
+
+
+def test_watch_counts_what_is_open(shell: Shop) -> None:
+    """`watch.sh` is one line and an exit code."""
+    assert sh(shell, "watch.sh").out == "OK nothing open\n"
+    shell.run("pay", "--fee", "1", "--checkout", "2", "--code-stdin", stdin=FOREVER)
+    warned = sh(shell, "watch.sh")
+    assert (warned.code, warned.out) == (1, "WARNING 1 open\n")
+
+
+def test_the_cron_line_runs(shell: Shop) -> None:
+    """The command of the cron line and of the service is one that posctl accepts."""
+    cron = re.search(r"^\* \* \* \* \* (posctl .*?) >>", PAGE, re.MULTILINE)
+    service = re.search(r"^ExecStart=/usr/bin/env (posctl .*)$", PAGE, re.MULTILINE)
+    assert cron
+    assert service
+    assert cron[1] == service[1]
+    command = cron[1].replace("store-1", "training")
+    ran = sh(shell, "-c", command)
+    assert (ran.code, ran.json["payments"]) == (0, [])
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd's own checker")
+def test_the_systemd_units_are_valid(tmp_path: Path) -> None:
+    """Systemd accepts both units."""
+    for text, name in re.findall(r"```ini\n(# (posctl-retry\.\w+)\n.*?)```", PAGE, re.DOTALL):
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, tmp_path.glob("posctl-retry.*"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

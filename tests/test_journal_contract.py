@@ -1,0 +1,518 @@
+"""What every journal does: the very same tests over SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pgserver import Database
+
+from posctl.errors import JournalError
+from posctl.journal import (
+    QUARTER_MS,
+    RUNNING_SHIFT,
+    Cell,
+    Checkout,
+    Filter,
+    Journal,
+    Merchant,
+    NewPayment,
+    Payment,
+    Shift,
+    Transaction,
+    TryEnd,
+    Verdict,
+    Who,
+)
+from posctl.journal.choose import open_journal
+from posctl.outcome import Event, Outcome, Standing, State, advance, resolve
+
+CODE = "283456789012345678"
+CHECKOUT = Checkout("https://gw", "12345678", "1", "111")
+WHO = Who("till-host", 42, "001", "123")
+TRY_S = 5.0
+T = TypeVar("T")
+
+
+@dataclass
+class Place:
+    """Where a journal is. `end_leases` lets a dead process's claims run out, where they do."""
+
+    where: str
+    end_leases: Callable[[], None] = lambda: None
+
+    def open(self) -> Journal:
+        return open_journal(self.where, TRY_S)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "sqlite":
+        return Place(str(tmp_path / "state" / "journal.db"))
+    database: Database = request.getfixturevalue("database")
+    url = database.url()
+    return Place(url, lambda: end_leases(database, url))
+
+
+def end_leases(database: Database, url: str) -> None:
+    database.execute("UPDATE claims SET expires_at = now() - INTERVAL '1 second'", url)
+
+
+@pytest.fixture
+def journal(place: Place) -> Iterator[Journal]:
+    one = place.open()
+    yield one
+    one.close()
+
+
+def new(
+    request_id: str = "r-0000001", checkout: Checkout = CHECKOUT, at_ms: int = 1000, **more: Any
+) -> NewPayment:
+    return NewPayment(
+        request_id=request_id,
+        profile="store-1",
+        live=True,
+        checkout=checkout,
+        order_id="111",
+        operator_id="123",
+        machine_id="001",
+        pay_channel="alipay_facepay_v2",
+        pay_fee=100,
+        pay_request=f'{{"request_id":"{request_id}","channel_account":"{CODE}","pay_fee":100}}',
+        created_ms=at_ms,
+    )._replace(**more)
+
+
+def begin(journal: Journal, payment: NewPayment | Payment) -> Payment:
+    def work(tx: Transaction) -> Payment:
+        row = tx.insert(payment) if isinstance(payment, NewPayment) else payment
+        assert tx.hold(row)
+        return tx.start_try(row, WHO, 1001)
+
+    return journal.transact(work)
+
+
+def finish(
+    journal: Journal, payment: Payment, event: Event, verdict: Verdict | None = None
+) -> Payment:
+    end = TryEnd(event, 1002, 200, raw="{}")
+    standing = advance(payment.standing, event)
+    done = journal.transact(
+        lambda tx: tx.finish_try(payment, end, standing, verdict or Verdict(1, 0), ())
+    )
+    journal.let_go(done)
+    return done
+
+
+def paid(journal: Journal, request_id: str, **how: Any) -> Payment:
+    return finish(journal, begin(journal, new(request_id, **how)), Event.PAID)
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_payment_comes_back_as_it_was_written(journal: Journal, place: Place) -> None:
+    """Every column survives, as another process reads it."""
+    begun = begin(journal, new())
+    assert (begun.standing.state, begun.tries, begun.told) == (State.SENDING, 1, False)
+    assert journal.payment("r-0000001") == begun
+    verdict = Verdict(1, 23, 100, 1006, "po", "co", "rc", "一元", "trace")
+    end = TryEnd(Event.PAID, 1002, 200, "code", "sub", "words 中文", '{"a": 1}')
+    standing = advance(begun.standing, Event.PAID)
+    done = journal.transact(lambda tx: tx.finish_try(begun, end, standing, verdict, ("odd", "b")))
+    assert (done.verdict, done.warnings, done.open) == (verdict, ("odd", "b"), False)
+    other = place.open()
+    assert other.payment("r-0000001") == done
+    (one,) = other.tries_of(done)
+    assert (one.n, one.kind, one.started_ms, one.who, one.end) == (1, "pay", 1001, WHO, end)
+    assert other.last_try(done) == one
+    other.close()
+
+
+def test_a_try_that_runs_has_no_end(journal: Journal) -> None:
+    """And the tries of a payment are listed in order, questions about it among them."""
+    begun = begin(journal, new())
+    (one,) = journal.tries_of(begun)
+    assert one.end is None
+    open_still = finish(journal, begun, Event.READ_TIMEOUT)
+    asked = TryEnd(Event.NO_VERDICT, 1500, 200)
+    for _n in range(2):
+        journal.transact(lambda tx: tx.add_status(open_still, WHO, 1400, asked))
+    again = begin(journal, open_still)
+    assert (again.tries, again.standing.doubt) == (2, State.UNKNOWN)
+    assert sorted((t.kind, t.n) for t in journal.tries_of(again)) == [
+        ("pay", 1),
+        ("pay", 2),
+        ("status", -2),
+        ("status", -1),
+    ]
+    last = journal.last_try(again)
+    assert last is not None
+    assert (last.n, last.end) == (2, None)
+
+
+@given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=50))
+def test_whatever_the_other_side_says_can_be_recorded(place_of_all: Place, text: str) -> None:
+    """No text of the gateway's, NUL included, is in the way of a record."""
+    journal = place_of_all.open()
+    rid = f"r-{len(list(journal.history(Filter()))):07}"
+    begun = begin(journal, new(rid, CHECKOUT._replace(checkout_id=rid)))
+    end = TryEnd(Event.FAILED, 1002, 200, text, text, text, text)
+    verdict = Verdict(2, result_message=text, trace_id=text)
+    standing = advance(begun.standing, Event.FAILED)
+    journal.transact(lambda tx: tx.finish_try(begun, end, standing, verdict, ()))
+    found = journal.payment(rid)
+    assert found is not None
+    kept = text if "sqlite" in type(journal).__module__ else text.replace("\0", "\ufffd")
+    assert found.verdict.result_message == kept
+    (one,) = journal.tries_of(found)
+    assert one.end is not None
+    assert one.end.raw == kept
+    journal.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def place_of_all(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Place:
+    if request.param == "sqlite":
+        return Place(str(tmp_path_factory.mktemp("all") / "journal.db"))
+    database: Database = request.getfixturevalue("database")
+    return Place(database.url())
+
+
+@pytest.mark.parametrize("event", [Event.PAID, Event.FAILED, Event.REFUSED, Event.GATEWAY_REFUSED])
+def test_a_closed_payments_row_has_no_code(journal: Journal, event: Event) -> None:
+    """While the payment is open its code is kept for the retry; closed, it is masked."""
+    begun = begin(journal, new())
+    assert CODE in begun.pay_request
+    done = finish(journal, begun, event)
+    journal.forget_codes()
+    found = journal.payment("r-0000001")
+    assert found == done
+    assert CODE not in done.pay_request
+    assert "283456******5678" in done.pay_request
+
+
+def test_resolving_keeps_who_when_and_why(journal: Journal) -> None:
+    """A payment closed by a person keeps who, when and why, and no code."""
+    begun = begin(journal, new())
+    standing = resolve(begun.standing, paid=True)
+    done = journal.transact(lambda tx: tx.resolve(begun, standing, "me@till", "saw the receipt", 5))
+    assert (done.resolved_by, done.resolved_note, done.closed_ms, done.told) == (
+        "me@till",
+        "saw the receipt",
+        5,
+        True,
+    )
+    assert journal.payment(done.request_id) == done
+    assert CODE not in done.pay_request
+
+
+def test_a_checkout_has_one_open_payment(journal: Journal) -> None:
+    """The journal itself refuses a second open payment of the same checkout."""
+    begin(journal, new())
+    with pytest.raises(JournalError):
+        begin(journal, new("r-0000002"))
+    begin(journal, new("r-0000003", CHECKOUT._replace(gateway="training")))
+    begin(journal, new("r-0000004", CHECKOUT._replace(app_key="other")))
+    begin(journal, new("r-0000005", CHECKOUT._replace(shop_id="2")))
+    with pytest.raises(JournalError):
+        begin(journal, new("r-0000005", CHECKOUT._replace(shop_id="3")))
+    ids = [p.request_id for p in journal.payments_of(CHECKOUT)]
+    assert ids == ["r-0000001"]
+
+
+def test_a_checkouts_payments_come_oldest_first(journal: Journal) -> None:
+    """However many there are, and whatever became of them."""
+    for n in range(12):
+        paid(journal, f"r-{n:07}", at_ms=100 - n)
+    begin(journal, new("r-last-1"))
+    ids = [p.request_id for p in journal.payments_of(CHECKOUT)]
+    assert ids == [*(f"r-{n:07}" for n in range(12)), "r-last-1"]
+
+
+def test_closed_rows_never_change(journal: Journal) -> None:
+    """Not even by a late answer."""
+    done = finish(journal, begin(journal, new()), Event.FAILED)
+    changed = done.standing._replace(state=State.SUCCESS, paid=True)
+    with pytest.raises(AssertionError):
+        journal.transact(lambda tx: tx.settle(done, changed, 9))
+    assert journal.payment(done.request_id) == done
+
+
+def test_a_late_answer_ends_its_try_alone(journal: Journal) -> None:
+    """Of a payment that was closed meanwhile the try is written down, and the row stays."""
+    begun = begin(journal, new())
+    standing = resolve(begun.standing, paid=True)
+    done = journal.transact(lambda tx: tx.resolve(begun, standing, "me@till", "seen", 5))
+    end = TryEnd(Event.FAILED, 1002, 200, raw="{}")
+    journal.transact(lambda tx: tx.end_try(done, end))
+    (one,) = journal.tries_of(done)
+    assert one.end == end
+    assert journal.payment(done.request_id) == done
+
+
+def test_a_settled_payment_may_stay_open(journal: Journal) -> None:
+    """What the platform's own words say of it is written, and the next try goes on from there."""
+    begun = begin(journal, new())
+    pending = Standing(State.PENDING, State.PENDING, None)
+    settled = journal.transact(lambda tx: tx.settle(begun, pending, 7))
+    assert (settled.standing, settled.open, settled.updated_ms) == (pending, True, 7)
+    assert journal.payment(begun.request_id) == settled
+    assert CODE in settled.pay_request
+
+
+def test_work_that_fails_leaves_nothing(journal: Journal) -> None:
+    """A transaction happens whole or not at all, and the next one is not in its way."""
+
+    def work(tx: Transaction) -> None:
+        tx.hold(tx.insert(new()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        journal.transact(work)
+    assert journal.payment("r-0000001") is None
+    assert begin(journal, new()).tries == 1
+
+
+def test_a_try_needs_a_hold(journal: Journal) -> None:
+    """Nobody sends what he does not hold."""
+    with pytest.raises(AssertionError):
+        journal.transact(lambda tx: tx.start_try(tx.insert(new()), WHO, 1))
+
+
+# ── holding ──────────────────────────────────────────────────────────────────────────────────
+
+
+HOLDER = """
+import sys
+from posctl.journal.choose import open_journal
+journal = open_journal(sys.argv[1], 5)
+if sys.argv[2] == "the sweep":
+    print(journal.hold_sweep(), flush=True)
+else:
+    payment = journal.payment(sys.argv[2])
+    print(journal.transact(lambda tx: tx.hold(payment)), flush=True)
+sys.stdin.read()
+journal.close()
+"""
+
+
+def holder(place: Place, what: str) -> subprocess.Popen[str]:
+    """Another process that holds a payment, or says that it cannot."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLDER, place.where, what],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_dead_holder_holds_nothing(journal: Journal, place: Place) -> None:
+    """While a process lives nobody else gets its payment; killed, it blocks nobody for long."""
+    payment = begin(journal, new())
+    journal.let_go(payment)
+    other = holder(place, payment.request_id)
+    assert said(other) == "True"
+    assert journal.transact(lambda tx: tx.hold(payment)) is False
+    other.kill()
+    other.communicate()
+    place.end_leases()
+    assert journal.transact(lambda tx: tx.hold(payment)) is True
+    third = holder(place, payment.request_id)
+    assert said(third) == "False"
+    third.communicate()
+
+
+def test_a_holder_that_closes_lets_go(journal: Journal, place: Place) -> None:
+    """Of a process that ends well nobody has to wait for anything."""
+    payment = begin(journal, new())
+    journal.let_go(payment)
+    other = holder(place, payment.request_id)
+    assert said(other) == "True"
+    other.communicate()
+    assert journal.transact(lambda tx: tx.hold(payment)) is True
+
+
+def test_one_sweep_at_a_time(journal: Journal, place: Place) -> None:
+    """`retry --due` runs once; killed or ended, it makes room for the next."""
+    for end in ("kill", "close"):
+        other = holder(place, "the sweep")
+        assert said(other) == "True"
+        assert journal.hold_sweep() is False
+        if end == "kill":
+            other.kill()
+        other.communicate()
+        if end == "kill":
+            place.end_leases()
+    assert journal.hold_sweep() is True
+    assert journal.hold_sweep() is True
+    late = holder(place, "the sweep")
+    assert said(late) == "False"
+    late.communicate()
+
+
+# ── lists ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_lists(journal: Journal) -> None:
+    """Open ones oldest first, history newest first, each by its filter."""
+    first = begin(journal, new("r-first-1", at_ms=10))
+    second = begin(journal, new("r-second", CHECKOUT._replace(checkout_id="2"), at_ms=20))
+    assert [p.request_id for p in journal.open_payments(CHECKOUT.merchant)] == [
+        "r-first-1",
+        "r-second",
+    ]
+    assert journal.open_since(CHECKOUT.merchant) == (2, 10)
+    finish(journal, first, Event.PAID)
+    finish(journal, second, Event.READ_TIMEOUT)
+    assert journal.open_since(CHECKOUT.merchant) == (1, 20)
+    assert journal.open_since(CHECKOUT.merchant._replace(app_key="x")) is None
+
+    def listed(**which: Any) -> list[str]:
+        return [p.request_id for p in journal.history(Filter(**which))]
+
+    assert listed() == ["r-second", "r-first-1"]
+    assert listed(since_ms=15) == ["r-second"]
+    assert listed(until_ms=20) == ["r-first-1"]
+    assert listed(checkout_id="2") == ["r-second"]
+    assert listed(outcome=Outcome.SUCCESS) == ["r-first-1"]
+    assert listed(outcome=Outcome.UNKNOWN) == ["r-second"]
+    assert listed(operator_id="nobody") == []
+    assert listed(merchant=CHECKOUT.merchant, shop_id="1", machine_id="001") == listed()
+
+
+def test_a_long_history_is_whole(journal: Journal) -> None:
+    """Every payment once, newest first, also when many were begun in the same millisecond."""
+
+    def work(tx: Transaction) -> None:
+        for n in range(1200):
+            tx.insert(new(f"r-{n:07}", CHECKOUT._replace(checkout_id=str(n)), at_ms=n // 500))
+
+    journal.transact(work)
+    ids = [p.request_id for p in journal.history(Filter(merchant=CHECKOUT.merchant))]
+    assert ids == [f"r-{n:07}" for n in reversed(range(1200))]
+    assert len(list(journal.history(Filter(until_ms=1)))) == 500
+
+
+def outcomes(journal: Journal) -> dict[Outcome, list[str]]:
+    found = {}
+    for outcome in Outcome:
+        found[outcome] = [p.request_id for p in journal.history(Filter(outcome=outcome))]
+    return found
+
+
+def test_each_outcome_finds_its_own(journal: Journal) -> None:
+    """Every payment is in the list of one outcome: the one that it is told with."""
+    events = {
+        "paid-000": Event.PAID,
+        "fail-000": Event.FAILED,
+        "rejected": Event.GATEWAY_REFUSED,
+        "unsent-0": Event.REFUSED,
+        "unknown-": Event.CUT,
+        "pending-": Event.STILL_PENDING,
+        "conflict": Event.CONTRADICTION,
+    }
+    for rid, event in events.items():
+        finish(journal, begin(journal, new(rid, CHECKOUT._replace(checkout_id=rid))), event)
+    begin(journal, new("sending-", CHECKOUT._replace(checkout_id="sending")))
+    found = outcomes(journal)
+    assert sorted(rid for ids in found.values() for rid in ids) == sorted([*events, "sending-"])
+    assert found[Outcome.SUCCESS] == ["paid-000"]
+    assert found[Outcome.FAIL] == ["fail-000"]
+    assert found[Outcome.UNKNOWN] == ["sending-", "unknown-"]
+    assert found[Outcome.CONFLICT] == ["conflict"]
+
+
+def test_told_is_remembered(journal: Journal) -> None:
+    """What was written out for somebody is not told again; a new try is news again."""
+    done = paid(journal, "r-0000001")
+    assert not done.told
+    journal.mark_told([done.request_id])
+    found = journal.payment(done.request_id)
+    assert found is not None
+    assert found.told
+    timed_out = finish(journal, begin(journal, new("r-0000002")), Event.READ_TIMEOUT)
+    journal.mark_told([timed_out.request_id, "unknown-id"])
+    assert not begin(journal, timed_out).told
+
+
+def test_alarms_stay_until_acknowledged(journal: Journal) -> None:
+    """Evidence against a closed payment is seen until a person says so."""
+    done = finish(journal, begin(journal, new()), Event.FAILED)
+    journal.transact(lambda tx: tx.raise_alarm(done, Event.PAID, "paid after all", 7))
+    (alarm,) = journal.alarms(CHECKOUT.merchant)
+    assert (alarm.request_id, alarm.event, alarm.text) == (
+        "r-0000001",
+        Event.PAID,
+        "paid after all",
+    )
+    assert journal.alarms(Merchant("training", "x")) == []
+    assert journal.transact(lambda tx: tx.acknowledge("r-0000001", "me", 8)) == 1
+    assert journal.transact(lambda tx: tx.acknowledge("r-0000001", "me", 8)) == 0
+    assert journal.alarms(CHECKOUT.merchant) == []
+
+
+# ── reports ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_sums_count_what_was_charged(journal: Journal) -> None:
+    """By operator, till, channel, quarter of an hour and standing; the paid by what was charged."""
+    for n, charged in enumerate((None, 90)):
+        begun = begin(journal, new(f"r-{n:07}", CHECKOUT._replace(checkout_id=str(n))))
+        finish(journal, begun, Event.PAID, Verdict(1, 0, charged))
+    later = new("r-later-1", CHECKOUT._replace(checkout_id="later"), at_ms=QUARTER_MS)
+    begin(journal, later._replace(operator_id="124", pay_fee=7, pay_request='{"pay_fee":7}'))
+    cells = sorted(journal.sums(Filter(merchant=CHECKOUT.merchant)))
+    settled, running = (Standing(State.SUCCESS, None, paid=True), Standing(State.SENDING))
+    assert cells == [
+        Cell("123", "001", "alipay_facepay_v2", 0, settled, 2, 190),
+        Cell("124", "001", "alipay_facepay_v2", 1, running, 1, 7),
+    ]
+    assert journal.sums(Filter(operator_id="nobody")) == []
+
+
+def test_a_shift_takes_what_is_closed(journal: Journal) -> None:
+    """Closed payments go into the shift for good; open ones and other merchants' stay."""
+    paid(journal, "r-0000001")
+    begin(journal, new("r-0000002"))
+    paid(journal, "r-0000003", checkout=CHECKOUT._replace(app_key="other"))
+    merchant = CHECKOUT.merchant
+    assert journal.shift(merchant) is None
+    first = Shift(1, '{"n": 1}', "hash")
+    journal.transact(lambda tx: tx.close_shift(merchant, first))
+
+    def listed(shift: int) -> list[str]:
+        return [p.request_id for p in journal.history(Filter(merchant=merchant, shift=shift))]
+
+    assert (listed(1), listed(RUNNING_SHIFT)) == (["r-0000001"], ["r-0000002"])
+    assert journal.shift(merchant) == journal.shift(merchant, 1) == first
+    assert journal.shift(merchant, 2) is None
+    with pytest.raises(JournalError):
+        journal.transact(lambda tx: tx.close_shift(merchant, first))
+    second = Shift(2, "{}", "")
+    journal.transact(lambda tx: tx.close_shift(merchant, second))
+    assert journal.shifts(merchant) == [first, second]
+    assert journal.shift(merchant) == second
+    assert journal.shifts(merchant._replace(app_key="other")) == []
+
+
+def test_prints_are_counted(journal: Journal) -> None:
+    """Each copy of each receipt by itself."""
+    one, two = paid(journal, "r-0000001"), paid(journal, "r-0000002")
+    counts = [
+        journal.transact(lambda tx, p=p, copy=copy: tx.count_print(p, copy))  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
+        for p, copy in [(one, "customer"), (one, "customer"), (one, "store"), (two, "customer")]
+    ]
+    assert counts == [1, 2, 1, 1]

@@ -1,0 +1,657 @@
+"""The shift: what is summed up, what a closed one promises, and what the pages of it show."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from conftest import Ran, Shop
+from hypothesis import given
+from hypothesis import strategies as st
+from pty_run import pty_run
+from scenes import HOSTILE
+
+from posctl import messages
+from posctl.journal import (
+    Cell,
+    Checkout,
+    Filter,
+    Merchant,
+    NewPayment,
+    Payment,
+    Shift,
+    TryEnd,
+    Verdict,
+    Who,
+)
+from posctl.journal import sqlite as sqlite_module
+from posctl.journal.rows import COLUMNS
+from posctl.journal.sqlite import MIGRATIONS, SqliteJournal
+from posctl.outcome import Event, Outcome, Standing, State, advance, outcome_of, resolve
+from posctl.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
+from posctl.report_html import html_page
+from posctl.sheet import sheet
+
+Training = Callable[..., Ran]
+
+MERCHANT = Merchant("https://gw", "12345678")
+WHO = Who("till-host", 42, "001", "123")
+
+
+def take(
+    journal: SqliteJournal,
+    n: int,
+    event: Event | None = Event.PAID,
+    *,
+    fee: int = 100,
+    at_ms: int = 1000,
+    operator: str = "123",
+    till: str = "001",
+    charged: int | None = None,
+    merchant: Merchant = MERCHANT,
+) -> Payment:
+    """Payment number `n`, whose one try ended with `event`; None while it is on its way."""
+    request_id = f"r-{n:07d}"
+    wire = f'{{"request_id":"{request_id}","channel_account":"283456789012345678","pay_fee":{fee}}}'
+    new = NewPayment(
+        request_id=request_id,
+        profile="store-1",
+        live=True,
+        checkout=Checkout(*merchant, "1", f"c{n}"),
+        order_id=f"c{n}",
+        operator_id=operator,
+        machine_id=till,
+        pay_channel="alipay_facepay_v2",
+        pay_fee=fee,
+        pay_request=wire,
+        created_ms=at_ms,
+    )
+
+    def begin(tx: SqliteJournal) -> Payment:
+        row = tx.insert(new)
+        assert tx.hold(row)
+        return tx.start_try(row, WHO, at_ms)
+
+    begun = journal.transact(begin)
+    if event is not None:
+        end = TryEnd(event, at_ms + 1, 200)
+        verdict = Verdict(1, 0, charged, 1006, f"v{n}", f"t{n}")
+        begun = journal.transact(
+            lambda tx: tx.finish_try(begun, end, advance(begun.standing, event), verdict, ())
+        )
+    journal.let_go(begun)
+    return begun
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+class OfSchema1:
+    """A connection that says what a posctl of schema 1 said, which knew no crc."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        if "updated_ms, crc)" in sql:
+            sql, values = sql.replace(", crc)", ")").replace("(?,", "("), values[:-1]
+        elif "crc=?" in sql:
+            sql, values = sql.replace(", crc=?", ""), (*values[:-2], values[-1])
+        return self._db.execute(sql, values)
+
+
+def test_an_older_posctl_that_is_open_goes_on_while_a_newer_one_migrates(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the older one writes after the migration belongs to the running shift."""
+    monkeypatch.setattr(sqlite_module, "MIGRATIONS", MIGRATIONS[:1])
+    older = SqliteJournal(path)
+    older._db = cast("sqlite3.Connection", OfSchema1(older._db))
+    older._columns = f"{COLUMNS}, NULL"
+    take(older, 1)
+    monkeypatch.setattr(sqlite_module, "MIGRATIONS", MIGRATIONS)
+    newer = SqliteJournal(path)
+    take(older, 2, operator="9")
+    older.close()
+    cells = newer.sums(Filter(merchant=MERCHANT, shift=0))
+    assert [(cell.operator_id, cell.n, cell.fee) for cell in cells] == [
+        ("123", 1, 100),
+        ("9", 1, 100),
+    ]
+    newer.close()
+
+
+def test_reports_find_their_payments_through_an_index(path: Path) -> None:
+    """Neither a day nor a shift is looked for in the whole journal."""
+    journal = SqliteJournal(path)
+    seen: list[str] = []
+    journal._db.set_trace_callback(seen.append)
+    for which in (
+        Filter(merchant=MERCHANT, since_ms=1, until_ms=2),
+        Filter(merchant=MERCHANT, shift=0),
+        Filter(merchant=MERCHANT, shift=7),
+    ):
+        journal.sums(which)
+        list(journal.history(which))
+    journal.close()
+    db = sqlite3.connect(path)
+    plans = ["; ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in seen]
+    db.close()
+    day = "SEARCH payments USING INDEX by_created (created_ms>? AND created_ms<?)"
+    shift = "SEARCH payments USING INDEX by_shift (shift=?)"
+    assert [plan.partition(";")[0] for plan in plans] == [day, day, shift, shift, shift, shift]
+
+
+# ── sums ─────────────────────────────────────────────────────────────────────────────────────
+
+
+STANDINGS = [
+    *(advance(Standing(State.SENDING), event) for event in Event),
+    Standing(State.PREPARED),
+    Standing(State.SENDING, State.PENDING),
+    resolve(Standing(State.UNKNOWN), paid=True),
+    resolve(Standing(State.UNKNOWN), paid=False),
+]
+CELLS = st.lists(
+    st.builds(
+        Cell,
+        operator_id=st.sampled_from(["1", "2"]),
+        machine_id=st.sampled_from(["001", "002"]),
+        pay_channel=st.sampled_from(["alipay", "wechat"]),
+        quarter=st.integers(0, 2_000_000),
+        standing=st.sampled_from(STANDINGS),
+        n=st.integers(1, 5),
+        fee=st.integers(0, 10**12),
+    ),
+    max_size=30,
+)
+
+
+@given(CELLS)
+def test_every_payment_is_counted_once_and_only_paid_ones_are_money(cells: list[Cell]) -> None:
+    """Paid, not charged and open make all of them; each table but the outcomes' sums to the fee."""
+    sums = sums_of(cells)
+    paid = [cell for cell in cells if outcome_of(cell.standing) is Outcome.SUCCESS]
+    assert sums.paid + sums.not_charged + sums.open == sum(cell.n for cell in cells)
+    assert (sums.paid, sums.fee) == (sum(c.n for c in paid), sum(c.fee for c in paid))
+    for name in ("operator", "till", "channel", "hour"):
+        assert sum(line.fee for line in sums.by[name]) == sums.fee
+        assert sum(line.n for line in sums.by[name]) == sums.paid
+    assert sum(line.n for line in sums.by["outcome"]) == sum(cell.n for cell in cells)
+    still_open = [c for c in cells if c.standing.open]
+    assert sums.open_fee == sum(cell.fee for cell in still_open)
+
+
+def test_what_the_platform_charged_counts_not_what_was_asked(path: Path) -> None:
+    """A paid payment counts with current_pay_fee when the platform told it; a failed one never."""
+    journal = SqliteJournal(path)
+    take(journal, 1, fee=100, charged=70)
+    take(journal, 2, fee=100, charged=None)
+    take(journal, 3, Event.FAILED, fee=100, charged=70)
+    take(journal, 4, Event.STILL_PENDING, fee=100, charged=70)
+    sums = sums_of(journal.sums(Filter(merchant=MERCHANT)))
+    journal.close()
+    assert (sums.paid, sums.fee, sums.not_charged) == (2, 170, 1)
+    assert (sums.open, sums.open_fee) == (1, 100)
+
+
+def test_one_merchant_never_meets_another(path: Path) -> None:
+    """Sums and shifts are one merchant's, and so training's or live's."""
+    other = Merchant("training", "training")
+    journal = SqliteJournal(path)
+    take(journal, 1)
+    take(journal, 2, merchant=other)
+    journal.transact(lambda tx: tx.close_shift(MERCHANT, Shift(1, "{}", "")))
+    assert journal.sums(Filter(merchant=MERCHANT, shift=0)) == []
+    assert sums_of(journal.sums(Filter(merchant=other, shift=0))).paid == 1
+    assert journal.shift(other) is None
+    journal.close()
+
+
+# ── closed shifts ────────────────────────────────────────────────────────────────────────────
+
+
+def close(journal: SqliteJournal, number: int, **more: Any) -> Shift:
+    """Close a shift as the command does."""
+
+    def work(tx: SqliteJournal) -> Shift:
+        which = Filter(merchant=MERCHANT, shift=0)
+        report = Report("store-1", True, number, 0, number, sums_of(tx.sums(which)), (), **more)
+        shift = seal(report, tx.history(which), MERCHANT, tx.shift(MERCHANT))
+        tx.close_shift(MERCHANT, shift)
+        return shift
+
+    return journal.transact(work)
+
+
+def faults(journal: SqliteJournal) -> list[tuple[int, str | None]]:
+    return [
+        (one.number, one.fault)
+        for one in check(
+            journal.shifts(MERCHANT),
+            lambda number: journal.history(Filter(merchant=MERCHANT, shift=number)),
+        )
+    ]
+
+
+@pytest.fixture
+def three_shifts(path: Path) -> Iterator[SqliteJournal]:
+    """Three closed shifts of two payments each, one of them failed; and one that is running."""
+    journal = SqliteJournal(path)
+    for number in (1, 2, 3):
+        take(journal, number * 10, charged=90)
+        take(journal, number * 10 + 1, Event.FAILED)
+        close(journal, number)
+    take(journal, 40)
+    yield journal
+    journal.close()
+
+
+def test_shifts_as_they_were_closed_are_good(three_shifts: SqliteJournal) -> None:
+    """Nothing is found fault with when nothing was altered."""
+    assert faults(three_shifts) == [(1, None), (2, None), (3, None)]
+
+
+ALTERATIONS = {
+    "UPDATE payments SET current_pay_fee=1 WHERE request_id='r-0000020'": [(2, "payments")],
+    "UPDATE payments SET state='fail', paid=0 WHERE request_id='r-0000020'": [(2, "payments")],
+    "UPDATE payments SET request_id='r-0000029', pay_request=replace(pay_request, '20', '29') "
+    "WHERE request_id='r-0000020'": [(2, "payments")],
+    "UPDATE payments SET operator_id='9' WHERE request_id='r-0000020'": [(2, "payments")],
+    "UPDATE payments SET closed_ms=5 WHERE request_id='r-0000020'": [(2, "payments")],
+    "DELETE FROM payments WHERE request_id='r-0000021'": [(2, "payments")],
+    "UPDATE payments SET shift=NULL WHERE request_id='r-0000020'": [(2, "payments")],
+    "UPDATE payments SET shift=2 WHERE request_id='r-0000040'": [(2, "payments")],
+    "UPDATE payments SET shift=3 WHERE request_id='r-0000020'": [
+        (2, "payments"),
+        (3, "payments"),
+    ],
+    "UPDATE shifts SET content=replace(content, '\"fee\":90', '\"fee\":91') WHERE number=2": [
+        (2, "content")
+    ],
+    "UPDATE shifts SET content='[]' WHERE number=2": [(2, "content")],
+    "UPDATE shifts SET hash='00' WHERE number=2": [(2, "content"), (3, "chain")],
+    "DELETE FROM shifts WHERE number=2": [(2, "missing"), (3, "chain")],
+    "DELETE FROM shifts WHERE number=1": [(1, "missing"), (2, "chain")],
+    "DELETE FROM shifts WHERE number=3": [(3, "missing")],
+    "UPDATE shifts SET number=4 WHERE number=3": [(3, "missing"), (4, "content")],
+}
+
+
+@pytest.mark.parametrize("sql", ALTERATIONS)
+def test_whatever_is_altered_afterwards_shows(
+    three_shifts: SqliteJournal, path: Path, sql: str
+) -> None:
+    """A payment, a shift's own record, its place in the row: each alteration names its shift."""
+    tries = "DELETE FROM tries WHERE seq=(SELECT seq FROM payments WHERE request_id='r-0000021')"
+    db = sqlite3.connect(path)
+    with db:
+        for statement in (tries, sql) if sql.startswith("DELETE FROM payments") else (sql,):
+            assert db.execute(statement).rowcount == 1
+    db.close()
+    bad = [(number, fault) for number, fault in faults(three_shifts) if fault]
+    assert bad == ALTERATIONS[sql]
+
+
+def test_sums_altered_with_a_hash_to_match_show_too(
+    three_shifts: SqliteJournal, path: Path
+) -> None:
+    """The last shift has none after it: its sums are compared with its payments as well."""
+    last = three_shifts.shift(MERCHANT)
+    assert last is not None
+    richer = unseal(last)._replace(hash=None)
+    richer = richer._replace(sums=richer.sums._replace(fee=richer.sums.fee + 1))
+    which = Filter(merchant=MERCHANT, shift=3)
+    forged = seal(richer, three_shifts.history(which), MERCHANT, three_shifts.shift(MERCHANT, 2))
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("UPDATE shifts SET content=?, hash=? WHERE number=3", forged[1:])
+    db.close()
+    assert faults(three_shifts)[2] == (3, "content")
+
+
+def test_a_shift_whose_payments_are_all_pruned_is_told_apart(
+    three_shifts: SqliteJournal, path: Path
+) -> None:
+    """Nothing can be compared any more: that is said, and is no alteration."""
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("DELETE FROM tries WHERE seq IN (SELECT seq FROM payments WHERE shift=1)")
+        db.execute("DELETE FROM payments WHERE shift=1")
+    db.close()
+    assert faults(three_shifts) == [(1, "gone"), (2, None), (3, None)]
+
+
+def test_a_closed_shift_reads_as_it_was_closed(path: Path) -> None:
+    """Everything in a report survives being sealed, hostile words included."""
+    journal = SqliteJournal(path)
+    for n, event in enumerate((Event.PAID, Event.FAILED, Event.REFUSED)):
+        take(journal, n, event, operator=f"op {n}")
+    sums = sums_of(journal.sums(Filter(merchant=MERCHANT)))
+    still_open = Open("r-1", "c", "1", "2", Outcome.UNKNOWN, 5, 6)
+    report = Report("store-1", True, 1, None, 9, sums, (still_open,), 9, "wang@till", HOSTILE)
+    shift = seal(report, journal.history(Filter(merchant=MERCHANT)), MERCHANT, None)
+    journal.close()
+    assert unseal(shift) == report._replace(hash=shift.hash)
+    assert isinstance(unseal(shift).open[0].outcome, Outcome)
+
+
+# ── the command ──────────────────────────────────────────────────────────────────────────────
+
+
+def pay(trained: Training, n: int, code: str = "01", operator: str = "123") -> str:
+    ran = trained(
+        *("pay", "--fee", "100", "--checkout", str(n), "--operator", operator, "--json"),
+        "--code-stdin",
+        stdin=f"2800000000000000{code}",
+    )
+    return str(ran.json["request_id"])
+
+
+def test_the_running_shift_is_what_closing_it_would_take(trained: Training) -> None:
+    """X and Z say the same; afterwards X begins at nothing, and only what is new is in it."""
+    pay(trained, 1)
+    pay(trained, 2, "03")
+    z = trained("report", "--close", "--json")
+    assert z.code == 0
+    assert (z.json["shift"], z.json["paid"], z.json["fee"], z.json["not_charged"]) == (1, 1, 100, 1)
+    assert z.json["closed_at"]
+    assert z.json["closed_by"]
+    x = trained("report", "--json").json
+    assert (x["shift"], x["paid"], x["fee"], x["closed_at"]) == (2, 0, 0, None)
+    assert x["since"] == z.json["until"]
+    pay(trained, 3)
+    pay(trained, 4, operator="9")
+    x = trained("report", "--json").json
+    z = trained("report", "--close", "--json")
+    same = ("shift", "since", "paid", "fee", "by", "open", "not_charged")
+    assert [x[name] for name in same] == [z.json[name] for name in same]
+    assert [line["key"] for line in x["by"]["operator"]] == ["123", "9"]
+    assert trained("report", "--shift", "2", "--json").json == z.json
+    verified = trained("report", "--verify", "--json")
+    assert verified.code == 0
+    assert [one["fault"] for one in verified.json["shifts"]] == [None, None]
+
+
+def test_without_a_closed_shift_it_is_today_and_says_what_is_older(
+    trained: Training, shop: Shop
+) -> None:
+    """On the first day nothing needs to be said; later that there is more is on stderr."""
+    pay(trained, 1)
+    first = trained("report", "--json")
+    assert (first.json["shift"], first.json["paid"]) == (None, 1)
+    assert "No shift was closed yet" not in first.err
+    db = sqlite3.connect(shop.journal)
+    with db:
+        db.execute("UPDATE payments SET created_ms=created_ms-86400000*3")
+    db.close()
+    later = trained("report", "--json")
+    assert later.json["paid"] == 0
+    assert "No shift was closed yet" in later.err
+    assert trained("report", "--close", "--json").json["paid"] == 1
+
+
+def test_a_shift_is_not_closed_over_open_payments_unless_told_why(trained: Training) -> None:
+    """Exit 30 and what to do; with a note it is closed, and the open ones stay for the next."""
+    paid, pending = pay(trained, 1), pay(trained, 2, "04")
+    refused = trained("report", "--close", "--json")
+    assert refused.code == 30
+    assert (refused.json["error"]["kind"], refused.json["error"]["code"]) == (
+        "blocked",
+        "open_payments",
+    )
+    assert "posctl --profile training pending" in refused.json["error"]["hint"]
+    assert trained("report", "--close", "--note", " ", "--json").code == 30
+    closed = trained("report", "--close", "--note", "till must close", "--json").json
+    assert (closed["note"], closed["paid"], closed["open"], closed["open_fee"]) == (
+        *("till must close", 1),
+        *(1, 100),
+    )
+    assert [one["request_id"] for one in closed["open_payments"]] == [pending]
+    assert trained("resolve", pending, "--as", "paid", "--note", "seen").code == 0
+    settled = trained("report", "--json").json
+    assert (settled["paid"], settled["by_hand"], settled["open"]) == (1, 1, 0)
+    assert trained("report", "--verify").code == 0
+    assert paid not in trained("report", "--json").out
+
+
+def test_altered_shifts_exit_31(trained: Training, shop: Shop) -> None:
+    """--verify names the shift, and the exit code says that the journal cannot be trusted."""
+    request_id = pay(trained, 1)
+    trained("report", "--close")
+    db = sqlite3.connect(shop.journal)
+    with db:
+        db.execute("UPDATE payments SET operator_id='9' WHERE request_id=?", (request_id,))
+        db.execute("UPDATE payments SET pay_request=replace(pay_request, '\"123\"', '\"9\"')")
+    db.close()
+    ran = trained("report", "--verify", "--json")
+    assert (ran.code, ran.json["exit_code"], ran.json["error"]["code"]) == (31, 31, "shift_altered")
+    assert ran.json["shifts"] == [{"shift": 1, "fault": "payments"}]
+
+
+def test_shifts_closed_at_once_are_numbered_one_after_another(
+    trained: Training, shop: Shop
+) -> None:
+    """Five tills that close together make five shifts, and each payment is in one of them."""
+    pay(trained, 1)
+    tills = [shop.start("--profile", "training", "report", "--close", "--json") for _ in range(5)]
+    done = [json.loads(till.communicate(timeout=60)[0]) for till in tills]
+    assert sorted(one["shift"] for one in done) == [1, 2, 3, 4, 5]
+    assert sum(one["paid"] for one in done) == 1
+    assert trained("report", "--verify").code == 0
+
+
+def test_a_day_and_a_span_take_what_was_begun_in_them(trained: Training) -> None:
+    """Days count whole, moments are local; an empty span is a report of nothing."""
+    pay(trained, 1)
+    assert trained("report", "--day", "today", "--json").json["paid"] == 1
+    assert trained("report", "--day", "yesterday", "--json").json["paid"] == 0
+    assert trained("report", "--since", "yesterday", "--until", "today", "--json").json["paid"] == 1
+    assert trained("report", "--until", "yesterday", "--json").json["paid"] == 0
+    assert trained("report", "--since", "2020-01-01T00:00", "--json").json["paid"] == 1
+    data = trained("report", "--until", "2020-01-01T08:00+08:00", "--by", "till", "--json").json
+    assert (data["paid"], data["until"]) == (0, "2020-01-01T00:00:00.000Z")
+    assert data["by"] == {"till": []}
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("--day", "someday"), "bad_day"),
+        (("--since", "2026-13-01T00:00"), "bad_moment"),
+        (("--day", "today", "--close"), "which"),
+        (("--since", "today", "--until", "today", "--verify"), "which"),
+        (("--by", "cashier"), "bad_by"),
+        (("--csv", "-"), "one_stdout"),
+        (("--html", "-"), "one_stdout"),
+        (("--note", "x"), "note_without_close"),
+        (("--close", "--note", "a\x1bb"), "bad_attributes"),
+        (("--shift", "0"), "bad_shift"),
+        (("--shift", "1"), "unknown_shift"),
+        (("--close", "--html", "/no/such/folder/page.html"), "cannot_write"),
+    ],
+)
+def test_bad_command_lines_close_nothing(
+    trained: Training, args: tuple[str, ...], code: str
+) -> None:
+    """A usage error, every key of the error, and no shift."""
+    ran = trained("report", *args, "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, code)
+    assert trained("report", "--verify", "--json").json["shifts"] == []
+
+
+# ── CSV and the page ─────────────────────────────────────────────────────────────────────────
+
+
+def test_csv_is_a_table_for_a_spreadsheet(trained: Training, shop: Shop) -> None:
+    """One flat table, UTF-8 with a mark for Excel, the same on stdout and in a file."""
+    pay(trained, 1)
+    pay(trained, 2, "04")
+    ran = trained("report", "--csv", "-")
+    assert trained("report", "--csv", "out.csv").code == 0
+    assert (shop.home / "out.csv").read_text(encoding="utf-8") == ran.out
+    assert ran.out.startswith("\ufeff")
+    rows = list(csv.DictReader(io.StringIO(ran.out[1:])))
+    found = {(row["by"], row["key"]): (row["count"], row["fee"], row["yuan"]) for row in rows}
+    assert found["total", "paid"] == ("1", "100", "1.00")
+    assert found["total", "open"] == ("1", "100", "1.00")
+    assert found["operator", "123"] == ("1", "100", "1.00")
+    assert {row["live"] for row in rows} == {"training"}
+
+
+@given(st.text(max_size=20))
+def test_no_cell_is_a_formula(text: str) -> None:
+    """Whatever an id or a statement holds, no cell begins as a formula does, nor ends its row."""
+    (row,) = list(csv.reader(io.StringIO(sheet(("a", "b"), [(text, 1)])[1:])))[1:]
+    number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", row[0])
+    assert number or not row[0].startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert row[1] == "1"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
+def test_what_would_be_a_formula_is_text(start: str) -> None:
+    """It stands behind an apostrophe, which a spreadsheet shows as text."""
+    assert sheet(("a",), [(f"{start}1+1",)]).splitlines()[1].startswith("\"'")
+
+
+class _Page(HTMLParser):
+    """What a browser would load, run or show of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read_page(html: str) -> _Page:
+    page = _Page()
+    page.feed(html)
+    page.close()
+    return page
+
+
+@pytest.fixture
+def english() -> Iterator[None]:
+    yield
+    messages.use_language("en")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.usefixtures("english")
+def test_the_page_loads_and_runs_nothing_and_escapes_everything(lang: str) -> None:
+    """No script, no link, no picture, no address; words from elsewhere are words."""
+    evil = HOSTILE + '<script>alert(1)</script>" onload="x" <img src=http://evil/>'
+    cell = Cell(evil, evil, evil, 1, Standing(State.SUCCESS, paid=True), 1, 100)
+    still_open = Open(evil, evil, evil, evil, Outcome.UNKNOWN, 5, 6)
+    sums = sums_of([cell])._replace(open=1, open_fee=5)
+    report = Report(evil, True, 1, 0, 9, sums, (still_open,), 9, evil, evil, "ab" * 32)
+    messages.use_language(lang)
+    page = read_page(html_page(report, DIMENSIONS, (evil,), 0))
+    assert {tag for tag, _attrs in page.tags} <= {
+        *("html", "head", "meta", "title", "style", "body", "p", "h1", "h2", "span", "ul", "li"),
+        *("b", "div", "section", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd"),
+        "footer",
+    }
+    names = {name for _tag, attrs in page.tags for name in attrs}
+    assert names <= {"lang", "charset", "http-equiv", "content", "name", "class", "style"}
+    assert "<script>alert(1)</script>" in page.text
+    assert "\x1b" not in page.text
+    assert "\u202e" not in page.text
+    assert "url(" not in page.text
+    assert ("html", {"lang": {"en": "en", "zh": "zh-CN"}[lang]}) in page.tags
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "By operator"), ("zh", "按收银员")])
+def test_the_page_says_what_the_report_says(
+    trained: Training, shop: Shop, lang: str, words: str
+) -> None:
+    """Totals, tables, what is open and that it is training, in both languages."""
+    pay(trained, 1)
+    pending = pay(trained, 2, "04")
+    ran = trained("report", "--html", "page.html", "--lang", lang)
+    assert ran.code == 0
+    page = read_page((shop.home / "page.html").read_text(encoding="utf-8"))
+    for fact in (
+        "￥1.00",
+        words,
+        pending,
+        "alipay_facepay_v2",
+        {"en": "TRAINING", "zh": "演练"}[lang],
+    ):
+        assert fact in page.text
+    assert trained("report", "--html", "-", "--lang", lang).out.startswith("<!doctype html>")
+
+
+# ── on a terminal ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("columns", [24, 40, 80])
+def test_the_screen_fits_and_says_it_all(
+    trained: Training, shop: Shop, columns: int, lang: str
+) -> None:
+    """No line runs over the edge but an id, and every number is on the screen."""
+    pay(trained, 1)
+    request_id = pay(trained, 2, "09")
+    command = [*shop.command, "--profile", "training", "--lang", lang, "report"]
+    shown = pty_run(command, columns=columns, env=shop.env | {"TERM": "dumb"}, cwd=shop.home)
+    assert shown.exit_code == 0
+    assert shown.widest <= columns
+    for fact in ("￥1.00", "123", "001", request_id, "posctl --profile training pending"):
+        assert fact in shown.flow
+    assert re.search("####", shown.flow) if columns == 80 else True
+
+
+def test_bars_are_as_long_as_the_money(trained: Training, shop: Shop) -> None:
+    """Who took half has half a bar, drawn with signs where the terminal can do no more."""
+    for n, operator in enumerate(("7", "7", "8")):
+        pay(trained, n, operator=operator)
+    command = [*shop.command, "--profile", "training", "report", "--by", "operator"]
+    shown = pty_run(command, env=shop.env | {"TERM": "dumb"}, cwd=shop.home)
+    bars = re.findall(r"^ [78] .*?(#+)$", shown.text, re.MULTILINE)
+    assert [len(bar) for bar in bars] == [30, 15]
+
+
+def test_closing_on_a_terminal_asks(trained: Training, shop: Shop) -> None:
+    """No is no: nothing is closed (130). Yes closes it; --yes does not ask."""
+    pay(trained, 1)
+    command = [*shop.command, "--profile", "training", "report", "--close"]
+    question = "Close shift 1 for good? 1 paid, ￥1.00 (100 fen), 0 open."
+    no = pty_run(command, env=shop.env, cwd=shop.home, answers=[(question, "n\n")])
+    assert no.exit_code == 130
+    assert trained("report", "--verify", "--json").json["shifts"] == []
+    yes = pty_run(command, env=shop.env, cwd=shop.home, answers=[(question, "y\n")])
+    assert yes.exit_code == 0
+    assert "Z REPORT · shift 1, closed" in yes.text
+    again = pty_run([*command, "--yes"], env=shop.env, cwd=shop.home)
+    assert (again.exit_code, "for good?" in again.text) == (0, False)
+
+
+def test_a_closed_shift_on_a_terminal_shows_its_hash(trained: Training, shop: Shop) -> None:
+    """What must be kept on paper is on the screen: number, note, hash; --verify is in words."""
+    sha256 = trained("report", "--close", "--note", "evening", "--field", "sha256").out.strip()
+    training = [*shop.command, "--profile", "training", "report"]
+    shown = pty_run([*training, "--shift", "1"], env=shop.env, cwd=shop.home)
+    assert sha256 in shown.flow
+    assert "evening" in shown.text
+    verified = pty_run([*training, "--verify"], env=shop.env, cwd=shop.home)
+    assert "√ shift 1: as it was closed" in verified.text

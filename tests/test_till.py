@@ -1,0 +1,885 @@
+"""`posctl till`: a shift at the counter, on a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from math import inf
+from typing import Any
+
+import pytest
+from conftest import Ran, Shop
+from counter import Counter
+from hypothesis import given
+from hypothesis import strategies as st
+from merciless import Members, Merciless, paid, refused, told
+
+from posctl.profiles import TillKeys
+from posctl.profiles import read as read_config
+from posctl.till_entry import (
+    COMMANDS,
+    Answer,
+    Command,
+    Entry,
+    Keep,
+    Note,
+    Offer,
+    Plain,
+    Prompt,
+    Sale,
+)
+from posctl.till_open import OpenPayments
+
+CODE = "281234567890123456"
+PENDING = told({"result_status": 3})
+FAILED = told({"result_status": 2, "result_code": "NO_MONEY"})
+looks = pytest.mark.parametrize(
+    ("lang", "columns"), [("en", 80), ("en", 40), ("zh", 80), ("zh", 40)]
+)
+
+
+@pytest.fixture
+def gateway(shop: Shop) -> Iterator[Merciless]:
+    """A merciless gateway, and the profile that points at it."""
+    with Merciless() as server:
+        shop.profile(server.url)
+        yield server
+
+
+@pytest.fixture
+def counter(shop: Shop) -> Iterator[Callable[..., Counter]]:
+    """`posctl … till …` on a terminal of its own."""
+    opened: list[Counter] = []
+
+    def open_counter(*args: str, columns: int = 80, lang: str = "en", **env: str) -> Counter:
+        command = [*shop.command, *(args or ("till",))]
+        env = shop.env | {"POSCTL_LANG": lang} | env
+        opened.append(Counter(command, env, columns, shop.home))
+        return opened[-1]
+
+    yield open_counter
+    for one in opened:
+        one.__exit__()
+
+
+def sell(at: Counter, amount: str, checkout: str, code: str = CODE + "\r") -> None:
+    """One customer, up to the scan."""
+    at.see("Amount")
+    at.type(f"{amount}\r")
+    at.see("Checkout")
+    at.type(f"{checkout}\r")
+    at.see("scan the payment code")
+    at.type(code)
+
+
+def rows(shop: Shop) -> list[Any]:
+    with sqlite3.connect(shop.journal) as db:
+        found = db.execute("SELECT checkout_id, state, tries, told FROM payments ORDER BY seq")
+        payments = found.fetchall()
+    db.close()
+    return payments
+
+
+# ── a shift ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_customer_after_customer(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """Amount, checkout, scan, verdict, next customer; today's count and sum are always in sight."""
+    till = counter()
+    till.see("Today 0 · ￥0.00")
+    sell(till, "12.50", "111")
+    till.see("√ PAID", "￥12.50 (1250 fen)", "CHECKOUT FULLY PAID", "Today 1 · ￥12.50")
+    sell(till, "3", "112")
+    till.see("√ PAID", "￥3.00 (300 fen)", "Today 2 · ￥15.50")
+    till.type("q\r")
+    assert till.end() == 0
+    charged = [(m["checkout_id"], m["pay_fee"]) for m in gateway.charges.values()]
+    assert charged == [("111", 1250), ("112", 300)]
+    assert {m["channel_account"] for m in gateway.charges.values()} == {CODE}
+
+
+def test_the_connection_is_kept(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """All customers of a shift are served over one connection."""
+    till = counter()
+    for n in range(1, 6):
+        sell(till, "1", f"c{n}")
+        till.see(f"Today {n} ")
+    till.type("q\r")
+    assert till.end() == 0
+    assert (len(gateway.charges), gateway.connections) == (5, 1)
+
+
+@looks
+@pytest.mark.parametrize("color", ["", "1"])
+def test_every_screen_has_its_words(
+    counter: Callable[..., Counter], gateway: Merciless, lang: str, columns: int, color: str
+) -> None:
+    """In both languages, wide and narrow, with and without colour, the words are all there."""
+    words = {
+        "en": ("Amount", "Checkout", "scan", "PENDING", "DO NOT CHARGE AGAIN", "▲ open 1", "PAID"),
+        "zh": ("金额", "结账单", "扫付款码", "等待顾客确认", "请勿重复收款", "▲ 未决 1", "已付款"),
+    }
+    amount, checkout, scan, pending, stop, status, paid_word = words[lang]
+    gateway.answer = lambda _members: PENDING
+    till = counter("--lang", lang, "till", columns=columns, NO_COLOR=color)
+    till.see(amount)
+    till.type("12.5\r")
+    till.see(checkout)
+    till.type("111\r")
+    till.see(scan)
+    till.type(f"{CODE}\r")
+    till.see(pending, stop)
+    gateway.answer = paid
+    till.type("\r")
+    till.see(status)
+    till.type("r 1\r")
+    till.see(paid_word, "12.50")
+    till.type("?\r")
+    till.see("Esc", "r 1")
+    till.type("q\r")
+    assert till.end() == 0
+    assert till.widest <= columns
+    assert (re.search(rb"\x1b\[[0-9;]*3[0-7]", till.raw) is None) == (color == "1")
+
+
+def test_the_till_says_whose_it_is(counter: Callable[..., Counter], shop: Shop) -> None:
+    """Training is said at the top and beside every count; the operator may be another one."""
+    till = counter("--profile", "training", "till", "--operator", "77")
+    till.see("▲ TRAINING", "operator_id 77", "TRAINING   Today 0")
+    sell(till, "1", "1", "280000000000000001\r")
+    till.see("√ PAID", "TRAINING   Today 1")
+    till.type("q\r")
+    assert till.end() == 0
+    with sqlite3.connect(shop.journal) as db:
+        assert db.execute("SELECT operator_id FROM payments").fetchall() == [("77",)]
+    db.close()
+
+
+@pytest.mark.parametrize("args", [("till",), ("till", "--json"), ("till", "--field", "x")])
+def test_without_a_terminal_it_is_refused(
+    shop: Shop, gateway: Merciless, args: tuple[str, ...]
+) -> None:
+    """A pipe is no counter: exit 2, and where scripts should go instead."""
+    ran: Ran = shop.run(*args, stdin="1\r1\r1\r")
+    assert (ran.code, gateway.requests) == (2, [])
+    assert "posctl batch" in ran.err
+    assert not shop.journal.exists()
+
+
+# ── scanning ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", ""])
+def test_a_scanner_may_end_as_it_likes(
+    counter: Callable[..., Counter], gateway: Merciless, end: str
+) -> None:
+    """CR, LF, both or nothing: one payment each, and nothing of the end reaches the next prompt."""
+    till = counter()
+    for n in (1, 2):
+        sell(till, "1", f"c{n}", CODE + end)
+        till.see("√ PAID", f"Today {n} ", "Amount")
+    till.type("q\r")
+    assert till.end() == 0
+    assert len(gateway.requests) == 2
+    assert "There is no" not in till.text
+
+
+def test_a_code_is_echoed_nowhere(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """Scanned where the amount, the checkout or the code belongs: no whole code on the screen."""
+    till = counter()
+    till.see("Amount")
+    till.type(f"{CODE}\r")
+    till.see("That was a code. First the amount")
+    till.type("1\r")
+    till.see("Checkout")
+    till.type(f"{CODE}\r")
+    till.see("Is it the checkout?")
+    till.type("n\r")
+    till.see("Checkout")
+    till.type("111\r")
+    till.see("scan")
+    till.type(f"{CODE}\r")
+    till.see("281234******3456", "√ PAID", "Amount")
+    till.type("q\r")
+    assert till.end() == 0
+    assert CODE[:7].encode() not in till.raw
+    assert CODE[-5:].encode() not in till.raw
+    assert len(gateway.charges) == 1
+
+
+def test_the_terminal_is_left_as_it_was(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """Nothing typed is echoed while the till runs, and the terminal echoes again afterwards."""
+    till = counter()
+    till.see("Amount")
+    assert not till.echoes
+    till.type("q\r")
+    till.process.wait()
+    assert till.echoes
+
+
+# ── what is open ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_next_customer_pays_while_one_is_pending(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """A pending payment is counted down; Enter goes on to the next customer; its verdict comes
+    meanwhile, under its own request_id, and nobody is charged twice.
+    """
+    gateway.answer = lambda m: PENDING if m["checkout_id"] == "slow" else paid(m)
+    till = counter()
+    sell(till, "12.50", "slow")
+    till.see("… PENDING", "It has number 1", "again in", "Enter: next")
+    till.type("\r")
+    till.see("Today 0 · ￥0.00   ▲ open 1 · ￥12.50")
+    sell(till, "3", "quick")
+    till.see("√ PAID", "Today 1 · ￥3.00   ▲ open 1 · ￥12.50")
+    gateway.answer = paid
+    till.see("Today 2 · ￥15.50   ? help")
+    assert rows(till_shop(till))[0][1] == "success"
+    till.type("q\r")
+    assert till.end() == 0
+    assert len(gateway.charges) == 2
+
+
+def till_shop(till: Counter) -> Shop:
+    """The machine that a till stands on."""
+    assert till.home is not None
+    return Shop(till.home)
+
+
+def test_any_key_goes_on_and_is_not_lost(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """A digit typed while a payment is watched begins the next amount."""
+    gateway.answer = lambda m: PENDING if m["checkout_id"] == "slow" else paid(m)
+    till = counter()
+    sell(till, "1", "slow")
+    till.see("again in")
+    till.type("45\r")
+    till.see("￥45.00\r\n", "Checkout")
+
+
+def test_come_back_to_an_open_payment(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """`o` lists what is open by number; `r 2` comes back to the second and asks now."""
+    gateway.answer = lambda _members: PENDING
+    till = counter()
+    for checkout in ("a", "b"):
+        sell(till, "1", checkout)
+        till.see("again in")
+        till.type("\r")
+    till.see("▲ open 2 · ￥2.00")
+    till.type("o\r")
+    till.see("1: … PENDING", "checkout_id a", "2: … PENDING", "checkout_id b")
+    asked = len([m for m in gateway.requests if m["checkout_id"] == "b"])
+    gateway.answer = lambda m: paid(m) if m["checkout_id"] == "b" else PENDING
+    till.see("Amount")
+    till.type("r 2\r")
+    till.see("√ PAID", "checkout_id  b", "▲ open 1 · ￥1.00")
+    assert len([m for m in gateway.requests if m["checkout_id"] == "b"]) > asked
+    till.type("r 7\r")
+    till.see("There is no such open payment")
+    till.type("q\r")
+    assert till.end() == 20, "one is open, and the exit code says so"
+    assert "1: … PENDING" in till.news
+
+
+def test_asked_by_hand_it_is_told_even_when_nothing_changed(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """`r` of a payment that is still pending says so, and counts down again."""
+    gateway.answer = lambda _members: PENDING
+    till = counter()
+    sell(till, "1", "a")
+    till.see("again in")
+    till.type("\r")
+    till.see("Amount")
+    till.type("r\r")
+    till.see("… PENDING", "again in")
+
+
+def test_an_unknown_payment_is_asked_about_by_itself(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """A lost answer reads as unknown, then the till asks again under the same id: one charge."""
+    gateway.answer = lambda _members: None
+    till = counter()
+    sell(till, "1", "111")
+    till.see("▲ UNKNOWN", "DO NOT CHARGE AGAIN", "It has number 1")
+    gateway.answer = paid
+    till.see("√ PAID", "Today 1 ")
+    till.type("q\r")
+    assert till.end() == 0
+    first, *again = gateway.requests
+    assert again
+    assert all(members == first for members in again)
+    assert len(gateway.charges) == 1
+
+
+def test_a_conflict_is_left_to_a_person(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """A contradiction is never asked about again; the screen says what to type elsewhere."""
+    gateway.answer = lambda _members: told({"result_status": 1, "is_success": False})
+    till = counter()
+    sell(till, "1", "111")
+    till.see("▲ CONFLICT", "posctl resolve", "▲ open 1", "Amount")
+    till.type("q\r")
+    assert till.end() == 22
+    assert len(gateway.requests) == 1
+
+
+# ── what comes after a verdict ───────────────────────────────────────────────────────────────
+
+
+def test_the_rest_of_a_checkout_is_one_key_away(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """After a part, Enter takes the rest of that checkout."""
+    rest = iter([300, 0])
+    gateway.answer = lambda m: told(
+        {"result_status": 1, "remaining_fee": next(rest), "current_pay_fee": m["pay_fee"]}
+    )
+    till = counter()
+    sell(till, "2", "111")
+    till.see("STILL DUE  ￥3.00 (300 fen)", "(Enter: ￥3.00 · 111)")
+    till.type("\r")
+    till.see("￥3.00 · scan")
+    till.type(f"{CODE}\r")
+    till.see("CHECKOUT FULLY PAID", "Today 2 · ￥5.00")
+    till.type("q\r")
+    assert till.end() == 0
+    assert [m["pay_fee"] for m in gateway.requests] == [200, 300]
+
+
+def test_what_failed_may_be_tried_again(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """After a refusal Enter takes the same amount again, as a new payment with a fresh code."""
+    gateway.charge = lambda _members: False
+    gateway.answer = lambda _members: FAILED
+    till = counter()
+    sell(till, "2", "111")
+    till.see("× FAILED", "The customer was not charged.", "(Enter: ￥2.00 · 111)")
+    gateway.charge, gateway.answer = lambda _members: True, paid
+    till.type("\r")
+    till.see("scan")
+    till.type("289999999999999999\r")
+    till.see("√ PAID", "Today 1 ")
+    first, second = gateway.requests
+    assert first["request_id"] != second["request_id"]
+    assert second["channel_account"] == "289999999999999999"
+    till.type("q\r")
+    assert till.end() == 0
+
+
+def test_the_same_amount_again_is_a_question(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """The same part of a checkout within a minute is taken only after a yes."""
+    gateway.answer = lambda _members: told({"result_status": 1, "remaining_fee": 500})
+    till = counter()
+    sell(till, "1", "111")
+    till.see("STILL DUE", "Amount")
+    sell(till, "1", "111")
+    till.see("Take it once more? [y/N]")
+    till.type("n\r")
+    till.see("Nothing was sent.", "Amount")
+    sell(till, "1", "111")
+    till.see("Take it once more? [y/N]")
+    till.type("y\r")
+    till.see("√ PAID", "Today 2 ")
+    assert len(gateway.charges) == 2
+    till.type("q\r")
+    assert till.end() == 0
+
+
+def test_what_is_paid_is_not_charged_again(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """A checkout that is paid is blocked, whoever paid it; the till goes on."""
+    till = counter()
+    sell(till, "1", "111")
+    till.see("√ PAID", "Amount")
+    sell(till, "1", "111")
+    till.see("● BLOCKED", "already paid", "Amount")
+    assert len(gateway.requests) == 1
+    till.type("q\r")
+    assert till.end() == 0
+
+
+def test_the_same_customer_again_is_resumed(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """The same amount and checkout again while it is open: the same payment, with its own code."""
+    gateway.answer = lambda _members: PENDING
+    till = counter()
+    sell(till, "1", "111")
+    till.see("again in")
+    till.type("\r")
+    sell(till, "1", "111", "289999999999999999\r")
+    till.see("was set aside", "again in")
+    assert len({m["request_id"] for m in gateway.requests}) == 1
+    assert {m["channel_account"] for m in gateway.requests} == {CODE}
+
+
+@pytest.mark.parametrize(("hours", "words"), [(1, "again in"), (25, "posctl resolve")])
+def test_what_is_old_is_left_to_a_person(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless, hours: int, words: str
+) -> None:
+    """After 15 minutes the till asks no more by itself, `r` does; after a day only `resolve`."""
+    gateway.answer = lambda _members: PENDING
+    args = ("pay", "--fee", "100", "--checkout", "111", "--code-stdin")
+    assert shop.run(*args, stdin=CODE).code == 20
+    with sqlite3.connect(shop.journal) as db:
+        db.execute("UPDATE payments SET created_ms = created_ms - ?", (hours * 3_600_000,))
+    db.close()
+    till = counter()
+    till.see("1: … PENDING", "Amount")
+    sell(till, "1", "112")
+    till.see("PENDING", "again in")
+    till.type("\r")
+    till.see("Amount")
+    till.type("r 1\r")
+    till.see(words)
+    asked = [m["checkout_id"] for m in gateway.requests]
+    assert asked.count("111") == (2 if hours == 1 else 1)
+
+
+def test_an_open_checkout_is_named_by_its_number(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """Another amount on a checkout that is open is blocked, and the number to come back is said."""
+    gateway.answer = lambda _members: PENDING
+    till = counter()
+    sell(till, "1", "111")
+    till.see("again in")
+    till.type("\r")
+    sell(till, "2", "111")
+    till.see("● BLOCKED", "DO NOT CHARGE AGAIN", "r 1 asks now")
+    assert {m["pay_fee"] for m in gateway.requests} == {100}
+
+
+# ── numbers, amounts, commands ───────────────────────────────────────────────────────────────
+
+
+def test_the_till_numbers_the_checkouts_itself(
+    shop: Shop, counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """With `checkout: number` nobody types one; each customer has a new one, the rest of a
+    checkout keeps its own.
+    """
+    shop.profile(gateway.url, till="{checkout: number}")
+    rest = iter([300, 0, 0])
+    gateway.answer = lambda _members: told({"result_status": 1, "remaining_fee": next(rest)})
+    till = counter()
+    for n, keys in enumerate(["2\r", "\r", "2\r"], 1):
+        till.see("Amount")
+        till.type(keys)
+        till.see("scan the payment code")
+        till.type(f"{CODE}\r")
+        till.see(f"Today {n} ")
+    till.type("q\r")
+    assert till.end() == 0
+    first, second, third = (str(m["checkout_id"]) for m in gateway.requests)
+    assert first == second != third
+    assert first.startswith("001-2")
+
+
+def test_amounts_in_fen(shop: Shop, counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """With `amount: fen` 1250 is ￥12.50, and 12.50 is refused."""
+    shop.profile(gateway.url, till="{amount: fen}")
+    till = counter()
+    till.see("Amount, fen")
+    till.type("12.50\r")
+    till.see("The amount is in fen")
+    sell(till, "1250", "1")
+    till.see("Today 1 · ￥12.50")
+
+
+@pytest.mark.parametrize(
+    "amount", ["0", "0.00", "1.234", "1,5", "-1", "+1", "1e3", "１", "5000.01"]
+)
+def test_an_amount_that_is_none_is_refused(
+    counter: Callable[..., Counter], gateway: Merciless, amount: str
+) -> None:
+    """What is no amount, or more than max_fee, is refused before a checkout is asked for."""
+    till = counter()
+    till.see("Amount")
+    till.type(f"{amount}\r")
+    till.see("mount", "Amount, yuan: ")
+    assert "Checkout" not in till.news
+    till.type("1.5\r")
+    till.see("￥1.50", "Checkout")
+
+
+def test_receipt_report_and_help(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """`p` prints the last receipt, `x` the report, `?` the help; words do as well as letters."""
+    till = counter()
+    till.see("Amount")
+    till.type("p\r")
+    till.see("Nothing was paid here today.")
+    sell(till, "12.50", "111")
+    till.see("Today 1 ")
+    till.type("receipt\r")
+    till.see("PAYMENT RECEIPT", "￥12.50", "Amount")
+    till.type("p\r")
+    till.see("REPRINT 1", "Amount")
+    till.type("x\r")
+    till.see("REPORT", "￥12.50", "Amount")
+    till.type("help\r")
+    till.see("leave the till", "Amount")
+    till.type("bogus\r")
+    till.see("There is no command bogus.")
+    till.type("quit\r")
+    assert till.end() == 0
+
+
+# ── interrupted, killed, broken ──────────────────────────────────────────────────────────────
+
+
+def test_ctrl_c_steps_back_and_then_leaves(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """Ctrl-C drops the customer at the counter, nothing is sent; at an empty prompt it leaves."""
+    till = counter()
+    till.see("Amount")
+    till.type("1\r111\r")
+    till.see("scan")
+    till.type("\x03")
+    till.see("Cancelled. Nothing was sent.", "Amount")
+    till.type("12")
+    till.see("12")
+    till.type("\x03")
+    till.see("Amount, yuan: ")
+    till.type("\x03")
+    assert till.end() == 0
+    assert gateway.requests == []
+
+
+def test_ctrl_c_never_stops_a_payment_on_its_way(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """While the gateway thinks, Ctrl-C goes on to the next customer; leaving waits for the
+    answer, and it is recorded and told.
+    """
+    gateway.hold_at = 0
+    till = counter()
+    sell(till, "1", "111")
+    gateway.wait_for(lambda: gateway.held == 1)
+    till.see("On its way")
+    till.type("\x03")
+    till.see("on its way 1", "Amount")
+    till.type("q\r")
+    till.see("Waiting for an answer")
+    gateway.let_go()
+    assert till.end() == 0
+    assert "√ PAID" in till.news
+    assert rows(shop) == [("111", "success", 1, 1)]
+
+
+def test_who_insists_leaves_it_open(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """A second Ctrl-C leaves at once: exit 21, the payment open, and asked about next time."""
+    gateway.hold_at = 0
+    till = counter()
+    sell(till, "1", "111")
+    gateway.wait_for(lambda: gateway.held == 1)
+    till.type("\x03\x03")
+    till.see("Waiting for an answer")
+    till.type("\x03")
+    assert till.end() == 21
+    gateway.let_go()
+    again = counter()
+    again.see("1: ▲ UNKNOWN", "checkout_id 111")
+    again.see("√ PAID", "Today 1 ")
+    again.type("q\r")
+    assert again.end() == 0
+    assert len(gateway.charges) == 1
+
+
+@pytest.mark.parametrize("how", ["hangup", "SIGTERM"])
+def test_a_closed_terminal_leaves_a_true_record(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless, how: str
+) -> None:
+    """When the window is closed, or the machine shuts down, with a payment on its way, its answer
+    is recorded; what could not be shown is told at the next start.
+    """
+    gateway.hold_at = 0
+    till = counter()
+    sell(till, "1", "111")
+    gateway.wait_for(lambda: gateway.held == 1)
+    if how == "hangup":
+        till.hang_up()
+    else:
+        till.signal(signal.SIGTERM)
+        till.see("Waiting for an answer")
+    gateway.let_go()
+    code = till.process.wait(30) if how == "hangup" else till.end()
+    assert code == 0
+    assert rows(shop) == [("111", "success", 1, int(how == "SIGTERM"))]
+    again = counter()
+    again.see("Today 1 · ￥1.00")
+    assert ("recorded earlier" in again.news) == (how == "hangup")
+    again.type("q\r")
+    assert again.end() == 0
+    assert rows(shop) == [("111", "success", 1, 1)]
+    assert len(gateway.charges) == 1
+
+
+def test_a_killed_till_finds_what_was_open(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """After kill -9 with a payment on its way the next till lists it and asks: one charge."""
+    gateway.hold_at = 0
+    till = counter()
+    sell(till, "1", "111")
+    gateway.wait_for(lambda: gateway.held == 1)
+    till.process.kill()
+    till.process.wait()
+    gateway.forget_held()
+    gateway.hold_at = None
+    again = counter()
+    again.see("1: ▲ UNKNOWN")
+    again.see("√ PAID", "Today 1 ")
+    again.type("q\r")
+    assert again.end() == 0
+    assert len(gateway.charges) == 1
+    assert rows(shop) == [("111", "success", 2, 1)]
+
+
+def test_a_journal_that_fails_sends_nothing(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """When the journal cannot be written the till says so, sends nothing, and goes on later."""
+    till = counter()
+    till.see("Amount")
+    shop.journal.rename(shop.home / "elsewhere")
+    sell(till, "1", "111")
+    till.see("was removed, replaced or emptied", "Amount")
+    assert gateway.requests == []
+    (shop.home / "elsewhere").rename(shop.journal)
+    sell(till, "1", "112")
+    till.see("√ PAID", "Today 1 ")
+    till.type("q\r")
+    assert till.end() == 0
+
+
+def test_a_checkout_on_its_way_is_not_begun_twice(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """The same customer typed again while the first is on its way: nothing more is sent."""
+    gateway.hold_at = 0
+    till = counter()
+    sell(till, "1", "111")
+    gateway.wait_for(lambda: gateway.held == 1)
+    till.type("\r")
+    sell(till, "1", "111")
+    till.see("is on its way: wait for its verdict")
+    assert len(gateway.requests) == 1
+    gateway.let_go()
+    till.see("√ PAID")
+
+
+def test_a_rate_limit_is_told(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """A payment that a rate limit turned away was not charged, and may be tried again."""
+    gateway.charge = lambda _members: False
+    gateway.answer = lambda _members: refused(7, "This ban will last for 600 more seconds")
+    till = counter()
+    sell(till, "1", "111")
+    till.see("× REFUSED", "The customer was not charged.", "(Enter: ￥1.00 · 111)")
+    till.type("\r")
+    till.see("scan")
+    till.type(f"{CODE}\r")
+    till.see("The gateway's rate limit lasts", "Nothing was sent.", "Amount")
+    assert len(gateway.requests) == 1
+
+
+# ── the dialogue, without a terminal ─────────────────────────────────────────────────────────
+
+
+def entry(**keys: str) -> Entry:
+    profile = read_config(None, {"HOME": "/nonexistent"}).profiles["training"]
+    return Entry(profile._replace(till=TillKeys(**keys)))
+
+
+def wishes(of: Entry, *pieces: str, now_s: float = 0.0) -> list[object]:
+    return [wish for piece in pieces for wish in of.take(piece, now_s)]
+
+
+def to_the_scan() -> Entry:
+    one = entry()
+    wishes(one, "1\r", "111\r")
+    assert one.prompt is Prompt.CODE
+    return one
+
+
+codes = st.tuples(st.sampled_from(["25", "28", "30", "10", "15"]), st.integers(0, 10**16 - 1)).map(
+    lambda parts: f"{parts[0]}{parts[1]:016d}"
+)
+
+
+@given(codes, st.sampled_from(["\r", "\n", "\r\n"]), st.lists(st.integers(1, 19), max_size=5))
+def test_a_scan_is_one_sale_however_it_is_cut(code: str, end: str, cuts: list[int]) -> None:
+    """Whatever pieces a scan arrives in, and whatever ends it, it is one sale of that code."""
+    one = to_the_scan()
+    scan = code + end
+    at = [0, *sorted(cuts), len(scan)]
+    wished: list[object] = []
+    for piece in (scan[a:b] for a, b in pairwise(at)):
+        for wish in one.take(piece, 0.0):
+            wished.append(wish)
+            if isinstance(wish, Sale):
+                one.watch()  # as the till does
+        assert one.echo == ""
+    assert [w for w in wished if not isinstance(w, Keep)] == [Sale(100, "111", code)]
+    assert one.prompt is Prompt.WATCH, "no part of the end goes on to the next customer"
+    assert code not in repr(wished)
+
+
+@given(codes, st.sampled_from(["", "\r", "\n", "\r\n"]))
+def test_a_code_out_of_turn_does_nothing(code: str, end: str) -> None:
+    """Scanned once more while the verdict is waited for, or before the amount: it is dropped."""
+    one = entry()
+    one.watch()
+    assert wishes(one, code + end) == []
+    assert one.prompt is Prompt.WATCH
+    one.fresh()
+    assert wishes(one, code + end) == [Note("That was a code. First the amount, then scan.")]
+    assert one.echo == ""
+    assert Keep("￥12.00") in wishes(one, "12\r")
+
+
+@given(codes)
+def test_a_silent_scanner_is_told_from_a_hand(code: str) -> None:
+    """A code that came fast is complete after a moment; one typed by hand only with Enter."""
+    fast = to_the_scan()
+    assert wishes(fast, code, now_s=10.0) == []
+    assert fast.scan_end_s < 11
+    assert Sale(100, "111", code) in wishes(fast, "", now_s=fast.scan_end_s)
+    slow = to_the_scan()
+    for n, digit in enumerate(code):
+        assert wishes(slow, digit, now_s=10.0 + n * 0.1) == []
+    assert slow.scan_end_s == inf
+    assert wishes(slow, "", now_s=1000.0) == []
+    assert Sale(100, "111", code) in wishes(slow, "\r", now_s=1000.0)
+
+
+@given(st.integers(1, 500_000))
+def test_yuan_and_fen_are_the_same_money(fen: int) -> None:
+    """Every amount typed in yuan, with as many decimals as it has, is that many fen."""
+    texts = {f"{fen // 100}.{fen % 100:02d}"}
+    if fen % 10 == 0:
+        texts.add(f"{fen // 100}.{fen % 100 // 10}")
+    if fen % 100 == 0:
+        texts.add(str(fen // 100))
+    for keys, typed in [("yuan", text) for text in texts] + [("fen", str(fen))]:
+        one = entry(amount=keys)
+        wishes(one, f"{typed}\r", "111\r")
+        assert wishes(one, f"{CODE}\r")[-1] == Sale(fen, "111", CODE)
+
+
+words = st.text(st.characters(exclude_categories=["Nd", "Cs"]), max_size=12)
+keys = st.sampled_from(["\r", "\n", "\x1b", "\x03", "\x1b[A", "\x7f", "\x15", "1\r", "r 1\r", CODE])
+
+
+@given(st.lists(words | keys))
+def test_no_typing_breaks_the_dialogue(pieces: list[str]) -> None:
+    """Whatever is typed, the dialogue goes on, and echoes no code."""
+    one = entry()
+    for piece in pieces:
+        for wish in one.take(piece, 0.0):
+            if wish is Plain.NEXT:
+                one.fresh()
+            if isinstance(wish, (Sale, Answer)):
+                one.fresh()
+        assert CODE not in one.label + one.echo
+
+
+def test_arrows_and_corrections() -> None:
+    """Arrow keys do nothing, backspace and Ctrl-U take back, Esc goes one step back."""
+    one = entry()
+    assert wishes(one, "\x1b[A", "\x1bOB", "13\x7f2", "\x15", "12") == []
+    assert one.echo == "12"
+    wishes(one, "\r")
+    assert one.prompt is Prompt.CHECKOUT
+    assert wishes(one, "\x1b") == [Note("Cancelled. Nothing was sent."), Plain.NEXT]
+
+
+def test_every_command_has_a_letter_and_a_word() -> None:
+    """Letter or word, with a number or without."""
+    for word, letter in COMMANDS.items():
+        for typed in (word, letter, word.upper()):
+            assert wishes(entry(), f"{typed}\r")[-1] == Command(letter, None)
+    assert wishes(entry(), "r 12\r")[-1] == wishes(entry(), "r12\r")[-1] == Command("r", 12)
+    assert wishes(entry(), "？\r")[-1] == Command("?", None)
+
+
+def test_an_offer_is_taken_by_enter_alone() -> None:
+    """Enter takes the offer; another amount asks for the checkout, also where the till numbers."""
+    one = entry(checkout="number")
+    one.offer = Offer("111", 300, rest=True)
+    wishes(one, "\r")
+    assert wishes(one, f"{CODE}\r")[-1] == Sale(300, "111", CODE)
+    one.fresh()
+    wishes(one, "2\r")
+    assert one.prompt is Prompt.CHECKOUT
+    wishes(one, "+\r")
+    assert wishes(one, f"{CODE}\r")[-1] == Sale(200, "", CODE)
+    one.fresh()
+    one.offer = Offer("111", 300, rest=False)
+    wishes(one, "2\r")
+    assert "scan" in one.label, "what failed does not hold up the next customer"
+
+
+def test_a_checkout_may_look_like_a_code() -> None:
+    """An order number that looks like a payment code is the checkout after a yes."""
+    one = entry()
+    wishes(one, "1\r", f"{CODE}\r")
+    assert one.prompt is Prompt.CONFIRM
+    wishes(one, "y\r")
+    assert wishes(one, "289999999999999999\r")[-1] == Sale(100, CODE, "289999999999999999")
+
+
+def test_questions_come_less_often_and_keep_their_number() -> None:
+    """An open payment keeps its number, is asked after 2 s, then every 5 s, then every 15 s; a
+    rate limit is waited for; once closed it is gone.
+    """
+    some = OpenPayments()
+    first, second = payment("a"), payment("b")
+    some.put(first, 0.0)
+    some.put(second, 0.0, ban_s=30)
+    assert [one.number for one in some] == [1, 2]
+    pauses = []
+    now_s = 0.0
+    for _ask in range(14):
+        now_s = some.next_s(on_their_way={"b"})
+        assert [p.request_id for p in some.due(now_s, {"b"})] == ["a"]
+        before = now_s
+        some.put(first, now_s)
+        pauses.append(some.next_s({"b"}) - before)
+    assert (pauses[:2], pauses[-1]) == ([5.0, 5.0], 15.0)
+    assert some.next_s({"a"}) == 30.0
+    some.put(first._replace(closed_ms=1), now_s)
+    assert [one.number for one in some] == [2]
+    some.put(payment("c"), now_s)
+    assert [one.number for one in some] == [2, 3]
+
+
+def payment(request_id: str) -> Any:
+    from posctl.journal import Checkout, Payment, Verdict  # noqa: PLC0415  here alone
+    from posctl.outcome import Standing, State  # noqa: PLC0415
+
+    members: Members = {"seq": 1, "request_id": request_id, "profile": "p", "live": True}
+    members |= {"checkout": Checkout("g", "a", "1", request_id), "order_id": "1"}
+    members |= dict.fromkeys(("operator_id", "machine_id", "pay_channel", "pay_request"), "1")
+    members |= {"pay_fee": 1, "standing": Standing(State.PENDING, State.PENDING)}
+    members |= {"verdict": Verdict(), "warnings": (), "tries": 1, "told": False}
+    members |= {"created_ms": 0, "updated_ms": 0, "closed_ms": None}
+    return Payment(**members)
