@@ -189,6 +189,8 @@ class Entry:
 
     def _keys_of(self, typed: str) -> str:
         """`typed` without what arrow keys send, and with one end for each line."""
+        if not typed:  # only time has passed: "\n" may still be the rest of a scan's end
+            return ""
         after_cr, self._after_cr = self._after_cr, typed.endswith("\r")
         if after_cr and typed.startswith("\n"):
             typed = typed[1:]

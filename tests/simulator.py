@@ -614,6 +614,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="play this one, and tell every step")
     parser.add_argument("--seeds", help="FIRST:LAST, the last one not included")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--everything", action="store_true", help="fail unless every event, fault and point came up"
+    )
     parser.add_argument("--bug", help="put in a deliberate bug of sim_child.py")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -630,7 +633,7 @@ def main() -> int:
         first, _, last = given.seeds.partition(":")
         report = run_many(int(first), int(last), given.jobs, say, given.bug)
         say(summary(report))
-        return bool(report.violations)
+        return bool(report.violations or (given.everything and missing(report.counts)))
     if given.seed is None:
         parser.error("--seed or --seeds")
     with Simulator() as simulator:

@@ -323,6 +323,8 @@ def test_a_fault_after_the_first_byte_may_have_charged(gateway: MakeGateway, nam
         assert len(server.requests) == (0 if "before reading" in name else 1)
 
 
+# Up to 3.12 ssl leaves a socket that is reset before its handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <posctl.wire._TLSSocket")
 def test_a_reset_at_once_is_told_as_it_was_met(
     gateway: MakeGateway, certificates: Certificates
 ) -> None:

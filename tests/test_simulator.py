@@ -1,4 +1,4 @@
-"""Hundreds of seeded schedules hold the ten invariants, and each deliberate bug breaks one."""
+"""Seeded schedules hold the ten invariants, and each deliberate bug breaks one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 from sim_schedule import make_schedule
-from simulator import Simulator, missing, run_many, summary
+from simulator import Simulator, run_many
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="loopback addresses, pidfiles")
 
-SLICE = range(208)
+SLICE = range(60)  # `.ci/run` plays some hundreds, and looks whether every fault came up
 HUNT = range(80)  # so many seeds are enough to find each bug
 
 # Each bug, what it is, and the invariants of which one must be found broken.
@@ -38,14 +38,14 @@ def simulator() -> Iterator[Simulator]:
         yield one
 
 
-def test_a_slice_of_schedules_holds_every_invariant_and_meets_every_fault() -> None:
+def test_a_slice_of_schedules_holds_every_invariant() -> None:
     """Whatever the network, the disk, the clock and kill -9 do, nobody is charged twice and no
-    payment is lost; and every event, fault, crash point and broken journal did come up.
+    payment is lost.
     """
     said: list[str] = []
-    report = run_many(SLICE.start, SLICE.stop, max(2, os.cpu_count() or 1), said.append)
+    report = run_many(SLICE.start, SLICE.stop, 2 * (os.cpu_count() or 1), said.append)
+    assert report.counts["schedules"] == len(SLICE)
     assert not report.violations, "\n".join(said)
-    assert not missing(report.counts), summary(report)
 
 
 @pytest.mark.parametrize("bug", BUGS)

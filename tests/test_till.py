@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import Ran, Shop
 from counter import Counter
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from merciless import Members, Merciless, paid, refused, told
 
@@ -725,7 +725,8 @@ codes = st.tuples(st.sampled_from(["25", "28", "30", "10", "15"]), st.integers(0
 )
 
 
-@given(codes, st.sampled_from(["\r", "\n", "\r\n"]), st.lists(st.integers(1, 19), max_size=5))
+@given(codes, st.sampled_from(["\r", "\n", "\r\n"]), st.lists(st.integers(1, 20), max_size=5))
+@example("250000000000000000", "\r\n", [19, 19])  # a tick of the clock between the two
 def test_a_scan_is_one_sale_however_it_is_cut(code: str, end: str, cuts: list[int]) -> None:
     """Whatever pieces a scan arrives in, and whatever ends it, it is one sale of that code."""
     one = to_the_scan()
