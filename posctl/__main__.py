@@ -14,11 +14,11 @@ def main() -> None:
     is a fifth of a run: every file is closed and every stream flushed by then, so leave at once.
     """
     gc.disable()
-    from posctl.cli import run  # noqa: PLC0415  after the collector is off
-
     try:
+        from posctl.cli import run  # noqa: PLC0415  after the collector is off
+
         code = run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
-    except KeyboardInterrupt:  # while it was being told that it was interrupted
+    except KeyboardInterrupt:  # before it began, or while it was being told of the first one
         code = 130
     os._exit(code)
 

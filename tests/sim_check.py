@@ -114,6 +114,8 @@ def check_run(world: World, run: Run) -> Iterator[Violation]:
     if run.killed:
         yield from _after_a_kill(world, run, sent)
         return
+    if _not_begun(run) and not sent:
+        return
     if run.code == 1:
         yield Violation(5, f"run {run.number} met a bug: {run.err[-300:]}")
     if run.kind not in ("pay", "retry") and sent:
@@ -157,6 +159,12 @@ def _after_a_kill(world: World, run: Run, sent: set[str]) -> Iterator[Violation]
             yield Violation(4, f"{request_id} was sent by run {run.number} and is not recorded")
         elif not payment.open and bool(payment.paid) != bool(charges):
             yield Violation(4, f"{request_id} is {payment.state}, charged {charges} times")
+
+
+def _not_begun(run: Run) -> bool:
+    """Ctrl-C came while the interpreter was starting, or while it loaded posctl."""
+    struck = run.how.console and run.struck and not run.out
+    return struck and (run.code == 130 or (run.code == 1 and "/posctl/" not in run.err))
 
 
 def _json_answer(run: Run, sent: set[str]) -> Iterator[Violation]:

@@ -482,7 +482,12 @@ def test_many_checkouts_go_in_several_steps(
             close(journal, begin(journal, str(number), 30, name=f"{number}{part}"))
     chunks: list[Any] = []
     delete = care._delete
-    monkeypatch.setattr(care, "_delete", lambda *how: (chunks.append(how[1]), delete(*how))[1])
+
+    def watched(*how: Any) -> Any:
+        chunks.append(how[1])
+        return delete(*how)
+
+    monkeypatch.setattr(care, "_delete", watched)
     written: list[Any] = []
     pruned = prune(path, NOW_MS, written.extend)
     assert len(chunks) > 2
