@@ -4,8 +4,6 @@ What a checkout's rows allow is settled here and nowhere else. Nothing here know
 terminal or a database.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple

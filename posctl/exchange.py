@@ -1,7 +1,5 @@
 """What goes into one POST to the gateway and what comes out; plain data, cheap to import."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from posctl.outcome import Event

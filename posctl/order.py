@@ -4,8 +4,6 @@
 (flags, profile) or as JSON values (file) and leave as a `PayRequest`, ready for the wire.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

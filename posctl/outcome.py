@@ -6,8 +6,6 @@ The rule most clients miss: a definite failure of try N proves only that try N d
 any try of a request_id proved nothing, or was pending, only a business answer closes it.
 """
 
-from __future__ import annotations
-
 import re
 from enum import IntEnum, StrEnum
 from typing import NamedTuple

@@ -5,8 +5,6 @@ what happens from then on can only bring the row closer to the truth. Whether so
 is `admit`'s decision, what an answer means is `outcome`'s; this file only walks the road.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress

@@ -4,8 +4,6 @@ Every complaint about the file names its line, and the nearest key for one that 
 The environment is asked for what the file leaves open: docs/outcomes.md has the exit code (3).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path

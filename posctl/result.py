@@ -3,8 +3,6 @@
 Every key stands on every path, null where there is no value. Keys are only ever added.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any, NamedTuple
 

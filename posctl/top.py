@@ -4,8 +4,6 @@ Facts: `docs/protocol.md` gathers them; the section numbers below are its own. N
 network and no secret store here: all of it is passed in.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -5,8 +5,6 @@ change of a payment runs inside `Journal.transact`, so that reading the checkout
 writing are one step, whoever else is at it. Times are milliseconds since the epoch, UTC; fees fen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
