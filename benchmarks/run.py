@@ -14,10 +14,12 @@ import platform
 import pty
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,12 +94,19 @@ def seconds(command: list[str]) -> float:
     return took
 
 
+def on_terminal(command: list[str]) -> tuple[int, int]:
+    """Start `command` on a pseudo-terminal of 80 columns; its pid, and our end of the terminal."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        termios.tcsetwinsize(0, (24, 80))
+        os.execvp(command[0], command)
+    return pid, terminal
+
+
 def seconds_on_terminal(command: list[str]) -> float:
     """The same on a pseudo-terminal, until the last byte is read."""
     begun = time.perf_counter()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp(command[0], command)
+    pid, terminal = on_terminal(command)
     try:
         while os.read(terminal, 65536):
             pass
@@ -284,9 +293,62 @@ def growth(bench: Bench) -> Iterator[Row]:
             told = ratio(bench, run(large, *args), run(small, *args))[1]
             name = " ".join(args[:2]) if args[0] == "retry" else args[0]
             yield Row(f"`{name}`, {bench.rows:,} payments ÷ none", told, "≤ 1.1")
+        day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400))
+        report = [POSCTL, "--config", str(bench.config(port, large)), "report", "--json"]
+        took = statistics.median(seconds([*report, "--day", day]) for _ in range(5))
+        yield Row(
+            f"`report` of a whole day among {bench.rows:,} payments", f"{took:.2f} s", "≤ 0.5 s"
+        )
 
 
-BENCHES = {"start_up": start_up, "sweep": sweep, "growth": growth}
+# ── one after another ────────────────────────────────────────────────────────────────────────
+
+CODE = "283456789012345678"
+
+
+def one_by_one(bench: Bench) -> Iterator[Row]:
+    """What a payment costs a process that is already running, the stub's own time included."""
+    few, many = 50, 550
+    with bench.stub() as port:
+        config = str(bench.config(port, bench.folder / "many.db"))
+
+        def batch(count: int) -> float:
+            orders = bench.folder / f"orders-{bench.unique()}.jsonl"
+            lines = (f'{{"checkout_id":"{bench.unique()}","pay_fee":100}}\n' for _ in range(count))
+            orders.write_text("".join(lines))
+            return seconds([POSCTL, "--config", config, "batch", str(orders), "--json"])
+
+        def till(count: int) -> float:
+            return _seconds_at_till([POSCTL, "--config", config, "till"], count, bench.unique)
+
+        for name, took in (("batch", batch), ("till", till)):
+            each = [1000 * (took(many) - took(few)) / (many - few) for _ in range(3)]
+            told = f"{statistics.median(each):.1f} ms ({min(each):.1f}–{max(each):.1f})"
+            yield Row(f"a payment in `{name}`, gateway 0 ms", told, "≤ 3 ms")
+
+
+def _seconds_at_till(command: list[str], count: int, unique: Callable[[], str]) -> float:
+    """Type `count` payments at a till on a pseudo-terminal, each when the one before is paid."""
+    pid, terminal = on_terminal(command)
+
+    def read_until(word: bytes) -> None:
+        seen = b""
+        while word not in seen:
+            seen = seen[-64:] + os.read(terminal, 65536)
+
+    read_until(b"Amount")
+    begun = time.perf_counter()
+    for _ in range(count):
+        os.write(terminal, f"1\r{unique()}\r{CODE}\r".encode())
+        read_until(b"PAID")
+    took = time.perf_counter() - begun
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return took
+
+
+BENCHES = {"start_up": start_up, "sweep": sweep, "one_by_one": one_by_one, "growth": growth}
 
 
 def table(rows: list[Row]) -> str:
