@@ -49,7 +49,7 @@ def visible(text: str) -> str:
 
 def _is_safe(text: str) -> bool:
     """Nearly all text is, and then the pattern, 1 ms to compile, is not needed."""
-    return text.isprintable() and max(text, default="") < "\U000e0000"
+    return text.isprintable() and (text.isascii() or max(text, default="") < "\U000e0000")
 
 
 def one_line(text: str) -> str:

@@ -104,9 +104,19 @@ here = _Here()
 # ── sockets that never wait past the deadline ────────────────────────────────────────────────
 
 
+def _be_patient(sock: socket.socket) -> None:
+    """Let the next wait end with the flight's patience, give or take 20 ms.
+
+    Each change lets go of the interpreter's lock, and among a hundred threads that is a wait.
+    """
+    patience_s = here.flight.patience_s()
+    if abs((sock.gettimeout() or 0) - patience_s) > 0.02:
+        socket.socket.settimeout(sock, patience_s)
+
+
 def _receive(sock: socket.socket, recv_into: Callable[..., int], args: tuple[Any, ...]) -> int:
     flight = here.flight
-    sock.settimeout(flight.patience_s())
+    _be_patient(sock)
     try:
         count = recv_into(*args)
     except TimeoutError:
@@ -118,12 +128,15 @@ def _receive(sock: socket.socket, recv_into: Callable[..., int], args: tuple[Any
 
 
 class _Socket(socket.socket):
+    def settimeout(self, _seconds: float | None) -> None:
+        """Nothing: the layers above set what is not the flight's."""
+
     def connect(self, address: Any) -> None:
-        self.settimeout(here.flight.patience_s())
+        _be_patient(self)
         super().connect(address)
 
     def sendall(self, *args: Any) -> None:
-        self.settimeout(here.flight.patience_s())  # for the whole of it
+        _be_patient(self)  # for the whole of it
         super().sendall(*args)
 
     def recv_into(self, *args: Any) -> int:
@@ -133,14 +146,14 @@ class _Socket(socket.socket):
 class _TLSSocket(ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  ssl's signature
         try:
-            self.settimeout(here.flight.patience_s())  # for the whole of it
+            _be_patient(self)  # for the whole of it
             super().do_handshake(block)
         except BaseException:  # ssl closes the socket of an OSError, not of Ctrl-C
             self.close()
             raise
 
     def send(self, *args: Any) -> int:
-        self.settimeout(here.flight.patience_s())
+        _be_patient(self)
         return super().send(*args)
 
     def recv_into(self, *args: Any) -> int:

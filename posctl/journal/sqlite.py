@@ -426,10 +426,13 @@ class SqliteJournal:
         with _told_as_journal_error(self._path):
             self._db.execute("PRAGMA synchronous=NORMAL")
             try:
-                self._db.executemany(
-                    "UPDATE payments SET told=1, updated_ms=max(updated_ms,?) WHERE request_id=?",
-                    [(now_ms, one) for one in request_ids],
-                )
+                with self._db:  # commits, or rolls back
+                    self._db.execute("BEGIN IMMEDIATE")
+                    self._db.executemany(
+                        "UPDATE payments SET told=1, updated_ms=max(updated_ms,?)"
+                        " WHERE request_id=?",
+                        [(now_ms, one) for one in request_ids],
+                    )
             finally:
                 self._db.execute("PRAGMA synchronous=FULL")
 
