@@ -477,7 +477,7 @@ class _Book:
     def __init__(self, batch: Batch, results: Results, desk: Desk, tally: Tally) -> None:
         self.failure: JournalError | None = None
         self._results, self._tally = results, tally
-        self._journal, self._profile = desk.journal, desk.profile
+        self._desk = desk
         self._fees = {line.number: line.order.pay_fee for line in batch.lines}
 
     def enter(self, group: Sequence[tuple[int, Result]]) -> Iterator[Result]:
@@ -487,7 +487,7 @@ class _Book:
         """
         if self.failure is None:
             try:
-                self._results.add([one for one in group if self._is_new(*one)], self._profile)
+                self._results.add([one for one in group if self._is_new(*one)], self._desk.profile)
             except OSError as error:
                 self.failure = _unwritable(self._results.path, error)
             else:
@@ -504,7 +504,7 @@ class _Book:
         news = [p.request_id for p in payments if p is not None and not p.open and not p.told]
         if news:
             with suppress(JournalError):  # told once more by a later run: no harm
-                self._journal.mark_told(news)
+                self._desk.journal.mark_told(news, self._desk.now_ms())
 
 
 def _unwritable(path: Path, error: OSError) -> JournalError:
