@@ -174,14 +174,16 @@ class Db:
         return self._db.execute(sql, values)
 
     def executemany(self, sql: str, values: Any) -> Any:
-        if "told=1" not in sql:
-            return self._db.executemany(sql, values)
-        return self._between("told.before", lambda: self._db.executemany(sql, values), "told.after")
+        if "told=1" in sql:
+            self._kind = "told"
+        return self._db.executemany(sql, values)
 
     def _commit(self) -> Any:
         kind, self._kind = self._kind, None
         if kind is None:
             return self._db.execute("COMMIT")
+        if kind == "told":
+            return self._between("told.before", lambda: self._db.execute("COMMIT"), "told.after")
         if kind == "begin" and self.late_commit:
             return None
         return self._between(

@@ -426,14 +426,15 @@ class SqliteJournal:
         with _told_as_journal_error(self._path):
             self._db.execute("PRAGMA synchronous=NORMAL")
             try:
-                with self._db:  # commits, or rolls back
-                    self._db.execute("BEGIN IMMEDIATE")
-                    self._db.executemany(
-                        "UPDATE payments SET told=1, updated_ms=max(updated_ms,?)"
-                        " WHERE request_id=?",
-                        [(now_ms, one) for one in request_ids],
-                    )
+                self._db.execute("BEGIN")  # one commit for thousands
+                self._db.executemany(
+                    "UPDATE payments SET told=1, updated_ms=max(updated_ms,?) WHERE request_id=?",
+                    [(now_ms, one) for one in request_ids],
+                )
+                self._db.execute("COMMIT")
             finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
                 self._db.execute("PRAGMA synchronous=FULL")
 
     def forget_codes(self) -> None:
