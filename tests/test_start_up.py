@@ -1,0 +1,83 @@
+"""What a command loads: lists of modules. How long that takes is for `benchmarks/` to say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import Shop
+from faultserver import PAID, FaultServer, answer
+
+CHILD = """
+import json, os, sys
+from posctl.cli import run
+code = run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
+sys.stderr.write(json.dumps(sorted(sys.modules)) + "\\n")
+sys.exit(code)
+"""
+# Where each is needed, docs/architecture.md tells.
+ALWAYS = {
+    *("posctl", "posctl.cli", "posctl.command", "posctl.errors", "posctl.messages", "posctl.run"),
+    *("posctl.screen", "posctl.result", "posctl.advice", "posctl.admit", "posctl.outcome"),
+    *("posctl.order", "posctl.top", "posctl.journal"),
+}
+WITH_JOURNAL = ALWAYS | {
+    *("posctl.commands", "posctl.commands._money", "posctl.profiles", "posctl.yamltext"),
+    *("posctl.secret", "posctl.exchange", "posctl.journal.choose", "posctl.journal.sqlite"),
+    "posctl.journal.rows",
+}
+PAY = WITH_JOURNAL | {
+    *("posctl.commands.pay", "posctl.payment", "posctl.gateway", "posctl.wire"),
+}
+TYPER = {"typer", "annotated_doc", "shellingham"}
+YAML = TYPER | {"yaml", "_yaml"}
+HTTP = YAML | {"requests", "urllib3", "idna", "certifi"}
+# The standard library's, too, are only loaded for who needs them.
+NOBODYS = {
+    *("argparse", "asyncio", "concurrent", "curses", "dataclasses", "decimal", "getpass", "html"),
+    *("multiprocessing", "runpy", "sched", "secrets", "statistics", "termios", "tkinter", "xml"),
+}
+
+
+def loaded(shop: Shop, *argv: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, *argv],
+        env=shop.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def assert_only(found: set[str], ours: set[str], theirs: set[str]) -> None:
+    assert {name for name in found if name.partition(".")[0] == "posctl"} == ours
+    tops = {name.partition(".")[0] for name in found} - {"posctl", "__main__"}
+    others = {n for n in tops - sys.stdlib_module_names if "cython" not in n}  # PyYAML's own
+    assert others - {"sitecustomize", "_distutils_hack"} <= theirs  # what `site` brings
+    assert tops & NOBODYS == set()
+
+
+def test_pay_loads_what_a_payment_needs(shop: Shop) -> None:
+    """`pay --json` loads its own road, typer, requests and PyYAML, and nothing else."""
+    with FaultServer(answer(PAID)) as server:
+        shop.profile(server.url)
+        found = loaded(shop, "pay", "--fee", "100", "--checkout", "1", "--json")
+    assert len(server.requests) == 1
+    assert_only(found, PAY, HTTP)
+
+
+def test_lists_load_no_http(shop: Shop) -> None:
+    """`pending --json` reads the configuration and the journal, and loads no HTTP client."""
+    shop.profile("https://gateway.invalid/")
+    found = loaded(shop, "pending", "--json")
+    assert_only(found, WITH_JOURNAL | {"posctl.commands.pending"}, YAML)
+
+
+@pytest.mark.parametrize("asked", ["--version", "-h"])
+def test_help_loads_no_configuration(shop: Shop, asked: str) -> None:
+    """The version and the help read no file and load no library but typer."""
+    assert_only(loaded(shop, asked), ALWAYS, TYPER)
