@@ -13,6 +13,7 @@ import pytest
 from test_journal_contract import CHECKOUT, CODE, begin, finish, new
 
 from posctl.errors import JournalError
+from posctl.journal import sqlite as sqlite_journal
 from posctl.journal.sqlite import MIGRATIONS, SqliteJournal
 from posctl.outcome import Event, resolve
 
@@ -40,6 +41,25 @@ def test_twenty_processes_make_one_journal(path: Path) -> None:
     assert [till.wait() for till in tills] == [0] * 20
     SqliteJournal(path).close()
     assert [p.name for p in path.parent.iterdir()] == ["journal.db"]
+
+
+def test_a_till_that_comes_between_is_no_loss(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one till looks for the first journal, another makes it and pays: nothing is gone."""
+    exists = sqlite_journal._exists
+
+    def somebody_comes_between(wanted: Path) -> bool:
+        found = exists(wanted)
+        if not found:
+            monkeypatch.undo()
+            other = SqliteJournal(path)
+            begin(other)
+            other.close()
+        return found
+
+    monkeypatch.setattr(sqlite_journal, "_exists", somebody_comes_between)
+    journal = SqliteJournal(path)
+    assert len(list(journal.open_payments(CHECKOUT.merchant))) == 1
+    journal.close()
 
 
 def files(path: Path) -> bytes:

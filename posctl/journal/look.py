@@ -48,9 +48,10 @@ def health(path: Path) -> Health | None:
     Raises JournalError for one that no payment could be recorded in.
     """
     with _told_as_journal_error(path):
+        number = highest_number(path)  # before looking: somebody may be making the first
         there = _exists(path)
     if not there:
-        if highest_number(path):
+        if number:
             raise _gone(path)
         return None
     with closing(JournalReader(path)) as journal:
@@ -111,9 +112,10 @@ class JournalReader(SqliteJournal):
             (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise _damaged(self._path)
+            number = highest_number(self._path)  # before looking: tills go on counting
             given = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='payments'")
             (last,) = given.fetchone() or (0,)
-            if last < highest_number(self._path):
+            if last < number:
                 raise _older(self._path)
             payments, still_open = self._db.execute(_COUNTS).fetchone()
             return Health(payments, still_open, self._schema < len(MIGRATIONS))

@@ -191,8 +191,10 @@ class SqliteJournal:
         self._held: set[int] = set()
         self._newest = 0  # the number of a payment that this transaction inserts
         with _told_as_journal_error(path):
+            # Before looking: another process may make the journal, and count, in between.
+            number = highest_number(path)
             if not _exists(path):
-                if highest_number(path):
+                if number:
                     raise _gone(path)
                 _create(path)
             self._identity = _identity(path)
