@@ -52,7 +52,7 @@ def test_a_till_that_comes_between_is_no_loss(path: Path, monkeypatch: pytest.Mo
         if not found:
             monkeypatch.undo()
             other = SqliteJournal(path)
-            begin(other)
+            begin(other, new())
             other.close()
         return found
 
