@@ -145,16 +145,18 @@ class Fixed:
         for found, instead in self._ids.items():
             screen = screen.replace(found, instead)
             screen = screen.replace(found[:30], instead[:30])  # a receipt breaks it in two
-            screen = re.sub(rf"^  {found[30:]}$", f"  {instead[30:]}", screen, flags=re.MULTILINE)
+            if rest := found[30:]:
+                screen = re.sub(rf"^  {rest}$", f"  {instead[30:]}", screen, flags=re.MULTILINE)
         return _machine(_times(screen))
 
 
 def _times(screen: str) -> str:
-    """One moment for all; a shift begins where its quarter does, and is open for some minutes."""
+    """One moment for all; a shift begins where its quarter does, and is closed minutes later."""
     days = sorted(set(re.findall(r"20\d\d-\d\d-\d\d", screen)))
     for day, instead in zip(days, (DAY, NEXT_DAY), strict=False):
         screen = screen.replace(day, instead)
     screen = re.sub(r"\b09:\d\d:\d\d\b", "09:20:00", screen)
+    screen = re.sub(rf"({DAY} )09:\d\d(?= to | 至 )", r"\g<1>09:15", screen)
     screen = re.sub(rf"((?:to|至) {DAY} )09:\d\d\b", r"\g<1>09:20", screen)
     screen = re.sub(r"(?<=   )\d+ (s|秒)(?=   )", r"5 \1", screen)  # how long a payment is open
     return re.sub(r"\d+(?= s · Enter| 秒后再问)", "2", screen)
