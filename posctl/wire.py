@@ -110,7 +110,8 @@ def _be_patient(sock: socket.socket) -> None:
     Each change lets go of the interpreter's lock, and among a hundred threads that is a wait.
     """
     patience_s = here.flight.patience_s()
-    if abs((sock.gettimeout() or 0) - patience_s) > 0.02:
+    present_s = sock.gettimeout()
+    if present_s is None or abs(present_s - patience_s) > 0.02:
         socket.socket.settimeout(sock, patience_s)
 
 

@@ -494,6 +494,13 @@ def test_once_bytes_left_no_other_address_is_tried(
         assert spare.connections == 0
 
 
+def test_the_shortest_patience_is_kept_too(gateway: MakeGateway) -> None:
+    """Of a deadline that has almost passed, the rest is waited for, not for ever."""
+    with fault.full_port() as port:
+        exchange = post(gateway(f"http://127.0.0.1:{port}/router/rest", Timeout(0.01, 5, 5)))
+    assert (exchange.event, exchange.may_have_left) == (Event.CONNECT_TIMEOUT, False)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_places_that_cannot_be_reached(gateway: MakeGateway, scheme: str) -> None:
     """Refused, no route, and a connect that hangs: nothing left."""
