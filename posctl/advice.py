@@ -112,7 +112,9 @@ def what_happened(end: TryEnd | None) -> str:
     """The event in a sentence, with the other side's own words when there are any."""
     sentence = _(EVENT_WORDS[end.event if end else Event.CRASHED])
     details = [part for part in (end.code, end.sub_code, end.message) if part] if end else []
-    return f"{sentence} ({' · '.join(details)})" if details else sentence
+    if not details or details[0] in ("closed", "timed out", "refused"):
+        return sentence  # it has said so
+    return _("{sentence} ({details})").format(sentence=sentence, details=" · ".join(details))
 
 
 def amount(fee: int) -> str:

@@ -129,9 +129,8 @@ def _check_header(header: Sequence[str], name: str) -> None:
                 _("{file}: the API knows no {member}.").format(
                     file=name, member=ascii(discreet(member[:40]))
                 ),
-                _("Did you mean {name}?").format(name=near[0])
-                if near
-                else _("The first line of a CSV file names its columns by the API's names."),
+                "".join(f"{_('Did you mean {name}?').format(name=one)}\n" for one in near[:1])
+                + _("Columns are, say: pay_fee,checkout_id,channel_account (the payment code)."),
             )
         if header.count(member) > 1:
             raise _bad_file(name, _("{name} stands twice").format(name=member))

@@ -194,7 +194,7 @@ def journal_check(path: Path) -> Check:
         return _failed("journal", error)
     except OSError as error:  # a folder on the way to it that may not be entered
         return _failed("journal", _unusable(path, error.strerror or type(error).__name__))
-    words = _("{path}: whole, {count} payments, {open} of them open")
+    words = _("{path}: whole; payments: {count}, open: {open}")
     return _counted(words.format(path=path, count=found.payments, open=found.open), found)
 
 
@@ -210,7 +210,7 @@ def shared_journal(url: str) -> Check:
     if found is None:
         made = _("There is none yet; the first payment makes its tables in {path}.")
         return Check("journal", "good", made.format(path=shown))
-    words = _("{path}: reached, {count} payments, {open} of them open")
+    words = _("{path}: reached; payments: {count}, open: {open}")
     return _counted(words.format(path=shown, count=found.payments, open=found.open), found)
 
 

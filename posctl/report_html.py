@@ -154,7 +154,7 @@ def _open(report: Report) -> str:
 
 def _closing(report: Report) -> str:
     facts = [
-        (_("closed"), _date_time(report.closed_ms or 0)),
+        (_("shift closed"), _date_time(report.closed_ms or 0)),
         (_("by"), report.closed_by),
         (_("note"), report.note),
         ("sha256", report.hash),

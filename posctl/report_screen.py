@@ -110,7 +110,7 @@ def draw_report(console: Console, report: Report, dimensions: Sequence[str]) -> 
     if report.closed_ms is not None:
         console.print()
         facts = [
-            (_("closed"), _date_time(report.closed_ms)),
+            (_("shift closed"), _date_time(report.closed_ms)),
             (_("by"), report.closed_by),
             (_("note"), report.note),
             ("sha256", report.hash),

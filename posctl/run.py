@@ -121,6 +121,7 @@ class Run:
             json=self.screen.json or self.globals.as_json,  # seen before anything was parsed
             field=self.globals.field or self.screen.field,
             color=False if self.globals.no_color else None,
+            profile=self.globals.profile,
         )
 
     @property

@@ -39,6 +39,11 @@ _UNSAFE = (
     "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\ud800-\udfff]"
 )
+# Commands that are about one profile's payments, where a sentence names them without it.
+_ABOUT_PAYMENTS = (
+    r"\bposctl (?=(?:pay|retry|pending|show|checkout|history|status|resolve|report|receipt|till"
+    r"|batch|doctor)\b)"
+)
 MAX_SHOWN = 1024  # characters of one text from elsewhere; no id and no evidence is longer
 
 
@@ -81,12 +86,14 @@ class Screen:
         json: bool = False,
         field: str | None = None,
         color: bool | None = None,
+        profile: str | None = None,
     ) -> None:
         self.stdout = stdout
         self.stderr = stderr
         self.json = json
         self.field = field
         self.color = color
+        self.profile = profile  # as it was given: commands to type next name it too
         self.begun = False  # whether a result has begun to go out: there must not be two
         for stream in (stdout, stderr):
             _take_any_text(stream)
@@ -128,7 +135,13 @@ class Screen:
 
     def note(self, text: str) -> None:
         """One line of banner, progress, warning or hint on stderr."""
-        _write(self.stderr, self._in_lines(one_line(text)) + "\n")
+        _write(self.stderr, self._in_lines(one_line(self._of_profile(text))) + "\n")
+
+    def _of_profile(self, text: str) -> str:
+        """Without it `posctl pending` would be about another profile, and say "nothing"."""
+        if self.profile is None or not re.fullmatch(r"[\w.-]+", self.profile):
+            return text
+        return re.sub(_ABOUT_PAYMENTS, f"posctl --profile {self.profile} ", text)
 
     def _in_lines(self, text: str) -> str:
         """English broken between words on a terminal; a path or a command is left whole.
@@ -164,7 +177,9 @@ class Screen:
         """What went wrong and what to type next, on stderr."""
         self.note(_("Error: {text}").format(text=problem.message))
         for line in problem.hint.splitlines():
-            _write(self.stderr, f"  → {one_line(line)}\n")  # it may be a command: to be copied
+            _write(
+                self.stderr, f"  → {one_line(self._of_profile(line))}\n"
+            )  # it may be a command: to be copied
 
     def input_line(self, text: str, *, keep: bool = False) -> bool:
         """Write over the terminal's last line and leave the cursor behind `text`, or behind the

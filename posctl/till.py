@@ -48,6 +48,7 @@ from posctl.till_entry import (
 from posctl.till_open import LATER_PAUSE_S, OpenPayments
 from posctl.till_screen import (
     Status,
+    draw_farewell,
     draw_help,
     draw_numbered,
     draw_settled,
@@ -120,7 +121,7 @@ class Till:
         recent = self._history(self._desk.now_ms() - DAY_MS)
         for payment in recent:  # recorded, and posctl died before it was shown
             if not payment.open and not payment.told:
-                self._tell(told(payment, self._desk))
+                self._tell(told(payment, self._desk), earlier=True)
         self._last_paid = next((p for p in reversed(recent) if p.standing.paid), None)
         self._find_open()
         if list(self._open):
@@ -147,7 +148,7 @@ class Till:
         self._screen.input_line("")
         if list(self._open):
             self._show_open()
-        self._show({}, lambda console: draw_status(console, self._status()))
+        self._show({}, lambda console: draw_farewell(console, self._status()))
         left = [*self._workers.in_flight.values(), *(one.payment for one in self._open)]
         return worst([EXIT_OF[outcome_of(payment.standing)] for payment in left])
 
@@ -296,6 +297,8 @@ class Till:
         if isinstance(begun, Payment):
             if begun.tries > 1 and order.codes != codes_of(begun.pay_request):
                 self._note(advice.warning("code_set_aside").partition(": ")[2])
+            if begun.tries > 1:  # open before: told even when nothing has changed
+                self._wanted.add(begun.request_id)
             self._put_on_its_way(begun)
             self._watch(begun)
         elif isinstance(begun, Tell):
@@ -385,7 +388,8 @@ class Till:
         asked = payment.request_id in self._wanted
         self._wanted.discard(payment.request_id)
         if known is None or asked or outcome_of(known.payment.standing) is not result.outcome:
-            self._tell(result)
+            watched = payment.request_id == self._watched
+            self._tell(result, earlier=known is not None and not watched)
         if not payment.open and codes_of(payment.pay_request):
             with suppress(JournalError):  # the next payment that closes catches up
                 self._desk.journal.forget_codes()
@@ -395,14 +399,18 @@ class Till:
             self._next_customer()
             self._entry.offer = _offer(result)
 
-    def _tell(self, result: Result) -> None:
-        """Show a verdict; once it was written out, the journal knows that it was told."""
+    def _tell(self, result: Result, *, earlier: bool = False) -> None:
+        """Show a verdict; once it was written out, the journal knows that it was told. `earlier`:
+        it is not about the customer who stands here now.
+        """
         payment, profile = result.payment, self._desk.profile
         about = payment or result.blocked_by
         listed = self._open.get(about.request_id) if about else None
         number = listed.number if listed else None
         data = result_json(result, "till", profile.name, live=profile.live)
-        printed = self._show(data, lambda console: draw_settled(console, result, number))
+        printed = self._show(
+            data, lambda console: draw_settled(console, result, number, earlier=earlier)
+        )
         if payment is None or payment.open:
             return
         if payment.standing.paid:

@@ -44,7 +44,7 @@ class Status(NamedTuple):
 
 
 HELP = {
-    "12.50": N_("take that amount; then scan the payment code"),
+    "12.50": N_("take that amount; the rest is asked for"),
     "Esc": N_("one step back; nothing was sent yet"),
     "o": N_("what is open, by number"),
     "r 1": N_("come back to open payment 1 and ask now"),
@@ -68,7 +68,17 @@ def draw_help(console: Console) -> None:
     _draw_facts(console, [(key, _(words)) for key, words in HELP.items()])
 
 
-def draw_status(console: Console, status: Status) -> None:
+def draw_farewell(console: Console, status: Status) -> None:
+    """The day's sum once more, and whether something is left to do."""
+    draw_status(console, status, leaving=True)
+    if status.open or status.on_its_way:
+        words = _("You have left the till. Settle what is open: {command}")
+        _draw_prose(console, words.format(command="posctl pending"), "bold")
+    else:
+        _draw_prose(console, _("You have left the till. Nothing is open."), "bold")
+
+
+def draw_status(console: Console, status: Status, *, leaving: bool = False) -> None:
     """Today's count and sum, and what is open."""
     parts = [] if status.live else [_("TRAINING")]
     today = _("Today {count} · ￥{yuan}")
@@ -78,16 +88,25 @@ def draw_status(console: Console, status: Status) -> None:
         parts.append(words.format(count=status.open, yuan=yuan(status.open_fee)))
     if status.on_its_way:
         parts.append(_("on its way {count}").format(count=status.on_its_way))
-    parts.append(_("? help"))
+    if not leaving:
+        parts.append(_("? help"))
     _draw_parts(console, parts, "bold")
 
 
-def draw_settled(console: Console, result: Result, number: int | None) -> None:
-    """The verdict of one payment; `number` is what it has in the list while it is open."""
+def draw_settled(
+    console: Console, result: Result, number: int | None, *, earlier: bool = False
+) -> None:
+    """The verdict of one payment; `number` is what it has in the list while it is open. An
+    `earlier` one says first that it is not about the customer who stands here.
+    """
     outcome, payment, asked = result.outcome, result.payment, result.asked
     if outcome is None:
         return
     fee = payment.pay_fee if payment else asked.pay_fee
+    if earlier and payment is not None:
+        words = _("▲ An earlier payment, not the customer in front of you: checkout {checkout_id}")
+        words = words.format(checkout_id=payment.checkout.checkout_id)
+        _draw_prose(console, words, "bold yellow", gap=True)
     _draw_verdict(console, outcome, payment, fee)
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
@@ -125,7 +144,7 @@ def _draw_open_hint(console: Console, result: Result, number: int | None) -> Non
     if number is None or left_to_people:
         _draw_hint(console, problem.hint if problem else advice.next_step(holding))
     else:
-        words = _("The till goes on asking. It has number {n}: r {n} asks now.")
+        words = _("The till goes on asking. Back to this one: r {n}")
         _draw_prose(console, words.format(n=number), "bold")
 
 

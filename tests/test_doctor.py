@@ -382,7 +382,7 @@ def test_a_whole_journal_is_counted(trained: Callable[..., Ran]) -> None:
     trained("pay", "--fee", "100", "--checkout", "2", "--code-stdin", stdin="280000000000000009")
     journal = checks(trained("doctor", "--json"))["journal"]
     assert journal["status"] == "good"
-    assert "2 payments, 1 of them open" in journal["message"]
+    assert "payments: 2, open: 1" in journal["message"]
 
 
 def test_looking_changes_nothing(trained: Callable[..., Ran], shop: Shop) -> None:
@@ -491,7 +491,7 @@ def test_a_shared_journal_is_reached_and_left_alone(database: Database) -> None:
     open_journal(url, 5).close()
     check = shared_journal(url)
     assert check.status == "good"
-    assert "0 payments" in check.message
+    assert "payments: 0" in check.message
 
 
 def test_a_till_with_a_shared_journal(database: Database, shop: Shop) -> None:

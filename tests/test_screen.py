@@ -117,7 +117,7 @@ VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] 
         None,
         {"en": "STILL DUE not told by the platform", "zh": "还需支付 平台未告知"},
     ),
-    "fail": ({"en": "× FAILED", "zh": "× 失败，未扣款"}, NOT_CHARGED, None),
+    "fail": ({"en": "× FAILED", "zh": "× 付款失败"}, NOT_CHARGED, None),
     "not_sent": ({"en": "× NOT SENT", "zh": "× 未发出，未扣款"}, NOT_CHARGED, None),
     "interrupted": ({"en": "× INTERRUPTED", "zh": "× 已中断，未扣款"}, NOT_CHARGED, None),
     "rejected": ({"en": "× REFUSED", "zh": "× 被拒绝，未扣款"}, NOT_CHARGED, None),
@@ -363,7 +363,7 @@ def test_several_results_are_counted(lang: str, columns: int) -> None:
     screen = seen("results", lang, columns)
     counts = {
         "en": ("√ PAID 1", "× FAILED 1", "▲ UNKNOWN 1", "● BLOCKED 1"),
-        "zh": ("√ 已付款 1", "× 失败，未扣款 1", "▲ 结果未知 1", "● 已拦截 1"),
+        "zh": ("√ 已付款 1", "× 付款失败 1", "▲ 结果未知 1", "● 已拦截 1"),
     }
     assert screen.says(*counts[lang])
     assert STOP[lang] in screen.bar

@@ -234,13 +234,15 @@ def test_the_next_customer_pays_while_one_is_pending(
     gateway.answer = lambda m: PENDING if m["checkout_id"] == "slow" else paid(m)
     till = counter()
     sell(till, "12.50", "slow")
-    till.see("… PENDING", "It has number 1", "again in", "Enter: next")
+    till.see("… PENDING", "Back to this one: r 1", "again in", "Enter: next")
     till.type("\r")
     till.see("Today 0 · ￥0.00   ▲ open 1 · ￥12.50")
     sell(till, "3", "quick")
     till.see("√ PAID", "Today 1 · ￥3.00   ▲ open 1 · ￥12.50")
     gateway.answer = paid
-    till.see("Today 2 · ￥15.50   ? help")
+    till.see(
+        "not the customer in front of you: checkout slow", "√ PAID", "Today 2 · ￥15.50   ? help"
+    )
     assert rows(till_shop(till))[0][1] == "success"
     till.type("q\r")
     assert till.end() == 0
@@ -310,7 +312,7 @@ def test_an_unknown_payment_is_asked_about_by_itself(
     gateway.answer = lambda _members: None
     till = counter()
     sell(till, "1", "111")
-    till.see("▲ UNKNOWN", "DO NOT CHARGE AGAIN", "It has number 1")
+    till.see("▲ UNKNOWN", "DO NOT CHARGE AGAIN", "Back to this one: r 1")
     gateway.answer = paid
     till.see("√ PAID", "Today 1 ")
     till.type("q\r")
@@ -416,14 +418,16 @@ def test_what_is_paid_is_not_charged_again(
 def test_the_same_customer_again_is_resumed(
     counter: Callable[..., Counter], gateway: Merciless
 ) -> None:
-    """The same amount and checkout again while it is open: the same payment, with its own code."""
+    """The same amount and checkout again while it is open: the same payment, with its own code,
+    and its verdict told once more.
+    """
     gateway.answer = lambda _members: PENDING
     till = counter()
     sell(till, "1", "111")
     till.see("again in")
     till.type("\r")
     sell(till, "1", "111", "289999999999999999\r")
-    till.see("was set aside", "again in")
+    till.see("was set aside", "… PENDING", "DO NOT CHARGE AGAIN", "again in")
     assert len({m["request_id"] for m in gateway.requests}) == 1
     assert {m["channel_account"] for m in gateway.requests} == {CODE}
 
@@ -461,7 +465,7 @@ def test_an_open_checkout_is_named_by_its_number(
     till.see("again in")
     till.type("\r")
     sell(till, "2", "111")
-    till.see("● BLOCKED", "DO NOT CHARGE AGAIN", "r 1 asks now")
+    till.see("● BLOCKED", "DO NOT CHARGE AGAIN", "Back to this one: r 1")
     assert {m["pay_fee"] for m in gateway.requests} == {100}
 
 

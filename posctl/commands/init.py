@@ -88,6 +88,12 @@ def _afterwards(ctx: typer.Context, run: Run) -> Exit:
 
     code = Exit(check(ctx))
     run.screen.note(_("To check the way to the gateway, without money: posctl doctor"))
+    if run.live:
+        real = _("From now on posctl takes real money, with profile {name}.")
+        run.screen.note(real.format(name=run.profile_name))
+        run.screen.note(
+            _("To practise: {command}").format(command="posctl --profile training till")
+        )
     if not run.confirm(_("Take a training payment now? No real money moves.")):
         return code
     return code or _train(run)
