@@ -124,7 +124,7 @@ class Canary:
             for process in os.listdir("/proc"):  # noqa: PTH208  names, while processes come and go
                 with suppress(OSError):  # it has gone, or is none
                     seen.add(Path("/proc", process, "cmdline").read_bytes())
-            self._stop.wait(0.01)  # of the 200 ms that a command lives
+            self._stop.wait(0.03)  # of the 200 ms that a command lives
         self.said.append(("the process list", b"\n".join(seen)))
 
     def search(self) -> None:

@@ -632,7 +632,7 @@ def test_an_error_is_broken_between_words_and_its_command_nowhere(shop: Shop) ->
     assert "Error: --fee cannot be used. It is a\n   whole number" in wrong.text
     unknown = pty_run([*command, "show", LONG_ID], columns=40, env=shop.env, cwd=shop.home)
     assert LONG_ID.encode() in unknown.raw
-    assert b" posctl history\r\n" in unknown.raw
+    assert b" posctl --profile training history\r\n" in unknown.raw
 
 
 @languages

@@ -24,7 +24,7 @@ def test_a_slice_of_schedules_holds_every_invariant() -> None:
     """Whatever the network, kill -9, three clocks and a killed server do, nobody is charged twice
     and no payment is lost.
     """
-    said = played("--seeds", "0:14")
+    said = played("--seeds", "0:8")
     assert "violations: 0" in said, "\n".join(said)
     assert any("server_killed" in line for line in said)
 
