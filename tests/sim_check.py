@@ -163,7 +163,7 @@ def _after_a_kill(world: World, run: Run, sent: set[str]) -> Iterator[Violation]
 
 def _not_begun(run: Run) -> bool:
     """Ctrl-C came while the interpreter was starting, or while it loaded posctl."""
-    struck = run.how.console and run.struck and not run.out
+    struck = run.how.console and run.how.after_s is not None and not run.out
     return struck and (run.code == 130 or (run.code == 1 and "/posctl/" not in run.err))
 
 
