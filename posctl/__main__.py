@@ -15,7 +15,10 @@ def main() -> None:
     """
     gc.disable()
     try:
-        from posctl.cli import run  # noqa: PLC0415  after the collector is off
+        from posctl.light import light_imports  # noqa: PLC0415  after the collector is off
+
+        with light_imports():
+            from posctl.cli import run  # noqa: PLC0415  typer's
 
         code = run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
     except KeyboardInterrupt:  # before it began, or while it was being told of the first one

@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from requests import PreparedRequest, RequestException
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
@@ -62,27 +61,15 @@ class Gateway:
         monotonic: Callable[[], float],
         pool_maxsize: int = 1,
     ) -> None:
-        request = PreparedRequest()
-        try:
-            request.prepare("POST", url)
-            prepared_url = str(request.url)
-            usable = urlsplit(prepared_url).scheme in ("http", "https")
-        except (RequestException, ValueError):
-            usable, prepared_url = False, ""
-        if not usable:
-            raise ConfigError(
-                "gateway",
-                _("The gateway's URL cannot be used."),
-                _("It looks like this: https://eco.taobao.com/router/rest"),
-            )
+        parts = _parts(url)
         self._timeout = timeout
         self._monotonic = monotonic
-        self._proxy = proxy_for(prepared_url, proxy, environ)
-        tls = trusting(ca, environ) if prepared_url.startswith("https:") else None
+        self._proxy = proxy_for(url, proxy, environ)
+        tls = trusting(ca, environ) if parts.scheme == "https" else None
         self._adapter = Adapter(tls, pool_maxsize)
-        self._pool = self._adapter.pool(prepared_url, self._proxy)
-        proxies = {"all": self._proxy} if self._proxy else {}
-        self._target = self._adapter.request_url(request, proxies)
+        self._pool = self._adapter.pool(parts, self._proxy)
+        # A proxy is asked for the whole URL, but for the tunnel that TLS goes through.
+        self._target = url if self._proxy and tls is None else parts.path or "/"
 
     @property
     def proxy(self) -> str | None:
@@ -131,6 +118,21 @@ class Gateway:
             preload_content=False,
             decode_content=False,
         )
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of a gateway's URL. Raises ConfigError for one that cannot be used."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise ConfigError(
+        "gateway",
+        _("The gateway's URL cannot be used."),
+        _("It looks like this: https://eco.taobao.com/router/rest"),
+    )
 
 
 # ── the body ─────────────────────────────────────────────────────────────────────────────────

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from posctl.errors import JournalError, UsageError
+from posctl.light import light_imports
 from posctl.messages import LANGUAGES, _
 from posctl.screen import Screen
 
@@ -159,7 +158,7 @@ class Run:
 
         Raises ConfigError, JournalError.
         """
-        with _no_charset_guessing():
+        with light_imports():
             from posctl.gateway import Gateway  # noqa: PLC0415  100 ms; only those who send need it
         from posctl.payment import Desk  # noqa: PLC0415
 
@@ -297,22 +296,6 @@ class Run:
         """Close whatever was opened, the last first."""
         while self._closing:
             self._closing.pop()()
-
-
-@contextmanager
-def _no_charset_guessing() -> Iterator[None]:
-    """Let requests load without its guesser of charsets: 6 % of a payment, and no answer's charset
-    is ever guessed. It is an extra that requests does without, and says so in a warning.
-    """
-    absent = [name for name in ("chardet", "charset_normalizer") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "not to be found"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
 
 
 def one_code(text: str) -> str:

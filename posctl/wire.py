@@ -23,6 +23,7 @@ from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import SplitResult
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -325,11 +326,12 @@ class Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
-    def pool(self, url: str, proxy: str | None) -> HTTPConnectionPool:
-        """The connections to `url`.
+    def pool(self, url: SplitResult, proxy: str | None) -> HTTPConnectionPool:
+        """The connections to the host of `url`.
 
         Not through requests' `send`: it would load certifi's bundle for each connection, and some
         releases (2.32.2) set their own TLS context over ours.
         """
         manager: PoolManager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
-        return manager.connection_from_url(url)
+        host = f"[{url.hostname}]" if ":" in str(url.hostname) else url.hostname
+        return manager.connection_from_host(host, url.port, url.scheme)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from posctl.light import light_imports
 from posctl.messages import _
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Map(NamedTuple):
 
 def parse(text: str) -> Map:
     """The mapping that `text` is; an empty file is an empty one. Raises Bad."""
-    import yaml  # noqa: PLC0415  the profile that needs no file needs no YAML
+    with light_imports():
+        import yaml  # noqa: PLC0415  the profile that needs no file needs no YAML
 
     tree = _Tree()
     try:

@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import faultserver as fault
 import pytest
@@ -812,7 +813,7 @@ def test_nothing_above_can_send_twice(gateway: MakeGateway) -> None:
     """Whatever a library believes, a connection refuses a second request of the same exchange."""
     with FaultServer(answer()) as server:
         adapter = Adapter(None, 1)
-        connection = adapter.pool(server.url, None)._get_conn()
+        connection = adapter.pool(urlsplit(server.url), None)._get_conn()
         here.flight = Flight(PATIENT, time.monotonic, Sent())
         connection.request("POST", "/router/rest", body=FORM)
         connection.getresponse().read()

@@ -1,0 +1,83 @@
+"""How heavy libraries are imported: without the work at import that no payment needs.
+
+A tenth of a payment's time went into regular expressions that a library compiles when it is
+imported and no run of posctl ever asks (yaml's of all printable characters, 4 ms; urllib3's of
+IPv6 addresses), and into modules that it imports for a function nobody calls. Inside
+`light_imports` such patterns are compiled, and such modules loaded, when somebody first looks
+into them; extras that a library does without are left out. Outside nothing is changed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+# Guessers of charsets (no answer's charset is guessed; requests warns of it), compressors of
+# archives for shutil and zipfile. Each is imported with an `except ImportError`.
+_LEFT_OUT = ("chardet", "charset_normalizer", "bz2", "lzma")
+# typer's, to open a browser.
+_LATER = ("subprocess",)
+# Whose patterns wait. None of these hands one to a function of `re`, which would not know it.
+_PATIENT = frozenset(
+    {
+        *("yaml.constructor", "yaml.reader", "yaml.resolver", "urllib3.util.url", "idna.core"),
+        *("email.header", "encodings.idna", "http.cookiejar", "http.cookies", "json.scanner"),
+        *("locale", "logging", "platform", "string", "textwrap", "tokenize", "urllib.request"),
+        "typer._click._compat",
+    }
+)
+_compile = re.compile
+
+
+class _Pattern:
+    """Stands for a compiled pattern until somebody uses it."""
+
+    def __init__(self, pattern: str, flags: int) -> None:
+        self._asked = (pattern, flags)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(_compile(*self._asked), name)
+        setattr(self, name, found)
+        return found
+
+
+def _compile_later(pattern: Any, flags: int = 0) -> Any:
+    asking = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001  who imports is not told otherwise
+    return _Pattern(pattern, flags) if asking in _PATIENT else _compile(pattern, flags)
+
+
+class _Later(ModuleType):
+    """Stands for a module until somebody looks into it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
+
+
+@contextmanager
+def light_imports() -> Iterator[None]:
+    """For import statements alone; they may be nested, or in several threads at once."""
+    absent = [name for name in _LEFT_OUT if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "not to be found"
+    later = {name: _Later(name) for name in _LATER if name not in sys.modules}
+    sys.modules.update(later)
+    re.compile = _compile_later
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        re.compile = _compile
+        for name in absent:
+            if sys.modules.get(name, absent) is None:
+                del sys.modules[name]
+        for name, module in later.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]

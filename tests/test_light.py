@@ -1,0 +1,117 @@
+"""Imports without the work that nobody needs, and without anybody noticing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from posctl import light
+
+
+def in_new_process(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", sorted(light._PATIENT))
+def test_patterns_that_wait_are_asked_themselves(name: str) -> None:
+    """No module whose patterns wait hands one to a function of `re`, which would refuse it."""
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_bytes())
+    compiled = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and any(
+            isinstance(part, ast.Attribute) and part.attr == "compile"
+            for part in ast.walk(node.value)
+        )
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    handed = [
+        argument
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in ("re", "_re")
+        and node.func.attr != "compile"
+        for argument in node.args[:1]
+    ]
+    names = {getattr(argument, "id", getattr(argument, "attr", None)) for argument in handed}
+    assert names & compiled == set()
+
+
+def test_a_pattern_that_waited_is_the_same_pattern() -> None:
+    """A pattern that waited matches as it would have, and is compiled once."""
+    waited = light._Pattern(r"(\d+)-(\w)", re.IGNORECASE)
+    assert waited.fullmatch("12-A").groups() == ("12", "A")
+    assert waited.sub("x", "1-a 2-b") == "x x"
+    assert (waited.pattern, waited.groups) == (r"(\d+)-(\w)", 2)
+    assert waited.flags & re.IGNORECASE
+    assert waited.fullmatch.__self__ is waited.sub.__self__
+
+
+def test_outside_nothing_is_changed() -> None:
+    """Once the imports are done, `re.compile` compiles and every module can be imported."""
+    script = """
+import re
+plain = re.compile
+from posctl.light import light_imports
+with light_imports(), light_imports():
+    import typer
+assert re.compile is plain
+import bz2, lzma, subprocess, charset_normalizer
+print(type(subprocess).__name__, bz2.decompress(bz2.compress(b"1")))
+"""
+    assert in_new_process(script) == "module b'1'"
+
+
+def test_a_module_that_waits_is_there_when_it_is_used() -> None:
+    """Whoever imported a module lightly gets the real one's functions when it calls them."""
+    script = """
+from posctl.light import light_imports
+with light_imports():
+    import sys, subprocess
+    at_once = "selectors" in sys.modules
+print(at_once, subprocess.check_output([sys.executable, "-c", "print(1)"]).decode())
+"""
+    assert in_new_process(script) == "False 1"
+
+
+def test_an_import_that_fails_changes_nothing() -> None:
+    """An ImportError, too, leaves everything as it was."""
+    before = dict(sys.modules)
+    with pytest.raises(ImportError), light.light_imports():
+        import posctl_has_no_such_module  # type: ignore[import-not-found]  # noqa: F401, PLC0415
+    assert re.compile is light._compile
+    assert [n for n in sys.modules if sys.modules[n] is None and n not in before] == []
+    assert sys.modules["subprocess"] is before["subprocess"]
+
+
+def test_yaml_imported_lightly_reads_yaml() -> None:
+    """PyYAML imported lightly reads as ever, dates and floats included."""
+    script = """
+from posctl.light import light_imports
+with light_imports():
+    import yaml
+assert yaml.safe_load("a: 2026-11-25\\nb: 1.5\\nc: yes") == {
+    "a": __import__("datetime").date(2026, 11, 25), "b": 1.5, "c": True}
+try:
+    yaml.load("a: \\x01", Loader=yaml.SafeLoader)
+except yaml.YAMLError:
+    print("refused")
+"""
+    assert in_new_process(script) == "refused"
