@@ -1,7 +1,7 @@
 """Many payments on their way at once: opened in bounded chunks, posted by threads, recorded in
 groups.
 
-Every try is committed before it is sent, and a crash leaves at most one window of payments in
+Every try is committed before it is sent, and a crash leaves at most WORKERS payments in
 doubt. Only the calling thread touches the journal; the threads sign and post, each over a
 connection that it keeps. A rate limit stops all of them together for the ban it names.
 """
@@ -34,12 +34,12 @@ from posctl.payment import (
 )
 from posctl.result import Result
 
-WORKERS = 128  # as many as two chunks hold
+WORKERS = 128  # so many payments are on their way at the most
 # A longer ban is not waited out: nobody sits there, and a payment may grow too old to be resent.
 MAX_BAN_WAIT_S = 60.0
 _LEFT = Exchange(Event.INTERRUPTED_UNSENT, may_have_left=False)
 _LOST = Exchange(Event.CUT, may_have_left=True)
-CHUNK = 64  # payments opened in one commit; at most two chunks are ever in doubt
+CHUNK = 64  # payments opened in one commit, as soon as so many more may be on their way
 
 J = TypeVar("J")
 
@@ -114,7 +114,7 @@ class _Sending(Generic[J]):
 
     def open_chunk(self) -> tuple[int, list[Done[J]]]:
         """One commit for the tries of a chunk: how many were taken, and what is not sent."""
-        full = len(self._workers.in_flight) >= CHUNK
+        full = len(self._workers.in_flight) > WORKERS - CHUNK
         if not self._going_on or full or self._workers.banned_s():
             return 0, []
         taken = self._work.take(CHUNK)

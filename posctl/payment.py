@@ -459,7 +459,6 @@ def _fen(reply: Answer, name: str) -> int | None:
 def _verdict_warnings(payment: Payment, verdict: Verdict, tx: Transaction) -> tuple[str, ...]:
     """What is odd about a success; it stays one."""
     asked_channel = json.loads(payment.pay_request).get("payment_channel")
-    before = due([p for p in tx.payments_of(payment.checkout) if p.seq != payment.seq])
     odd = []
     if verdict.current_pay_fee not in (None, payment.pay_fee):
         odd.append("fee_differs")
@@ -469,8 +468,10 @@ def _verdict_warnings(payment: Payment, verdict: Verdict, tx: Transaction) -> tu
         odd.append("remaining_missing")
     elif verdict.remaining_fee < 0:
         odd.append("remaining_negative")
-    elif before.remaining_fee is not None and verdict.remaining_fee > before.remaining_fee:
-        odd.append("remaining_grew")
+    elif verdict.remaining_fee > 0:
+        before = due([p for p in tx.payments_of(payment.checkout) if p.seq != payment.seq])
+        if before.remaining_fee is not None and verdict.remaining_fee > before.remaining_fee:
+            odd.append("remaining_grew")
     return tuple(odd)
 
 

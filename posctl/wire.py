@@ -220,6 +220,8 @@ class Connection(HTTPConnection):
     """One try each time it is asked, and the truth about it."""
 
     response_class = _Answer
+    # Of the request that is being put together: headers and body leave in one write.
+    _pieces: list[bytes] | None = None
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         # Whatever a library above believes: what may have left is never sent again.
@@ -228,9 +230,18 @@ class Connection(HTTPConnection):
         # Bytes of an answer that nobody asked for, already decrypted: the next one's they are not.
         if self.sock is not None and getattr(self.sock, "pending", int)():
             self.close()
-        super().request(*args, **kwargs)
+        self._pieces = []
+        try:
+            super().request(*args, **kwargs)
+            whole = b"".join(self._pieces)
+        finally:
+            self._pieces = None
+        self.send(whole)
 
     def send(self, data: Any) -> None:
+        if self._pieces is not None:
+            self._pieces.append(data)
+            return
         if self.sock is None:
             self.connect()
         if not here.flight.connecting:  # else it is the CONNECT to a proxy, which charges nobody

@@ -307,23 +307,20 @@ def _sending(sendall: Callable[..., None], sends: _Sends, points: Points) -> Cal
     """`sendall` with points before and after the first byte, and in the middle of the body."""
 
     def send(self: Any, data: bytes, *args: Any) -> None:
-        if wire.here.flight.connecting:  # the CONNECT to a proxy
+        if not wire.here.flight.connecting:  # else it is the CONNECT to a proxy
+            sends.count += 1
+        if sends.count != 1:  # the whole request leaves in one write, the first
             sendall(self, data, *args)
             return
-        sends.count += 1
-        point, cut = {1: ("first_byte.after", 1), 2: ("send.middle", len(data) // 2)}.get(
-            sends.count, ("", 0)
-        )
-        if sends.count == 1:
-            points.reach("first_byte.before")
-        if point and points.is_next(point):
-            sendall(self, data[:cut], *args)
+        points.reach("first_byte.before")
+        gone = 0
+        body = data.index(b"\r\n\r\n") + 4
+        for point, cut in (("first_byte.after", 1), ("send.middle", (body + len(data)) // 2)):
+            if points.is_next(point):
+                sendall(self, data[gone:cut], *args)
+                gone = cut
             points.reach(point)
-            sendall(self, data[cut:], *args)
-            return
-        sendall(self, data, *args)
-        if point:
-            points.reach(point)
+        sendall(self, data[gone:], *args)
 
     return send
 

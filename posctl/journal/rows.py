@@ -52,10 +52,6 @@ def payment_of(row: Sequence[Any]) -> Payment:
 
 
 _PAID = {State.SUCCESS: True, State.FAIL: False, State.NOT_SENT: False, State.REJECTED: False}
-_TWICE = (
-    *("request_id", "order_id", "operator_id", "machine_id", "pay_channel", "pay_fee"),
-    *("shop_id", "checkout_id"),
-)
 
 
 def sound_payment(row: Sequence[Any]) -> Payment | None:
@@ -77,9 +73,17 @@ def _is_sound(payment: Payment) -> bool:
         return False
     if not payment.open and standing.paid is not _PAID.get(standing.state, standing.paid):
         return False
-    members = json.loads(payment.pay_request)
-    row = payment._asdict() | payment.checkout._asdict()
-    return all(members.get(name, row[name]) == row[name] for name in _TWICE)
+    said = json.loads(payment.pay_request).get
+    return bool(
+        said("request_id", payment.request_id) == payment.request_id
+        and said("checkout_id", payment.checkout.checkout_id) == payment.checkout.checkout_id
+        and said("shop_id", payment.checkout.shop_id) == payment.checkout.shop_id
+        and said("pay_fee", payment.pay_fee) == payment.pay_fee
+        and said("order_id", payment.order_id) == payment.order_id
+        and said("operator_id", payment.operator_id) == payment.operator_id
+        and said("machine_id", payment.machine_id) == payment.machine_id
+        and said("pay_channel", payment.pay_channel) == payment.pay_channel
+    )
 
 
 def try_of(row: Sequence[Any]) -> Try:

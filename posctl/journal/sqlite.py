@@ -325,26 +325,36 @@ class SqliteJournal:
         warnings: Sequence[str],
     ) -> Payment:
         self.end_try(payment, end)
-        self._db.execute(
-            """UPDATE payments SET result_status=?, remaining_fee=?, current_pay_fee=?,
-                 current_payment_channel=?, payment_order_id=?, channel_order_id=?, result_code=?,
-                 result_message=?, trace_id=?, warnings=? WHERE seq=?""",
-            (*verdict, json.dumps(warnings) if warnings else None, payment.seq),
+        settled = self._settle(
+            payment,
+            standing,
+            end.finished_ms,
+            """result_status=?, remaining_fee=?, current_pay_fee=?, current_payment_channel=?,
+               payment_order_id=?, channel_order_id=?, result_code=?, result_message=?,
+               trace_id=?, warnings=?,""",
+            (*verdict, json.dumps(warnings) if warnings else None),
         )
-        settled = self.settle(payment, standing, end.finished_ms)
         return settled._replace(verdict=verdict, warnings=tuple(warnings))
 
     def resolve(
         self, payment: Payment, standing: Standing, by: str, note: str, now_ms: int
     ) -> Payment:
-        settled = self.settle(payment, standing, now_ms)
-        self._db.execute(
-            "UPDATE payments SET resolved_by=?, resolved_note=?, told=1 WHERE seq=?",
-            (by, note, payment.seq),
+        settled = self._settle(
+            payment, standing, now_ms, "resolved_by=?, resolved_note=?, told=1,", (by, note)
         )
         return settled._replace(resolved_by=by, resolved_note=note, told=True)
 
     def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
+        return self._settle(payment, standing, now_ms)
+
+    def _settle(
+        self,
+        payment: Payment,
+        standing: Standing,
+        now_ms: int,
+        more: str = "",
+        values: Sequence[Any] = (),
+    ) -> Payment:
         closed_ms = None if standing.open else now_ms
         settled = payment._replace(
             standing=standing,
@@ -353,9 +363,12 @@ class SqliteJournal:
             pay_request=payment.pay_request if standing.open else masked(payment.pay_request),
         )
         changed = self._db.execute(
-            """UPDATE payments SET state=?, doubt=?, paid=?, updated_ms=?, closed_ms=?,
-                 pay_request=?, crc=? WHERE seq=? AND closed_ms IS NULL""",
-            (*standing, now_ms, closed_ms, settled.pay_request, _crc(settled), payment.seq),
+            f"""UPDATE payments SET {more} state=?, doubt=?, paid=?, updated_ms=?, closed_ms=?,
+                  pay_request=?, crc=? WHERE seq=? AND closed_ms IS NULL""",  # noqa: S608  names of ours
+            (
+                *(*values, *standing, now_ms, closed_ms),
+                *(settled.pay_request, _crc(settled), payment.seq),
+            ),
         )
         if changed.rowcount != 1:
             raise AssertionError("a closed payment never changes")
@@ -458,15 +471,18 @@ class SqliteJournal:
 
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         # The merchant is compared here: a row whose merchant was damaged must be met, not missed.
-        where = "WHERE checkout_id=? AND shop_id=? ORDER BY seq"
         named = (checkout.checkout_id, checkout.shop_id)
-        found = [p for p in self._select(where, named) if p.checkout == checkout]
+        found = list(self._select("WHERE checkout_id=? AND shop_id=? ORDER BY seq", named))
         # The latest rows without the index, too: were it damaged, they would be paid again.
-        where = f"WHERE +checkout_id=? AND +shop_id=? AND seq > {_LAST_SEQ} - {LATEST}"
-        latest = [p.seq for p in self._select(where, named) if p.checkout == checkout]
-        if not {p.seq for p in found}.issuperset(latest):
+        with _told_as_journal_error(self._path):
+            latest = self._db.execute(
+                f"""SELECT seq FROM payments
+                    WHERE +checkout_id=? AND +shop_id=? AND seq > {_LAST_SEQ} - {LATEST}""",  # noqa: S608
+                named,
+            ).fetchall()
+        if not {payment.seq for payment in found}.issuperset(seq for (seq,) in latest):
             raise _damaged(self._path)
-        return found
+        return [payment for payment in found if payment.checkout == checkout]
 
     def last_try(self, payment: Payment) -> Try | None:
         rows = self._tries("WHERE seq=? AND n=?", (payment.seq, payment.tries))
