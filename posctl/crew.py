@@ -256,6 +256,11 @@ class Workers:
         """Until an answer is there. Takes none, so that an interrupt here loses none."""
         self._some_done.wait(timeout_s)
 
+    @property
+    def some_arrived(self) -> bool:
+        """Whether there are answers to take."""
+        return not self._done.empty()
+
     def arrived(self) -> list[tuple[Payment, Reading]]:
         """All answers that there are."""
         self._some_done.clear()  # before looking: what comes later sets it again

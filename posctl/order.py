@@ -339,6 +339,7 @@ def _bad(name: str, where: str, allowed: str) -> UsageError:
 
 # Codes of wallets (protocol, section 7): their digits may pass Luhn's check by chance.
 _WALLET_CODE = r"(?:2[5-9]|30)[0-9]{14,22}|1[0-5][0-9]{16}|62[0-9]{17}"
+_LONGEST_CODE = 24  # digits
 _CARD_NUMBER = r"(?:3|4|5|6|2[2-7])[0-9]{12,18}"
 
 
@@ -381,6 +382,12 @@ def _refuse_wrong_scan(name: str, code: str, where: str, limits: Limits) -> None
 def is_wallet_code(text: str) -> bool:
     """Whether `text` looks like the payment code of a wallet, whole."""
     return re.fullmatch(_WALLET_CODE, text) is not None
+
+
+def is_scanned(digits: str) -> bool:
+    """Whether `digits` look like a wallet's code, or like several scanned one behind the other."""
+    begins = re.match(_WALLET_CODE, digits) is not None
+    return begins and (len(digits) > _LONGEST_CODE or is_wallet_code(digits))
 
 
 def _passes_luhn(digits: str) -> bool:

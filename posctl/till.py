@@ -89,8 +89,10 @@ class Till:
         self._last_paid: Payment | None = None
         self._day = ""
         self._paid: dict[str, int] = {}  # today's, fen by request_id
+        self._paid_fee = 0  # their sum
         self._status_due = True
         self._leaving = False
+        self._codes_left = False  # of closed payments, in the journal's files
 
     def run(self) -> Exit:
         """Serve customers until the cashier leaves, or the terminal is gone.
@@ -145,6 +147,7 @@ class Till:
             self._collect()
 
     def _end(self) -> Exit:
+        self._forget_codes()
         self._screen.input_line("")
         if list(self._open):
             self._show_open()
@@ -159,11 +162,13 @@ class Till:
             self._show_prompt()
             try:
                 with self._desk.interruptible():
-                    typed = self._keyboard.read(self._patience_s())
+                    typed = self._keyboard.read(0 if self._codes_left else self._patience_s())
             except KeyboardInterrupt:  # SIGTERM or SIGHUP: Ctrl-C is a key
                 return
             if typed is None:
                 return
+            if not typed and not self._workers.some_arrived:
+                self._forget_codes()
             try:
                 for wish in self._entry.take(typed, self._tools.monotonic()):
                     self._grant(wish)
@@ -378,6 +383,13 @@ class Till:
         for settled in record(self._workers.arrived(), self._desk, forget=False):
             self._settle(settled.result, settled.ban_s or 0)
 
+    def _forget_codes(self) -> None:
+        """The moment nobody waits for anything: the verdict is told, the next key not yet typed."""
+        if self._codes_left:
+            self._codes_left = False
+            with suppress(JournalError):  # the next payment that closes catches up
+                self._desk.journal.forget_codes()
+
     def _settle(self, result: Result, ban_s: int = 0) -> None:
         """Take in how a payment stands; tell it when it is news."""
         payment = result.payment
@@ -391,8 +403,7 @@ class Till:
             watched = payment.request_id == self._watched
             self._tell(result, earlier=known is not None and not watched)
         if not payment.open and codes_of(payment.pay_request):
-            with suppress(JournalError):  # the next payment that closes catches up
-                self._desk.journal.forget_codes()
+            self._codes_left = True
         if payment.request_id == self._watched and (
             not payment.open or result.outcome is Outcome.CONFLICT
         ):
@@ -415,6 +426,7 @@ class Till:
             return
         if payment.standing.paid:
             self._last_paid = payment
+            self._paid_fee += payment.fee - self._paid.get(payment.request_id, 0)
             self._paid[payment.request_id] = payment.fee
         if printed and not payment.told:
             with suppress(JournalError):  # told once more next time: no harm
@@ -451,12 +463,13 @@ class Till:
             with suppress(JournalError):  # then it is counted later
                 today = self._history(int(midnight * 1000))
                 self._paid = {p.request_id: p.fee for p in today if p.standing.paid}
+                self._paid_fee = sum(self._paid.values())
                 self._day = day
         found = [one.payment for one in self._open]
         return Status(
             live=self._desk.profile.live,
             paid=len(self._paid),
-            paid_fee=sum(self._paid.values()),
+            paid_fee=self._paid_fee,
             open=len(found),
             open_fee=sum(payment.pay_fee for payment in found),
             on_its_way=len(self._workers.in_flight),

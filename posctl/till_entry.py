@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.order import check_value, is_wallet_code, mask, yuan
+from posctl.order import check_value, is_scanned, is_wallet_code, mask, yuan
 from posctl.profiles import Profile
 
 MAX_TYPED = 256  # characters
@@ -320,7 +320,7 @@ class Entry:
 
 def _holds_code(text: str) -> bool:
     """Whether a payment code stands in `text`, whatever else was typed before it."""
-    return any(is_wallet_code(digits) for digits in re.findall("[0-9]+", text))
+    return any(is_scanned(digits) for digits in re.findall("[0-9]+", text))
 
 
 _CODE = Prompt.CODE

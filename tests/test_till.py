@@ -795,6 +795,7 @@ keys = st.sampled_from(["\r", "\n", "\x1b", "\x03", "\x1b[A", "\x7f", "\x15", "1
 
 
 @given(st.lists(words | keys))
+@example(["1\r", CODE, CODE])
 def test_no_typing_breaks_the_dialogue(pieces: list[str]) -> None:
     """Whatever is typed, the dialogue goes on, and echoes no code."""
     one = entry()
