@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def told_lines(shop: Shop, name: str = RESULTS) -> list[Members]:
 
 
 def sql(shop: Shop, statement: str, *values: object) -> list[Any]:
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         rows = db.execute(statement, values).fetchall()
     db.close()
     return rows

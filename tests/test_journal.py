@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_foreign_newer_corrupt_and_misplaced_files_are_refused(path: Path) -> No
     assert refused(path).code == "journal_foreign"
     path.unlink()
 
-    with sqlite3.connect(broken(path)) as db:
+    with closing(sqlite3.connect(broken(path))) as db, db:
         db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
     db.close()
     assert refused(path).code == "journal_newer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def begin(run: Training, code: str = CUT_AFTER, checkout: str = "111", fee: str 
 
 def age(shop: Shop, by_ms: int) -> None:
     """Let all payments have happened so much earlier, tries included."""
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         for column in ("created_ms", "updated_ms"):
             db.execute(f"UPDATE payments SET {column} = {column} - ?", (by_ms,))
         db.execute("UPDATE tries SET started_ms = started_ms - ?", (by_ms,))
@@ -40,7 +41,7 @@ def age(shop: Shop, by_ms: int) -> None:
 
 def charges(shop: Shop) -> int:
     """How often the training gateway has charged."""
-    with sqlite3.connect(shop.home / "training.db") as ledger:
+    with closing(sqlite3.connect(shop.home / "training.db")) as ledger, ledger:
         found: int = ledger.execute("SELECT count(*) FROM charge").fetchone()[0]
     ledger.close()
     return found
@@ -49,7 +50,7 @@ def charges(shop: Shop) -> int:
 def no_code(shop: Shop, trained: Training) -> Any:
     """An open payment that was taken without a payment code."""
     opened = begin(trained, CUT_AFTER)
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         (text,) = db.execute("SELECT pay_request FROM payments").fetchone()
         members = {k: v for k, v in json.loads(text).items() if k != "channel_account"}
         db.execute("UPDATE payments SET pay_request = ?", (json.dumps(members),))
@@ -198,7 +199,7 @@ def test_a_sweep_waits_out_the_ban(shop: Shop) -> None:
         server.then(answer(limited), answer(PAID))
         ran = shop.run("retry", "--all", "--json")
     assert (ran.code, ran.json["payments"][0]["tries"]) == (0, 3)
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         rows = db.execute("SELECT started_ms, finished_ms FROM tries ORDER BY n").fetchall()
     db.close()
     (_, limited_ms), (_, paid_ms) = rows[1:]
@@ -403,7 +404,7 @@ def test_the_clock_set_back_opens_no_door(trained: Training, shop: Shop) -> None
     args = ("pay", "--json", "--fee", "10", "--checkout", "1")
     assert trained(*args, "--code-stdin", stdin="280000000000000002").json["remaining_fee"] == 3
     assert trained(*args[:3], "1", *args[4:]).code == 0
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         db.execute("UPDATE payments SET updated_ms = closed_ms + 700000")
     db.close()
     assert trained(*args[:3], "1", *args[4:]).json["error"]["code"] == "same_fee_again"
@@ -416,7 +417,7 @@ def test_refused_payments_do_not_stop_a_sweep(shop: Shop) -> None:
         for number in range(3):
             args = ("pay", "--json", "--fee", "1", "--checkout", str(number))
             assert shop.run(*args).code == 21
-        with sqlite3.connect(shop.journal) as db:  # 100 old ones before the last
+        with closing(sqlite3.connect(shop.journal)) as db, db:  # 100 old ones before the last
             names = [row[1] for row in db.execute("PRAGMA table_info(payments)")]
             made_up = ("seq", "request_id", "checkout_id", "created_ms", "pay_request")
             rest = [n for n in names if n not in (*made_up, "crc")]

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def pay(trained: Training) -> Training:
 
 def charges(shop: Shop) -> list[int]:
     """What the training gateway has charged, in fen."""
-    with sqlite3.connect(shop.home / "training.db") as ledger:
+    with closing(sqlite3.connect(shop.home / "training.db")) as ledger, ledger:
         if not ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'charge'").fetchone():
             return []
         return [fee for (fee,) in ledger.execute("SELECT pay_fee FROM charge ORDER BY id")]

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class Store:
         )
 
     def charges(self) -> int:
-        with sqlite3.connect(self.home / "platform.db") as ledger:
+        with closing(sqlite3.connect(self.home / "platform.db")) as ledger, ledger:
             (count,) = ledger.execute("SELECT count(*) FROM charge").fetchone()
         ledger.close()
         return int(count)

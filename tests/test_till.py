@@ -6,6 +6,7 @@ import re
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 from math import inf
 from typing import Any
@@ -76,7 +77,7 @@ def sell(at: Counter, amount: str, checkout: str, code: str = CODE + "\r") -> No
 
 
 def rows(shop: Shop) -> list[Any]:
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         found = db.execute("SELECT checkout_id, state, tries, told FROM payments ORDER BY seq")
         payments = found.fetchall()
     db.close()
@@ -153,7 +154,7 @@ def test_the_till_says_whose_it_is(counter: Callable[..., Counter], shop: Shop) 
     till.see("√ PAID", "TRAINING   Today 1")
     till.type("q\r")
     assert till.end() == 0
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         assert db.execute("SELECT operator_id FROM payments").fetchall() == [("77",)]
     db.close()
 
@@ -440,7 +441,7 @@ def test_what_is_old_is_left_to_a_person(
     gateway.answer = lambda _members: PENDING
     args = ("pay", "--fee", "100", "--checkout", "111", "--code-stdin")
     assert shop.run(*args, stdin=CODE).code == 20
-    with sqlite3.connect(shop.journal) as db:
+    with closing(sqlite3.connect(shop.journal)) as db, db:
         db.execute("UPDATE payments SET created_ms = created_ms - ?", (hours * 3_600_000,))
     db.close()
     till = counter()

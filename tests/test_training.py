@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -763,7 +764,7 @@ def test_reset_forgets_everything_while_it_serves(
 def test_a_ledger_of_another_version_is_said_in_words(ledger_path: Path) -> None:
     """It is not touched by paying, and a reset makes it usable."""
     pay(make(ledger_path))
-    with sqlite3.connect(ledger_path) as connection:
+    with closing(sqlite3.connect(ledger_path)) as connection, connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(ConfigError, match="another version") as caught:
