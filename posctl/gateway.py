@@ -120,11 +120,18 @@ class Gateway:
         )
 
 
+def _names_a_place(parts: SplitResult) -> bool:
+    """Whether there is a host, and a path that nobody on the way would write otherwise."""
+    host, steps = parts.hostname or ".", parts.path.split("/")
+    usable = ":" in host if "[" in parts.netloc else host[0] not in ".*"
+    return usable and not parts.query and not parts.fragment and not {".", ".."} & set(steps)
+
+
 def _parts(url: str) -> SplitResult:
     """The parts of a gateway's URL. Raises ConfigError for one that cannot be used."""
     try:
         parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+        if parts.scheme in ("http", "https") and parts.port != 0 and _names_a_place(parts):
             return parts
     except ValueError:
         pass

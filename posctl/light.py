@@ -46,6 +46,9 @@ class _Pattern:
         setattr(self, name, found)
         return found
 
+    def __reduce__(self) -> Any:
+        return _compile, self._asked
+
 
 def _compile_later(pattern: Any, flags: int = 0) -> Any:
     asking = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001  who imports is not told otherwise
@@ -63,7 +66,7 @@ class _Later(ModuleType):
 
 @contextmanager
 def light_imports() -> Iterator[None]:
-    """For import statements alone; they may be nested, or in several threads at once."""
+    """For import statements alone; they may be nested."""
     absent = [name for name in _LEFT_OUT if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "not to be found"
     later = {name: _Later(name) for name in _LATER if name not in sys.modules}

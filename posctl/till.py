@@ -106,8 +106,10 @@ class Till:
                 self._serve()
                 self._await_answers()
         except PosctlError:
+            self._forget_codes()
             raise
         except Exception as bug:
+            self._forget_codes()
             raise AfterSending(
                 next(iter(self._workers.in_flight), ""),
                 _("posctl met an error of its own at the till. Payments may be open."),
@@ -134,6 +136,7 @@ class Till:
         self._workers.give_up()
         typed: str | None = ""
         while self._workers.in_flight:
+            self._forget_codes()
             self._screen.input_line(_("Waiting for an answer · Ctrl-C: leave it open"))
             try:
                 with self._desk.interruptible():

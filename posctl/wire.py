@@ -223,13 +223,17 @@ class Connection(HTTPConnection):
     # Of the request that is being put together: headers and body leave in one write.
     _pieces: list[bytes] | None = None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the pool may use it again. Not with bytes that nobody asked for, already
+        decrypted: they are not the next answer's.
+        """
+        return super().is_connected and not getattr(self.sock, "pending", int)()
+
     def request(self, *args: Any, **kwargs: Any) -> None:
         # Whatever a library above believes: what may have left is never sent again.
         if here.flight.sent.may_have_left:
             raise here.flight.failed(Event.CUT, "resend refused")
-        # Bytes of an answer that nobody asked for, already decrypted: the next one's they are not.
-        if self.sock is not None and getattr(self.sock, "pending", int)():
-            self.close()
         self._pieces = []
         try:
             super().request(*args, **kwargs)

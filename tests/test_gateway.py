@@ -161,7 +161,18 @@ def test_the_servers_date_comes_along(gateway: MakeGateway) -> None:
         assert post(through).server_date == "9" * 64
 
 
-@pytest.mark.parametrize("url", ["", "http://", "ftp://127.0.0.1/", "https://[::1/", "gateway"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "http://", "ftp://127.0.0.1/", "https://[::1/", "gateway", "https://*.test/"),
+        *("https://.test/", "https://[v1.x]/", "https://gateway.test:0/", "http://h.test/a?b=c"),
+        *(
+            "https://gateway.test/a/../router/rest",
+            "https://gateway.test/./rest",
+            "http://h.test#a",
+        ),
+    ],
+)
 def test_an_url_that_cannot_be_used_is_refused(gateway: MakeGateway, url: str) -> None:
     """A gateway that is no http(s) URL is a configuration error, before anything is posted."""
     with pytest.raises(ConfigError) as refused:
@@ -843,6 +854,30 @@ def test_what_is_said_unasked_is_no_answer(gateway: MakeGateway) -> None:
         spoken.wait()
         assert post(through).body == PAID
         assert server.connections == 2
+
+
+@pytest.mark.parametrize("by_proxy", [False, True])
+def test_what_is_left_of_a_record_is_no_answer(
+    gateway: MakeGateway, certificates: Certificates, *, by_proxy: bool
+) -> None:
+    """What came with an answer, decrypted and unread, ends the connection."""
+
+    def answer_and_more(talk: Talk) -> None:
+        if talk.read_request():
+            body = PAID + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno" + b"x" * 15_000
+            talk.send(fault.http("200 OK", f"Content-Length: {len(PAID)}", body=body))
+
+    with (
+        FaultServer(answer_and_more, answer(), tls=certificates.everywhere) as server,
+        FaultServer(*[fault.proxy_tunnels(server.port)] * 2) as proxy,
+    ):
+        if by_proxy:
+            through = gateway(NAMED, proxy=proxy_url(proxy), ca=certificates.ca)
+        else:
+            through = gateway(f"https://127.0.0.1:{server.port}/", ca=certificates.ca)
+        for _ in range(2):
+            assert post(through).body == PAID
+        assert [request[:8] for request in proxy.requests] == [b"CONNECT "] * (2 * by_proxy)
 
 
 @pytest.mark.parametrize("status", ["302 Found", "404 Not Found", "502 Bad Gateway"])

@@ -63,6 +63,26 @@ def test_a_till_that_comes_between_is_no_loss(path: Path, monkeypatch: pytest.Mo
     journal.close()
 
 
+@pytest.mark.parametrize("app_key", [CHECKOUT.app_key, "another"])
+def test_a_row_that_comes_between_is_no_damage(path: Path, app_key: str) -> None:
+    """While one till reads a checkout, another pays it: the journal is not taken for damaged."""
+    theirs = SqliteJournal(path)
+    ours = SqliteJournal(path)
+    read = 0
+
+    def somebody_pays(statement: str) -> None:
+        nonlocal read
+        read += statement.startswith("SELECT")
+        if statement.startswith("SELECT") and read == 2:
+            begin(theirs, new("r-theirs", CHECKOUT._replace(app_key=app_key)))
+
+    ours._db.set_trace_callback(somebody_pays)
+    assert ours.payments_of(CHECKOUT) is not None
+    ours.close()
+    theirs.close()
+    assert read == 2
+
+
 def files(path: Path) -> bytes:
     return b"".join(p.read_bytes() for p in sorted(path.parent.iterdir()) if p.is_file())
 
@@ -97,6 +117,7 @@ def test_resolving_erases_the_code_too(path: Path) -> None:
         5,
     )
     assert CODE.encode() not in files(path)
+    journal.close()
 
 
 def refused(path: Path) -> JournalError:
@@ -132,7 +153,6 @@ def test_foreign_newer_corrupt_and_misplaced_files_are_refused(path: Path) -> No
 
     with closing(sqlite3.connect(broken(path))) as db, db:
         db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
-    db.close()
     assert refused(path).code == "journal_newer"
     path.unlink()
 
@@ -203,5 +223,5 @@ def test_a_full_disk_is_refused(path: Path) -> None:
         [sys.executable, "-c", script, str(path), tests], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() in ("journal_full", "journal_failed", "journal_unwritable")
-    journal = SqliteJournal(path)
-    assert journal.payment("r-0000001") is None
+    with closing(SqliteJournal(path)) as journal:
+        assert journal.payment("r-0000001") is None

@@ -472,14 +472,15 @@ class SqliteJournal:
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         # The merchant is compared here: a row whose merchant was damaged must be met, not missed.
         named = (checkout.checkout_id, checkout.shop_id)
-        found = list(self._select("WHERE checkout_id=? AND shop_id=? ORDER BY seq", named))
-        # The latest rows without the index, too: were it damaged, they would be paid again.
+        # The latest rows without the index, too: were it damaged, they would be paid again. First,
+        # so that a row that comes between the two is no row that the index does not know.
         with _told_as_journal_error(self._path):
             latest = self._db.execute(
                 f"""SELECT seq FROM payments
                     WHERE +checkout_id=? AND +shop_id=? AND seq > {_LAST_SEQ} - {LATEST}""",  # noqa: S608
                 named,
             ).fetchall()
+        found = list(self._select("WHERE checkout_id=? AND shop_id=? ORDER BY seq", named))
         if not {payment.seq for payment in found}.issuperset(seq for (seq,) in latest):
             raise _damaged(self._path)
         return [payment for payment in found if payment.checkout == checkout]
@@ -597,9 +598,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     # mode=rw: SQLite would make a new empty database where a file has just gone.
     uri = f"file:{_quoted(path)}?mode=rw"
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("PRAGMA secure_delete=ON")
-    db.execute("PRAGMA foreign_keys=ON")
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA secure_delete=ON")
+        db.execute("PRAGMA foreign_keys=ON")
+    except BaseException:  # no database, say
+        db.close()
+        raise
     return db
 
 
