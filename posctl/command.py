@@ -60,6 +60,13 @@ class _Context(typer.Context):
     formatter_class = _Formatter
 
 
+def _show_help(ctx: Any, _option: Any, wanted: bool) -> None:  # noqa: FBT001  typer's signature
+    """Like typer's own, but a full disk is no error of posctl's."""
+    if wanted and not ctx.resilient_parsing:
+        ctx.obj.screen.line(ctx.get_help())
+        ctx.exit()
+
+
 class _Help:
     """The help as posctl lays it out: the examples, whole and before the options.
 
@@ -82,6 +89,7 @@ class _Help:
         option = super().get_help_option(ctx)  # type: ignore[misc]  # as above
         if option is not None:
             option.help = _("Show this help.")
+            option.callback = _show_help
         return option
 
 

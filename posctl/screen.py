@@ -13,7 +13,9 @@ from __future__ import annotations
 import codecs
 import errno
 import json
+import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -104,41 +106,49 @@ class Screen:
         return not self.json and self.field is None and _is_tty(self.stdout)
 
     def show(self, view: View) -> bool:
-        """Write the result to stdout. False when it could not be written out whole."""
+        """Write the result to stdout. False when it could not be written out whole; that is said
+        on stderr, but for a reader who has seen enough and closed the pipe.
+        """
         if self.stdout is None:
             return False
+        printed = self._show(view, self.stdout)
+        if not printed and not _is_pipe(self.stdout):
+            self.note(_("▲ The result could not be written to stdout."))
+        return printed
+
+    def _show(self, view: View, stdout: TextIO) -> bool:
         self.begun = True
         if self.json:
-            return _write(
-                self.stdout, json_line(view.data, ascii_only=not _speaks_unicode(self.stdout))
-            )
+            return _write(stdout, json_line(view.data, ascii_only=not _speaks_unicode(stdout)))
         if self.field is not None:
-            return _write(self.stdout, _bare(_pick(view.data, self.field)) + "\n")
-        if _is_tty(self.stdout):
+            return _write(stdout, _bare(_pick(view.data, self.field)) + "\n")
+        if _is_tty(stdout):
             try:
-                with self._console(self.stdout) as console:  # all of it in one write
+                with self._console(stdout) as console:  # all of it in one write
                     view.draw(console)
-                self.stdout.flush()
+                stdout.flush()
             except SystemExit:  # Rich leaves the program when a pipe is closed
                 return False
             except OSError as error:
                 # No file descriptor left to load a module with: plain lines need none.
                 full = error.errno in (errno.EMFILE, errno.ENFILE)
-                return full and self._lines(view.data, self.stdout)
+                return full and self._lines(view.data, stdout)
             except Exception:  # noqa: BLE001  a bug in a drawing must not hide what happened
-                return self._lines(view.data, self.stdout)
+                return self._lines(view.data, stdout)
             return True
-        return self._lines(view.data, self.stdout)
+        return self._lines(view.data, stdout)
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
         return _write(stream, "".join(f"{name}: {value}\n" for name, value in plain(data)))
 
     def note(self, text: str) -> None:
         """One line of banner, progress, warning or hint on stderr."""
-        _write(self.stderr, self._in_lines(one_line(self._of_profile(text))) + "\n")
+        _write(self.stderr, self._in_lines(one_line(self.of_profile(text))) + "\n")
 
-    def _of_profile(self, text: str) -> str:
-        """Without it `posctl pending` would be about another profile, and say "nothing"."""
+    def of_profile(self, text: str) -> str:
+        """`text` with the profile in its commands: without it `posctl pending` would be about
+        another one, and say "nothing".
+        """
         if self.profile is None or not re.fullmatch(r"[\w.-]+", self.profile):
             return text
         return re.sub(_ABOUT_PAYMENTS, f"posctl --profile {self.profile} ", text)
@@ -178,7 +188,7 @@ class Screen:
         self.note(_("Error: {text}").format(text=problem.message))
         for line in problem.hint.splitlines():
             _write(
-                self.stderr, f"  → {one_line(self._of_profile(line))}\n"
+                self.stderr, f"  → {one_line(self.of_profile(line))}\n"
             )  # it may be a command: to be copied
 
     def input_line(self, text: str, *, keep: bool = False) -> bool:
@@ -206,7 +216,7 @@ class Screen:
         sentence = _("{word} · asking again in {seconds} s · Ctrl-C stops, the payment stays open")
         with self._passing_line() as say:
             if say is None:
-                self.note(sentence.format(word=word, seconds=f"{seconds:g}"))
+                self.note(sentence.format(word=word, seconds=-int(-seconds // 1)))
                 sleep(seconds)
                 return
             left = seconds
@@ -324,6 +334,13 @@ def _write(stream: TextIO | None, text: str) -> bool:
     except (OSError, ValueError):  # a full disk, a closed pipe, a closed file
         return False
     return True
+
+
+def _is_pipe(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # closed, or no file
+        return False
 
 
 def _is_tty(stream: TextIO | None) -> bool:

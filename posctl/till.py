@@ -154,7 +154,8 @@ class Till:
         self._screen.input_line("")
         if list(self._open):
             self._show_open()
-        self._show({}, lambda console: draw_farewell(console, self._status()))
+        pending = self._screen.of_profile("posctl pending")
+        self._show({}, lambda console: draw_farewell(console, self._status(), pending))
         left = [*self._workers.in_flight.values(), *(one.payment for one in self._open)]
         return worst([EXIT_OF[outcome_of(payment.standing)] for payment in left])
 
@@ -299,6 +300,7 @@ class Till:
             self._note(_("A payment of this checkout is on its way: wait for its verdict."))
             return
         if self._banned():
+            self._entry.offer = Offer(order.checkout_id, order.pay_fee, rest=False)
             return
         fresh_id = desk.new_id()
         begun = desk.journal.transact(lambda tx: open_order(tx, order, fresh_id, desk, waived))

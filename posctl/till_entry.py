@@ -255,6 +255,10 @@ class Entry:
             yield from self._command(command[1], command[2])
             return
         fee = self._fen(typed)
+        if self._keys.amount == "yuan" and not 0 < int(fee) <= self._profile.max_fee:
+            most = yuan(self._profile.max_fee)
+            words = _("The amount is in yuan, from 0.01 to {most}. Help: ?")
+            raise UsageError("bad_amount", words.format(most=most))
         check_value("pay_fee", fee, _("The amount"), max_fee=self._profile.max_fee)
         self._fee, self._checkout_id = int(fee), ""
         yield Keep(f"￥{yuan(self._fee)}")

@@ -45,7 +45,7 @@ class Status(NamedTuple):
 
 HELP = {
     "12.50": N_("take that amount; the rest is asked for"),
-    "Esc": N_("one step back; nothing was sent yet"),
+    "Esc": N_("give up this customer; nothing was sent yet"),
     "o": N_("what is open, by number"),
     "r 1": N_("come back to open payment 1 and ask now"),
     "p": N_("the receipt of the last payment"),
@@ -68,12 +68,12 @@ def draw_help(console: Console) -> None:
     _draw_facts(console, [(key, _(words)) for key, words in HELP.items()])
 
 
-def draw_farewell(console: Console, status: Status) -> None:
-    """The day's sum once more, and whether something is left to do."""
+def draw_farewell(console: Console, status: Status, pending: str) -> None:
+    """The day's sum once more, and whether something is left to do: `pending` lists it."""
     draw_status(console, status, leaving=True)
     if status.open or status.on_its_way:
         words = _("You have left the till. Settle what is open: {command}")
-        _draw_prose(console, words.format(command="posctl pending"), "bold")
+        _draw_hint(console, words.format(command=f"\n{pending}"))
     else:
         _draw_prose(console, _("You have left the till. Nothing is open."), "bold")
 

@@ -770,6 +770,50 @@ def test_a_failure_to_print_changes_no_exit_code(
 
 
 @pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("pay", "--fee", "100", "--checkout", "1", "--json"), "could not be written"),
+        (("history",), "could not be written"),
+        (("-h",), ""),
+        (("pay", "-h"), ""),
+        (("--version",), ""),
+    ],
+)
+def test_a_full_disk_is_no_bug(shop: Shop, args: tuple[str, ...], words: str) -> None:
+    """What could not be written to stdout is said on stderr, and never called an error of ours."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*shop.command, "--profile", "training", *args],
+            env=shop.env,
+            cwd=shop.home,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert words in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_a_reader_who_has_seen_enough_is_told_nothing(shop: Shop) -> None:
+    """`posctl history | head` says nothing of the pipe that head has closed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*shop.command, "--profile", "training", "history"],
+        env=shop.env,
+        cwd=shop.home,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, "written" in done.stderr) == (0, False)
+
+
+@pytest.mark.parametrize(
     "env",
     [
         {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"},

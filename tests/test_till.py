@@ -730,8 +730,20 @@ def test_a_rate_limit_is_told(counter: Callable[..., Counter], gateway: Merciles
     till.type("\r")
     till.see("scan")
     till.type(f"{CODE}\r")
-    till.see("The gateway's rate limit lasts", "Nothing was sent.", "Amount")
+    till.see("The gateway's rate limit lasts", "Nothing was sent.", "(Enter: ￥1.00 · 111)")
     assert len(gateway.requests) == 1
+
+
+def test_leaving_names_the_profile(counter: Callable[..., Counter]) -> None:
+    """Where a payment is left open, the command to type is about this profile's payments."""
+    till = counter("--profile", "training", "till")
+    sell(till, "1", "111", "280000000000000004\r")
+    till.see("PENDING")
+    till.type("\r")
+    till.see("Amount")
+    till.type("q\r")
+    assert till.end() == 20
+    assert "posctl --profile training pending" in till.news
 
 
 # ── the dialogue, without a terminal ─────────────────────────────────────────────────────────
@@ -803,6 +815,13 @@ def test_a_silent_scanner_is_told_from_a_hand(code: str) -> None:
     assert slow.scan_end_s == inf
     assert wishes(slow, "", now_s=1000.0) == []
     assert Sale(100, "111", code) in wishes(slow, "\r", now_s=1000.0)
+
+
+@pytest.mark.parametrize("typed", ["0", "0.00", "5000.01", "99999999"])
+def test_an_amount_in_yuan_is_refused_in_yuan(typed: str) -> None:
+    """Who types yuan is told of yuan: a number of fen typed in its place would be a hundredfold."""
+    found = wishes(entry(), f"{typed}\r")
+    assert found == [Note("The amount is in yuan, from 0.01 to 5000.00. Help: ?")]
 
 
 @given(st.integers(1, 500_000))
