@@ -9,6 +9,7 @@ into them; extras that a library does without are left out. Outside nothing is c
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import warnings
@@ -21,8 +22,9 @@ from typing import Any
 # Guessers of charsets (no answer's charset is guessed; requests warns of it), compressors of
 # archives for shutil and zipfile. Each is imported with an `except ImportError`.
 _LEFT_OUT = ("chardet", "charset_normalizer", "bz2", "lzma")
-# typer's, to open a browser.
-_LATER = ("subprocess",)
+# Imported for functions that nobody calls here: to open a browser, to pack archives, to look at
+# the address in a URL's brackets.
+_LATER = ("ipaddress", "platform", "shutil", "subprocess")
 # Whose patterns wait. None of these hands one to a function of `re`, which would not know it.
 _PATIENT = frozenset(
     {
@@ -70,6 +72,8 @@ def light_imports() -> Iterator[None]:
     absent = [name for name in _LEFT_OUT if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "not to be found"
     later = {name: _Later(name) for name in _LATER if name not in sys.modules}
+    if "platform" in later and hasattr(os, "uname"):  # uuid asks for nothing else, on import
+        vars(later["platform"])["system"] = lambda: os.uname().sysname
     sys.modules.update(later)
     re.compile = _compile_later
     try:
