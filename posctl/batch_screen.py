@@ -11,6 +11,7 @@ from posctl.outcome import Exit
 from posctl.screen import (
     _LOOKS,
     _STILL_OPEN,
+    Canvas,
     _draw_bar,
     _draw_facts,
     _draw_head,
@@ -20,15 +21,13 @@ from posctl.screen import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from posctl.batch import Tally
     from posctl.profiles import Profile
     from posctl.result import Problem
 
 
 def draw_batch(
-    console: Console,
+    canvas: Canvas,
     tally: Tally,
     file: str,
     results: str,
@@ -36,8 +35,8 @@ def draw_batch(
     problem: Problem | None,
 ) -> None:
     """How many lines came to what, where each of them is told, and what to type next."""
-    _draw_head(console, profile.name, live=profile.live)
-    console.print()
+    _draw_head(canvas, profile.name, live=profile.live)
+    canvas.print()
     rows = [
         (
             f"{look.glyph} {_(look.word)}",
@@ -49,15 +48,15 @@ def draw_batch(
     ]
     if tally.left:
         rows.append((_("not tried"), str(tally.left), ""))
-    _draw_rows(console, (_("Outcome"), _("Lines"), _("Amount")), rows)
+    _draw_rows(canvas, (_("Outcome"), _("Lines"), _("Amount")), rows)
     if not _STILL_OPEN.isdisjoint(tally.lines):
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     if problem is not None:
-        _draw_prose(console, problem.message, "bold", gap=True)
-        _draw_hint(console, problem.hint)
-    console.print()
-    _draw_facts(console, [(_("results"), results)])
+        _draw_prose(canvas, problem.message, "bold", gap=True)
+        _draw_hint(canvas, problem.hint)
+    canvas.print()
+    _draw_facts(canvas, [(_("results"), results)])
     if tally.exit_code() is not Exit.OK:
         again = _("To go on with what is open, not sent or not tried, run the same command again:")
         command = "posctl" if profile.live else f"posctl --profile {quote(profile.name)}"
-        _draw_hint(console, f"{again}\n{command} batch {quote(file)}", gap=True)
+        _draw_hint(canvas, f"{again}\n{command} batch {quote(file)}", gap=True)

@@ -141,7 +141,7 @@ def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
             | {"message": problem.message, "hint": problem.hint},
         }
     if (the_run.screen.json or the_run.screen.field is not None) and not the_run.screen.begun:
-        the_run.screen.show(View(data, lambda _console: None))
+        the_run.screen.show(View(data, lambda _canvas: None))
     the_run.screen.problem(problem)
     return code
 

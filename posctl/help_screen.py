@@ -8,36 +8,34 @@ from typing import TYPE_CHECKING
 
 from posctl.explain import KINDS, Entry
 from posctl.messages import N_, _
-from posctl.screen import _draw_facts, _draw_parts, _draw_prose, _draw_whole
+from posctl.screen import Canvas, _draw_facts, _draw_parts, _draw_prose, _draw_whole
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from posctl.doctor import Check
 
 
-def draw_entries(console: Console, entries: Sequence[Entry]) -> None:
+def draw_entries(canvas: Canvas, entries: Sequence[Entry]) -> None:
     """What one word means, each of its meanings."""
     for n, entry in enumerate(entries):
         if n:
-            console.print()
+            canvas.print()
         parts = [entry.code, _(KINDS[entry.kind])]
         if entry.outcome and entry.outcome != entry.code:
             parts.append(_("outcome {outcome}").format(outcome=entry.outcome))
-        _draw_parts(console, parts, "bold")
-        _draw_prose(console, entry.title)
-        _draw_prose(console, entry.money)
-        _draw_steps(console, entry.remedy)
+        _draw_parts(canvas, parts, "bold")
+        _draw_prose(canvas, entry.title)
+        _draw_prose(canvas, entry.money)
+        _draw_steps(canvas, entry.remedy)
 
 
-def draw_all(console: Console, entries: Sequence[Entry]) -> None:
+def draw_all(canvas: Canvas, entries: Sequence[Entry]) -> None:
     """Every word that can be explained, in groups."""
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
-        _draw_prose(console, _(KINDS[kind]), "bold")
-        _draw_facts(console, [(entry.code, entry.title) for entry in group])
-        console.print()
-    _draw_prose(console, _("To read more about one of them:"))
-    _draw_whole(console, " posctl explain CODE", "bold cyan")
+        _draw_prose(canvas, _(KINDS[kind]), "bold")
+        _draw_facts(canvas, [(entry.code, entry.title) for entry in group])
+        canvas.print()
+    _draw_prose(canvas, _("To read more about one of them:"))
+    _draw_whole(canvas, " posctl explain CODE", "bold cyan")
 
 
 _LOOKS = {
@@ -63,26 +61,26 @@ NAMES = {
 }
 
 
-def draw_checks(console: Console, checks: Sequence[Check]) -> None:
+def draw_checks(canvas: Canvas, checks: Sequence[Check]) -> None:
     """Each check on a line of its own, and below it what to do."""
     for check in checks:
         glyph, color, word = _LOOKS[check.status]
         style = "" if check.status == "good" else f"bold {color}"
-        _draw_prose(console, f"{glyph} {_(word)} · {_(NAMES[check.name])} · {check.message}", style)
+        _draw_prose(canvas, f"{glyph} {_(word)} · {_(NAMES[check.name])} · {check.message}", style)
         for line in check.hint.splitlines():
-            _draw_whole(console, f"   → {line}")
-    console.print()
+            _draw_whole(canvas, f"   → {line}")
+    canvas.print()
     bad = [check for check in checks if check.status == "bad"]
     if bad:
-        _draw_prose(console, _("× Not ready to pay."), "bold red")
+        _draw_prose(canvas, _("× Not ready to pay."), "bold red")
     else:
-        _draw_prose(console, _("√ Ready to pay."), "bold green")
+        _draw_prose(canvas, _("√ Ready to pay."), "bold green")
 
 
-def _draw_steps(console: Console, steps: str) -> None:
+def _draw_steps(canvas: Canvas, steps: str) -> None:
     """Sentences, and commands each on a line of its own, ready to be copied."""
     for line in steps.splitlines():
         if line.startswith("posctl "):
-            _draw_whole(console, f" {line}", "bold cyan")
+            _draw_whole(canvas, f" {line}", "bold cyan")
         else:
-            _draw_prose(console, line)
+            _draw_prose(canvas, line)

@@ -10,6 +10,7 @@ from posctl.messages import _
 from posctl.outcome import Outcome
 from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
 from posctl.screen import (
+    Canvas,
     _date_time,
     _draw_bar,
     _draw_head,
@@ -21,45 +22,43 @@ from posctl.screen import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from posctl.profiles import Profile
 
 SHOWN = 20  # of each kind; --csv has them all
 
 
-def draw_reconciled(console: Console, found: Reconciled, profile: Profile) -> None:
+def draw_reconciled(canvas: Canvas, found: Reconciled, profile: Profile) -> None:
     """What matches, in one line, and what does not, one by one."""
-    _draw_head(console, profile.name, live=profile.live)
+    _draw_head(canvas, profile.name, live=profile.live)
     since, until = _date_time(found.since_ms)[:16], _date_time(found.until_ms)[:16]
     period = _("{since} to {until}").format(since=since, until=until)
-    _draw_parts(console, (period, _("{n} lines").format(n=found.rows)), "bold")
+    _draw_parts(canvas, (period, _("{n} lines").format(n=found.rows)), "bold")
     if found.outside:
-        _draw_prose(console, _("{n} of them are of another time.").format(n=found.outside))
+        _draw_prose(canvas, _("{n} of them are of another time.").format(n=found.outside))
     words = _("{glyph} MATCHED: {n}, {money}").format(
         glyph="√", n=found.matched, money=advice.amount(found.matched_fee)
     )
-    _draw_bar(console, words, "green", gap=True)
+    _draw_bar(canvas, words, "green", gap=True)
     posctl = "posctl" if profile.live else f"posctl --profile {quote(profile.name)}"
-    _draw_found(console, _("× ONLY IN THE JOURNAL: {n}, {money}"), found.only_ours)
-    _draw_found(console, _("× ONLY IN THE STATEMENT: {n}, {money}"), found.only_theirs, posctl)
-    _draw_found(console, _("× AMOUNTS DIFFER: {n}, {money} in all"), found.differ)
-    _draw_found(console, _("… OPEN HERE, NOT IN THE STATEMENT: {n}, {money}"), found.open)
+    _draw_found(canvas, _("× ONLY IN THE JOURNAL: {n}, {money}"), found.only_ours)
+    _draw_found(canvas, _("× ONLY IN THE STATEMENT: {n}, {money}"), found.only_theirs, posctl)
+    _draw_found(canvas, _("× AMOUNTS DIFFER: {n}, {money} in all"), found.differ)
+    _draw_found(canvas, _("… OPEN HERE, NOT IN THE STATEMENT: {n}, {money}"), found.open)
 
 
-def _draw_found(console: Console, words: str, found: Found, posctl: str | None = None) -> None:
+def _draw_found(canvas: Canvas, words: str, found: Found, posctl: str | None = None) -> None:
     if not found.n:
         return
     title = words.format(n=found.n, money=advice.amount(found.fee))
-    _draw_bar(console, title, "yellow" if words.startswith("…") else "red", gap=True)
+    _draw_bar(canvas, title, "yellow" if words.startswith("…") else "red", gap=True)
     for item in found.items[:SHOWN]:
-        _draw_item(console, item, posctl)
+        _draw_item(canvas, item, posctl)
     if found.n > SHOWN:
         more = _("and {n} more; --csv FILE lists up to {most}")
-        _draw_prose(console, more.format(n=found.n - SHOWN, most=MAX_LISTED))
+        _draw_prose(canvas, more.format(n=found.n - SHOWN, most=MAX_LISTED))
 
 
-def _draw_item(console: Console, item: Item, posctl: str | None) -> None:
+def _draw_item(canvas: Canvas, item: Item, posctl: str | None) -> None:
     parts = []
     if item.outcome is not None:
         parts.append(_named(item.outcome, None))
@@ -72,9 +71,9 @@ def _draw_item(console: Console, item: Item, posctl: str | None) -> None:
         parts.append(f"checkout_id {item.checkout_id}")
     if item.at_ms is not None:
         parts.append(_date_time(item.at_ms))
-    _draw_parts(console, parts, "")
+    _draw_parts(canvas, parts, "")
     for one in item.ids if item.request_id is None else (item.request_id,):
-        _draw_whole(console, f"   {one}", "dim")
+        _draw_whole(canvas, f"   {one}", "dim")
     if posctl is not None and item.outcome in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT):
         hint = _("It is open here, and they charged it. If that is certain:")
-        _draw_hint(console, f'{hint}\n{posctl} resolve {item.request_id} --as paid --note "…"')
+        _draw_hint(canvas, f'{hint}\n{posctl} resolve {item.request_id} --as paid --note "…"')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from posctl import advice
 from posctl.messages import N_, _
@@ -12,6 +11,7 @@ from posctl.order import yuan
 from posctl.outcome import Outcome
 from posctl.report import Checked, Line, Open, Report
 from posctl.screen import (
+    Canvas,
     _date_time,
     _draw_bar,
     _draw_facts,
@@ -23,9 +23,6 @@ from posctl.screen import (
     _named,
     _text,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 NAMES = {
     "operator": N_("By operator"),
@@ -89,44 +86,44 @@ def command(report: Report) -> str:
     return "posctl" if report.live else f"posctl --profile {quote(report.profile)}"
 
 
-def draw_report(console: Console, report: Report, dimensions: Sequence[str]) -> None:
+def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> None:
     """The totals, what is open, and bars for each dimension."""
     sums = report.sums
-    _draw_head(console, report.profile, live=report.live)
-    _draw_parts(console, (title(report), period(report)), "bold")
-    _draw_bar(console, _("TAKEN  {money}").format(money=advice.amount(sums.fee)), "green", gap=True)
+    _draw_head(canvas, report.profile, live=report.live)
+    _draw_parts(canvas, (title(report), period(report)), "bold")
+    _draw_bar(canvas, _("TAKEN  {money}").format(money=advice.amount(sums.fee)), "green", gap=True)
     parts = [_("{n} paid").format(n=sums.paid), _("{n} not charged").format(n=sums.not_charged)]
     if sums.by_hand:
         parts.append(_("{n} of the paid closed by hand").format(n=sums.by_hand))
-    _draw_parts(console, parts, "")
+    _draw_parts(canvas, parts, "")
     if sums.open:
-        _draw_open(console, report)
+        _draw_open(canvas, report)
     for dimension in dimensions:
         lines = sums.by[dimension]
         if lines:
-            console.print()
-            _draw_prose(console, _(NAMES[dimension]), "bold")
-            _draw_lines(console, dimension, lines)
+            canvas.print()
+            _draw_prose(canvas, _(NAMES[dimension]), "bold")
+            _draw_lines(canvas, dimension, lines)
     if report.closed_ms is not None:
-        console.print()
+        canvas.print()
         facts = [
             (_("shift closed"), _date_time(report.closed_ms)),
             (_("by"), report.closed_by),
             (_("note"), report.note),
             ("sha256", report.hash),
         ]
-        _draw_facts(console, facts)
+        _draw_facts(canvas, facts)
 
 
-def _draw_open(console: Console, report: Report) -> None:
-    _draw_bar(console, open_words(report), "yellow", gap=True)
+def _draw_open(canvas: Canvas, report: Report) -> None:
+    _draw_bar(canvas, open_words(report), "yellow", gap=True)
     for one in report.open[:SHOWN_OPEN]:
-        _draw_parts(console, _open_parts(one), "")
-        _draw_whole(console, f"   {one.request_id}", "dim")
+        _draw_parts(canvas, _open_parts(one), "")
+        _draw_whole(canvas, f"   {one.request_id}", "dim")
     if len(report.open) > SHOWN_OPEN:
-        _draw_prose(console, _("and {n} more").format(n=len(report.open) - SHOWN_OPEN))
+        _draw_prose(canvas, _("and {n} more").format(n=len(report.open) - SHOWN_OPEN))
     if report.closed_ms is None:
-        _draw_hint(console, _("See what to do:") + f"\n{command(report)} pending")
+        _draw_hint(canvas, _("See what to do:") + f"\n{command(report)} pending")
 
 
 def _open_parts(one: Open) -> list[str]:
@@ -138,19 +135,19 @@ def _open_parts(one: Open) -> list[str]:
     ]
 
 
-def _draw_lines(console: Console, dimension: str, lines: Sequence[Line]) -> None:
+def _draw_lines(canvas: Canvas, dimension: str, lines: Sequence[Line]) -> None:
     """Key, money, number and bar; without room for the bar none, without room for a key above."""
     keys = [_text(label(dimension, line.key)) for line in lines]
     money = [f"￥{yuan(line.fee)}" for line in lines]
     counts = [str(line.n) for line in lines]
     wide = [max(_text(cell).cell_len for cell in cells) for cells in (money, counts)]
     width = max(key.cell_len for key in keys)
-    room = console.width - 1 - sum(wide) - 2 * 3 - 1
+    room = canvas.width - 1 - sum(wide) - 2 * 3 - 1
     stacked = width > room
     bar = min(BAR, room - (0 if stacked else width))
     for key, share, *cells in zip(keys, shares(lines, dimension), money, counts, strict=True):
         if stacked:
-            _draw_whole(console, f" {key.plain}")
+            _draw_whole(canvas, f" {key.plain}")
             line = _text("")
         else:
             line = key
@@ -160,18 +157,18 @@ def _draw_lines(console: Console, dimension: str, lines: Sequence[Line]) -> None
             line.append(" " * (2 + columns - _text(cell).cell_len) + cell)
         if bar >= 4 and share:
             # Blanks turned round make a bar of one colour; where nothing turns them, signs do.
-            sign, style = ("#", "") if console.color_system is None else (" ", "reverse cyan")
+            sign, style = ("#", "") if canvas.color_system is None else (" ", "reverse cyan")
             line.append("  ").append(sign * max(1, round(share * bar)), style)
-        console.print(line, soft_wrap=True)
+        canvas.print(line)
 
 
-def draw_checked(console: Console, checked: Sequence[Checked]) -> None:
+def draw_checked(canvas: Canvas, checked: Sequence[Checked]) -> None:
     """Each closed shift, and what is wrong with it."""
     if not checked:
-        _draw_prose(console, _("No shift was closed yet."))
+        _draw_prose(canvas, _("No shift was closed yet."))
     for one in checked:
         words = _(FAULTS[one.fault]) if one.fault else _("as it was closed")
         glyph = {None: "√", "gone": "▲"}.get(one.fault, "×")
         line = _("{glyph} shift {number}: {words}")
         style = "" if one.fault in (None, "gone") else "bold red"
-        _draw_prose(console, line.format(glyph=glyph, number=one.number, words=words), style)
+        _draw_prose(canvas, line.format(glyph=glyph, number=one.number, words=words), style)

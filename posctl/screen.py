@@ -28,6 +28,7 @@ from posctl.outcome import Event, Exit, Outcome, State, outcome_of
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.segment import Segment
     from rich.text import Text
 
     from posctl.admit import Due
@@ -71,7 +72,33 @@ class View(NamedTuple):
     """
 
     data: Mapping[str, Any]
-    draw: Callable[[Console], None]
+    draw: Callable[[Canvas], None]
+
+
+class Canvas:
+    """What a person sees, drawn line by line and shown in one piece: Rich would take three times as
+    long to print each line by itself.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.width = console.width
+        self.color_system = console.color_system  # None where nothing can stand out
+        self._segments: list[Segment] = []
+
+    def print(self, line: Text | None = None, style: str = "") -> None:
+        """One line, broken by nobody but the terminal; without `line` an empty one."""
+        from rich.text import Text  # noqa: PLC0415  only for a terminal
+
+        line = Text() if line is None else line
+        line.stylize_before(style)
+        self._segments.extend(line.render(self.console, end="\n"))
+
+    def show(self) -> None:
+        """Write what was drawn. Raises OSError, and what Rich does about a closed pipe."""
+        from rich.segment import Segments  # noqa: PLC0415  as above
+
+        self.console.print(Segments(self._segments), soft_wrap=True)
 
 
 class Screen:
@@ -124,8 +151,9 @@ class Screen:
             return _write(stdout, _bare(_pick(view.data, self.field)) + "\n")
         if _is_tty(stdout):
             try:
-                with self._console(stdout) as console:  # all of it in one write
-                    view.draw(console)
+                canvas = Canvas(self._console(stdout))
+                view.draw(canvas)
+                canvas.show()
                 stdout.flush()
             except SystemExit:  # Rich leaves the program when a pipe is closed
                 return False
@@ -447,23 +475,23 @@ _LOOKS = {
 _STILL_OPEN = frozenset({Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT})
 
 
-def draw_result(console: Console, result: Result, profile: str | None, *, live: bool) -> None:
+def draw_result(canvas: Canvas, result: Result, profile: str | None, *, live: bool) -> None:
     """The verdict of one payment: what happened, what is still due, which one, what to do."""
-    _draw_head(console, profile, live=live)
+    _draw_head(canvas, profile, live=live)
     outcome, payment, asked = result.outcome, result.payment, result.asked
     message = result.problem.message if result.problem else ""
     if outcome is not None:
         fee = payment.pay_fee if payment else asked.pay_fee
         word = _("INTERRUPTED") if result.exit_code is Exit.INTERRUPTED else None
-        _draw_verdict(console, outcome, payment, fee, word)
+        _draw_verdict(canvas, outcome, payment, fee, word)
         message = message.replace(advice.money(outcome), "").strip()  # the verdict says it
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     elif outcome is Outcome.SUCCESS or result.remaining_fee is not None:
-        _draw_due(console, result.remaining_fee)
+        _draw_due(canvas, result.remaining_fee)
 
-    console.print()
+    canvas.print()
     facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
     facts += _ids(payment) if payment else [("request_id", asked.request_id)]
     by = result.blocked_by
@@ -472,16 +500,16 @@ def draw_result(console: Console, result: Result, profile: str | None, *, live: 
             facts.append((_("blocked by"), by.request_id))
         if by.open and result.remaining_fee is not None:
             facts.append((_("still due"), advice.amount(result.remaining_fee)))
-    _draw_facts(console, facts)
+    _draw_facts(canvas, facts)
 
     if result.resumed and payment is not None:
         again = _("Not a new payment: it was begun at {when}.")
-        _draw_prose(console, again.format(when=_date_time(payment.created_ms)), gap=True)
+        _draw_prose(canvas, again.format(when=_date_time(payment.created_ms)), gap=True)
     if outcome is Outcome.PENDING:
         message = _(advice.EVENT_WORDS[Event.STILL_PENDING])
     if message:
-        _draw_prose(console, message, gap=True)
-    _draw_hint(console, _next(result), gap=True)
+        _draw_prose(canvas, message, gap=True)
+    _draw_hint(canvas, _next(result), gap=True)
 
 
 def _next(result: Result) -> str:
@@ -498,13 +526,13 @@ def _next(result: Result) -> str:
     return ""
 
 
-def draw_results(console: Console, results: Sequence[Result]) -> None:
+def draw_results(canvas: Canvas, results: Sequence[Result]) -> None:
     """The verdicts of several payments, and how many there are of each."""
     if not results:
-        _draw_prose(console, _("Nothing is open."))
+        _draw_prose(canvas, _("Nothing is open."))
         return
     found = [(result, result.payment or result.blocked_by) for result in results]
-    _draw_whose(console, [payment for _result, payment in found if payment is not None])
+    _draw_whose(canvas, [payment for _result, payment in found if payment is not None])
     rows = [
         (
             _named(result.outcome, payment),
@@ -515,18 +543,18 @@ def draw_results(console: Console, results: Sequence[Result]) -> None:
         for result, payment in found
         if payment is not None and result.outcome is not None
     ]
-    _draw_rows(console, (_("Outcome"), _("Amount"), "checkout_id", "request_id"), rows)
-    console.print()
+    _draw_rows(canvas, (_("Outcome"), _("Amount"), "checkout_id", "request_id"), rows)
+    canvas.print()
     outcomes = [result.outcome for result in results]
     counts = ((look, outcomes.count(outcome)) for outcome, look in _LOOKS.items())
-    _draw_parts(console, [f"{look.glyph} {_(look.word)} {n}" for look, n in counts if n], "bold")
+    _draw_parts(canvas, [f"{look.glyph} {_(look.word)} {n}" for look, n in counts if n], "bold")
     if not _STILL_OPEN.isdisjoint(outcomes):
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red")
-        _draw_hint(console, _("See what to do:") + "\nposctl pending")
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+        _draw_hint(canvas, _("See what to do:") + "\nposctl pending")
 
 
 def draw_status(
-    console: Console,
+    canvas: Canvas,
     asked: Asked,
     checkout_id: str,
     payment: Payment | None,
@@ -535,13 +563,13 @@ def draw_status(
     live: bool,
 ) -> None:
     """What the platform said, in its own word, and how the journal's payment stands after it."""
-    _draw_head(console, profile, live=live)
+    _draw_head(canvas, profile, live=live)
     if asked.word is None:
-        _draw_bar(console, _("NO ANSWER"), "yellow", gap=True)
+        _draw_bar(canvas, _("NO ANSWER"), "yellow", gap=True)
     else:  # its own word, and so in no bar
         said = _("The platform says: {word}").format(word=asked.word)
-        _draw_prose(console, said, "bold", gap=True)
-    console.print()
+        _draw_prose(canvas, said, "bold", gap=True)
+    canvas.print()
     facts = [
         ("channel_name", asked.channel_name),
         (_("which means"), asked.meaning),
@@ -552,32 +580,32 @@ def draw_status(
             f"{_named(outcome_of(payment.standing), payment)}  {advice.amount(payment.pay_fee)}"
         )
         facts += [("request_id", payment.request_id), (_("in the journal"), stands)]
-    _draw_facts(console, facts)
+    _draw_facts(canvas, facts)
     if payment is not None and payment.open:
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
-        _draw_hint(console, advice.next_step(payment), gap=True)
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        _draw_hint(canvas, advice.next_step(payment), gap=True)
 
 
-def draw_dry_run(console: Console, call: Mapping[str, Any]) -> None:
+def draw_dry_run(canvas: Canvas, call: Mapping[str, Any]) -> None:
     """The call as it would travel."""
-    _draw_bar(console, _("DRY RUN: nothing was sent or recorded"), "cyan")
-    console.print()
-    draw_pairs(console, plain(call))
+    _draw_bar(canvas, _("DRY RUN: nothing was sent or recorded"), "cyan")
+    canvas.print()
+    draw_pairs(canvas, plain(call))
 
 
 # ── lists and records ────────────────────────────────────────────────────────────────────────
 
 
-def draw_payments(console: Console, payments: Sequence[Payment], *, now_ms: int) -> None:
+def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -> None:
     """A list of payments: a table where it fits, else some lines for each."""
     if not payments:
-        _draw_prose(console, _("No payments."))
+        _draw_prose(canvas, _("No payments."))
         return
-    _draw_whose(console, payments)
-    _draw_list(console, payments, now_ms)
+    _draw_whose(canvas, payments)
+    _draw_list(canvas, payments, now_ms)
 
 
-def _draw_list(console: Console, payments: Sequence[Payment], now_ms: int) -> None:
+def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
     names = (_("When"), _("Outcome"), _("Amount"), "checkout_id", "request_id")
     rows = [
         (
@@ -589,11 +617,11 @@ def _draw_list(console: Console, payments: Sequence[Payment], now_ms: int) -> No
         )
         for payment in payments
     ]
-    _draw_rows(console, names, rows)
+    _draw_rows(canvas, names, rows)
 
 
 def draw_open(
-    console: Console,
+    canvas: Canvas,
     payments: Sequence[Payment],
     ends: Mapping[str, TryEnd | None],
     alarms: Sequence[Alarm],
@@ -603,17 +631,17 @@ def draw_open(
     now_ms: int,
 ) -> None:
     """The open payments, oldest first: since when, how much, why, and what to type."""
-    _draw_head(console, profile, live=live)
+    _draw_head(canvas, profile, live=live)
     if not payments and not alarms:
-        _draw_prose(console, "√ " + _("Nothing is open."))
+        _draw_prose(canvas, "√ " + _("Nothing is open."))
         return
     if payments:
         total = _("OPEN PAYMENTS: {count}, {money} in all")
         fee = sum(payment.pay_fee for payment in payments)
-        _draw_bar(console, total.format(count=len(payments), money=advice.amount(fee)), "yellow")
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red")
+        _draw_bar(canvas, total.format(count=len(payments), money=advice.amount(fee)), "yellow")
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
     for payment in payments:
-        console.print()
+        canvas.print()
         outcome = outcome_of(payment.standing)
         parts = (
             _named(outcome, payment),
@@ -621,27 +649,27 @@ def draw_open(
             _age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",
         )
-        _draw_parts(console, parts, f"bold {_LOOKS[outcome].color}")
-        _draw_prose(console, advice.what_happened(ends.get(payment.request_id)))
-        _draw_hint(console, advice.next_step(payment))
-    _draw_alarms(console, alarms)
+        _draw_parts(canvas, parts, f"bold {_LOOKS[outcome].color}")
+        _draw_prose(canvas, advice.what_happened(ends.get(payment.request_id)))
+        _draw_hint(canvas, advice.next_step(payment))
+    _draw_alarms(canvas, alarms)
 
 
 def draw_payment(
-    console: Console, payment: Payment, tries: Sequence[Try], alarms: Sequence[Alarm]
+    canvas: Canvas, payment: Payment, tries: Sequence[Try], alarms: Sequence[Alarm]
 ) -> None:
     """One payment with every try."""
     verdict = payment.verdict
-    _draw_head(console, payment.profile, live=payment.live)
-    _draw_verdict(console, outcome_of(payment.standing), payment, payment.pay_fee)
+    _draw_head(canvas, payment.profile, live=payment.live)
+    _draw_verdict(canvas, outcome_of(payment.standing), payment, payment.pay_fee)
     if payment.open:
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     elif payment.standing.paid:
-        _draw_due(console, payment.remaining_fee)
-    console.print()
+        _draw_due(canvas, payment.remaining_fee)
+    canvas.print()
     charged = verdict.current_pay_fee if payment.standing.paid else None
     _draw_facts(
-        console,
+        canvas,
         [
             ("checkout_id", payment.checkout.checkout_id),
             *_ids(payment),
@@ -661,14 +689,14 @@ def draw_payment(
         ],
     )
     for one in tries:
-        console.print()
-        _draw_try(console, one)
+        canvas.print()
+        _draw_try(canvas, one)
     if payment.open:
-        _draw_hint(console, advice.next_step(payment), gap=True)
-    _draw_alarms(console, alarms)
+        _draw_hint(canvas, advice.next_step(payment), gap=True)
+    _draw_alarms(canvas, alarms)
 
 
-def _draw_try(console: Console, one: Try) -> None:
+def _draw_try(canvas: Canvas, one: Try) -> None:
     title = _("Try {n}") if one.kind == "pay" else _("Question {n}")
     parts = [title.format(n=one.n), _date_time(one.started_ms)]
     if one.end is None:
@@ -678,38 +706,38 @@ def _draw_try(console: Console, one: Try) -> None:
             _("{seconds} s").format(seconds=_seconds(one.end.finished_ms - one.started_ms))
         )
         sentence = advice.what_happened(one.end)
-    _draw_parts(console, parts, "bold")
-    _draw_prose(console, sentence)
+    _draw_parts(canvas, parts, "bold")
+    _draw_prose(canvas, sentence)
     who = _("operator {operator} · till {till} · {host}, process {pid}").format(
         operator=one.who.operator_id, till=one.who.machine_id, host=one.who.host, pid=one.who.pid
     )
-    _draw_prose(console, who, "dim")
+    _draw_prose(canvas, who, "dim")
 
 
 def draw_checkout(
-    console: Console, checkout_id: str, due: Due, payments: Sequence[Payment], *, now_ms: int
+    canvas: Canvas, checkout_id: str, due: Due, payments: Sequence[Payment], *, now_ms: int
 ) -> None:
     """All payments of one checkout, oldest first, and what it still needs."""
     if not payments:
-        _draw_prose(console, _("No payments."))
+        _draw_prose(canvas, _("No payments."))
         return
-    _draw_whose(console, payments)
+    _draw_whose(canvas, payments)
     paid = _("{money} paid").format(money=advice.amount(due.paid_fee))
-    _draw_parts(console, (f"checkout_id {checkout_id}", paid), "bold")
+    _draw_parts(canvas, (f"checkout_id {checkout_id}", paid), "bold")
     if due.last_paid is not None:
-        _draw_due(console, due.remaining_fee)
+        _draw_due(canvas, due.remaining_fee)
     still_open = [payment for payment in payments if payment.open]
     if still_open:
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red", gap=True)
-    console.print()
-    _draw_list(console, payments, now_ms)
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    canvas.print()
+    _draw_list(canvas, payments, now_ms)
     for payment in still_open:
-        _draw_hint(console, advice.next_step(payment), gap=True)
+        _draw_hint(canvas, advice.next_step(payment), gap=True)
 
 
-def draw_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+def draw_pairs(canvas: Canvas, pairs: Iterable[tuple[str, str]]) -> None:
     """Names and values, each value whole."""
-    _draw_facts(console, list(pairs))
+    _draw_facts(canvas, list(pairs))
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────
@@ -782,23 +810,23 @@ def _text(text: str) -> Text:
     return Text(safe if len(safe) <= MAX_SHOWN else f"{safe[:MAX_SHOWN]}…")
 
 
-def _draw_head(console: Console, profile: str | None, *, live: bool) -> None:
+def _draw_head(canvas: Canvas, profile: str | None, *, live: bool) -> None:
     """LIVE and the profile in plain words; TRAINING loudly."""
     if live:
-        _draw_prose(console, _("LIVE · real money · {profile}").format(profile=profile), "bold")
+        _draw_prose(canvas, _("LIVE · real money · {profile}").format(profile=profile), "bold")
     else:
         title = _("▲ TRAINING · no real money")
-        _draw_bar(console, title if profile in (None, "training") else f"{title} · {profile}", "")
+        _draw_bar(canvas, title if profile in (None, "training") else f"{title} · {profile}", "")
 
 
-def _draw_whose(console: Console, payments: Sequence[Payment]) -> None:
+def _draw_whose(canvas: Canvas, payments: Sequence[Payment]) -> None:
     """The head of a list; all its payments are of one merchant, and so live or not alike."""
     if payments:
-        _draw_head(console, payments[0].profile, live=payments[0].live)
+        _draw_head(canvas, payments[0].profile, live=payments[0].live)
 
 
 def _draw_verdict(
-    console: Console,
+    canvas: Canvas,
     outcome: Outcome,
     payment: Payment | None,
     fee: int | None,
@@ -808,99 +836,99 @@ def _draw_verdict(
     look = _LOOKS[outcome]
     title = f"{look.glyph} {word}" if word else _named(outcome, payment)
     title = title if fee is None else f"{title}  {advice.amount(fee)}"
-    _draw_bar(console, title, look.color, gap=True)
+    _draw_bar(canvas, title, look.color, gap=True)
     charged = payment.verdict.current_pay_fee if payment else None
     if outcome is Outcome.SUCCESS and charged not in (None, fee):
         differs = _("THE PLATFORM CHARGED {money}").format(money=advice.amount(charged or 0))
-        _draw_bar(console, differs, "red", gap=True)
+        _draw_bar(canvas, differs, "red", gap=True)
     if outcome is Outcome.BLOCKED:
-        _draw_prose(console, _("Nothing was sent."), "bold")
+        _draw_prose(canvas, _("Nothing was sent."), "bold")
     elif outcome is not Outcome.SUCCESS:
-        _draw_prose(console, advice.money(outcome), "bold")
+        _draw_prose(canvas, advice.money(outcome), "bold")
 
 
-def _draw_due(console: Console, remaining_fee: int | None) -> None:
+def _draw_due(canvas: Canvas, remaining_fee: int | None) -> None:
     """What the checkout still needs."""
     if remaining_fee is None:
-        _draw_bar(console, _("STILL DUE  not told by the platform"), "yellow", gap=True)
+        _draw_bar(canvas, _("STILL DUE  not told by the platform"), "yellow", gap=True)
     elif remaining_fee == 0:
-        _draw_bar(console, _("CHECKOUT FULLY PAID"), "green", gap=True)
+        _draw_bar(canvas, _("CHECKOUT FULLY PAID"), "green", gap=True)
     else:
         words = _("STILL DUE  {money}").format(money=advice.amount(remaining_fee))
-        _draw_bar(console, words, "yellow", gap=True)
+        _draw_bar(canvas, words, "yellow", gap=True)
 
 
-def _draw_bar(console: Console, text: str, color: str, *, gap: bool = False) -> None:
+def _draw_bar(canvas: Canvas, text: str, color: str, *, gap: bool = False) -> None:
     """Words in a bar: reversed, so that they stand out without colour too; on a terminal that
     cannot even do that, behind stars.
 
     Where they have no room beside each other, parts with two spaces between stand below each other.
     """
     if gap:
-        console.print()
-    if console.color_system is None:
-        _draw_prose(console, f"*** {text}")
+        canvas.print()
+    if canvas.color_system is None:
+        _draw_prose(canvas, f"*** {text}")
         return
-    width = min(console.width, 80) - 2  # a glyph may be wider than Rich thinks
+    width = min(canvas.width, 80) - 2  # a glyph may be wider than Rich thinks
     for part in [text] if _text(text).cell_len <= width - 2 else text.split("  "):
-        for line in _text(part).wrap(console, width - 2, overflow="fold"):
+        for line in _text(part).wrap(canvas.console, width - 2, overflow="fold"):
             line.rstrip()
             line.pad_right(width - 1 - line.cell_len)
             line.pad_left(1)
-            console.print(line, style=f"bold reverse {color}".rstrip())
+            canvas.print(line, f"bold reverse {color}".rstrip())
 
 
-def _draw_prose(console: Console, text: str, style: str = "", *, gap: bool = False) -> None:
+def _draw_prose(canvas: Canvas, text: str, style: str = "", *, gap: bool = False) -> None:
     """Sentences, wrapped. Only the first line begins where posctl's own lines begin."""
     if gap:
-        console.print()
-    _draw_wrapped(console, _text(text), (1, 3), style)
+        canvas.print()
+    _draw_wrapped(canvas, _text(text), (1, 3), style)
 
 
-def _draw_wrapped(console: Console, text: Text, indent: tuple[int, int], style: str = "") -> None:
+def _draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str = "") -> None:
     first, other = indent
-    for i, line in enumerate(text.wrap(console, console.width - other - 1, overflow="fold")):
+    for i, line in enumerate(text.wrap(canvas.console, canvas.width - other - 1, overflow="fold")):
         line.rstrip()
         line.pad_left(other if i else first)
-        console.print(line, style=style)
+        canvas.print(line, style)
 
 
-def _draw_parts(console: Console, parts: Sequence[str], style: str) -> None:
+def _draw_parts(canvas: Canvas, parts: Sequence[str], style: str) -> None:
     """Short parts on one line, or on as many as they need, none of them broken."""
     line = ""
     for part in parts:
         both = f"{line}   {part}" if line else part
-        if line and _text(both).cell_len > console.width - 2:
-            _draw_prose(console, line, style)
+        if line and _text(both).cell_len > canvas.width - 2:
+            _draw_prose(canvas, line, style)
             line = part
         else:
             line = both
-    _draw_prose(console, line, style)
+    _draw_prose(canvas, line, style)
 
 
-def _draw_whole(console: Console, text: str, style: str = "") -> None:
+def _draw_whole(canvas: Canvas, text: str, style: str = "") -> None:
     """An id or a command, broken by nobody but the terminal, so that it is copied in one piece."""
-    console.print(_text(text), style=style, soft_wrap=True)
+    canvas.print(_text(text), style)
 
 
-def _draw_facts(console: Console, facts: Sequence[tuple[str, str | None]]) -> None:
+def _draw_facts(canvas: Canvas, facts: Sequence[tuple[str, str | None]]) -> None:
     """Names and values side by side; a value that has no room beside its name stands below it."""
     known = [(_text(name), _text(value)) for name, value in facts if value]
     column = max((name.cell_len for name, _value in known), default=0) + 3
     for name, value in known:
         name.pad_left(1)
         name.stylize("dim")
-        if column + value.cell_len < console.width:
+        if column + value.cell_len < canvas.width:
             name.pad_right(column - name.cell_len)
-            console.print(name.append_text(value), soft_wrap=True)
-        elif name.cell_len + 2 + value.cell_len < console.width:
-            console.print(name.append("  ").append_text(value), soft_wrap=True)
+            canvas.print(name.append_text(value))
+        elif name.cell_len + 2 + value.cell_len < canvas.width:
+            canvas.print(name.append("  ").append_text(value))
         else:
-            console.print(name, soft_wrap=True)
+            canvas.print(name)
             if value.plain.isascii() and " " not in value.plain:  # an id
-                _draw_whole(console, f"   {value.plain}")
+                _draw_whole(canvas, f"   {value.plain}")
             else:
-                _draw_wrapped(console, value, (3, 3))
+                _draw_wrapped(canvas, value, (3, 3))
 
 
 _COMMAND = (
@@ -909,31 +937,31 @@ _COMMAND = (
 )
 
 
-def _draw_hint(console: Console, hint: str, *, gap: bool = False) -> None:
+def _draw_hint(canvas: Canvas, hint: str, *, gap: bool = False) -> None:
     """What to do next; each command on a line of its own, ready to be copied."""
     for line in hint.splitlines():
         if line == _("Do not charge again."):  # the bar says it, and louder
             continue
         if gap:
-            console.print()
+            canvas.print()
             gap = False
         if re.match(_COMMAND, line):
-            _draw_whole(console, f" {line}", "bold cyan")
+            _draw_whole(canvas, f" {line}", "bold cyan")
         else:
-            _draw_prose(console, line, "bold")
+            _draw_prose(canvas, line, "bold")
 
 
-def _draw_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _draw_rows(canvas: Canvas, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table; where it has no room, the last column, an id, stands below the rest of its row."""
     for last in (len(names), len(names) - 1):
         table = [[_text(cell) for cell in row[:last]] for row in (names, *rows)]
         widths = [max(cell.cell_len for cell in column) for column in zip(*table, strict=True)]
-        if sum(widths) + 2 * len(widths) <= console.width:
+        if sum(widths) + 2 * len(widths) <= canvas.width:
             break
     else:
         for row in rows:
-            _draw_parts(console, (*row[:-2], f"{names[-2]} {row[-2]}"), "")
-            _draw_whole(console, f"   {row[-1]}", "dim")
+            _draw_parts(canvas, (*row[:-2], f"{names[-2]} {row[-2]}"), "")
+            _draw_whole(canvas, f"   {row[-1]}", "dim")
         return
     for i, cells in enumerate(table):
         line = _text("")
@@ -942,16 +970,16 @@ def _draw_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[s
             pad(width - cell.cell_len)
             line.append_text(_text(" " if line.cell_len == 0 else "  ")).append_text(cell)
         line.rstrip()
-        console.print(line, style="" if i else "dim", soft_wrap=True)
+        canvas.print(line, "" if i else "dim")
         if i and last < len(names):
-            _draw_whole(console, f"   {rows[i - 1][-1]}", "dim")
+            _draw_whole(canvas, f"   {rows[i - 1][-1]}", "dim")
 
 
-def _draw_alarms(console: Console, alarms: Sequence[Alarm]) -> None:
+def _draw_alarms(canvas: Canvas, alarms: Sequence[Alarm]) -> None:
     """What came in against closed payments."""
     for alarm in alarms:
-        console.print()
-        _draw_bar(console, _("▲ ALARM  {when}").format(when=_date_time(alarm.at_ms)), "red")
-        _draw_prose(console, alarm.text)
-        _draw_prose(console, _("The record says otherwise. Find out what the customer paid."))
-        _draw_hint(console, advice.about_alarm(alarm.request_id))
+        canvas.print()
+        _draw_bar(canvas, _("▲ ALARM  {when}").format(when=_date_time(alarm.at_ms)), "red")
+        _draw_prose(canvas, alarm.text)
+        _draw_prose(canvas, _("The record says otherwise. Find out what the customer paid."))
+        _draw_hint(canvas, advice.about_alarm(alarm.request_id))

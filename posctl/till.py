@@ -121,7 +121,7 @@ class Till:
 
     def _begin(self) -> None:
         profile, order = self._desk.profile, self._anyone
-        self._show({}, lambda console: draw_welcome(console, profile, order))
+        self._show({}, lambda canvas: draw_welcome(canvas, profile, order))
         recent = self._history(self._desk.now_ms() - DAY_MS)
         for payment in recent:  # recorded, and posctl died before it was shown
             if not payment.open and not payment.told:
@@ -155,7 +155,7 @@ class Till:
         if list(self._open):
             self._show_open()
         pending = self._screen.of_profile("posctl pending")
-        self._show({}, lambda console: draw_farewell(console, self._status(), pending))
+        self._show({}, lambda canvas: draw_farewell(canvas, self._status(), pending))
         left = [*self._workers.in_flight.values(), *(one.payment for one in self._open)]
         return worst([EXIT_OF[outcome_of(payment.standing)] for payment in left])
 
@@ -425,7 +425,7 @@ class Till:
         number = listed.number if listed else None
         data = result_json(result, "till", profile.name, live=profile.live)
         printed = self._show(
-            data, lambda console: draw_settled(console, result, number, earlier=earlier)
+            data, lambda canvas: draw_settled(canvas, result, number, earlier=earlier)
         )
         if payment is None or payment.open:
             return
@@ -459,7 +459,7 @@ class Till:
 
     def _show_open(self) -> None:
         found, now_ms = list(self._open), self._desk.now_ms()
-        self._show({}, lambda console: draw_numbered(console, found, now_ms=now_ms))
+        self._show({}, lambda canvas: draw_numbered(canvas, found, now_ms=now_ms))
 
     def _status(self) -> Status:
         day = time.strftime("%Y-%m-%d", time.localtime(self._desk.now_s()))
@@ -501,7 +501,7 @@ class Till:
             self._screen.input_line(self._countdown())
             return
         if self._status_due and self._entry.prompt is Prompt.AMOUNT:
-            self._show({}, lambda console: draw_status(console, self._status()))
+            self._show({}, lambda canvas: draw_status(canvas, self._status()))
             self._status_due = False
         self._screen.input_line(self._entry.label + self._entry.echo)
 

@@ -12,6 +12,7 @@ from posctl.order import PayRequest, yuan
 from posctl.outcome import Event, Outcome, outcome_of
 from posctl.screen import (
     _LOOKS,
+    Canvas,
     _age,
     _draw_bar,
     _draw_due,
@@ -25,8 +26,6 @@ from posctl.screen import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from posctl.profiles import Profile
     from posctl.result import Result
     from posctl.till_open import Open
@@ -55,30 +54,30 @@ HELP = {
 }
 
 
-def draw_welcome(console: Console, profile: Profile, order: PayRequest) -> None:
+def draw_welcome(canvas: Canvas, profile: Profile, order: PayRequest) -> None:
     """Whose till this is; `order` has its operator, till and shop."""
-    _draw_head(console, profile.name, live=profile.live)
+    _draw_head(canvas, profile.name, live=profile.live)
     members = order.members
     names = ("operator_id", "machine_id", "shop_id")
-    _draw_parts(console, [f"{name} {members[name]}" for name in names], "")
+    _draw_parts(canvas, [f"{name} {members[name]}" for name in names], "")
 
 
-def draw_help(console: Console) -> None:
+def draw_help(canvas: Canvas) -> None:
     """What can be typed instead of an amount."""
-    _draw_facts(console, [(key, _(words)) for key, words in HELP.items()])
+    _draw_facts(canvas, [(key, _(words)) for key, words in HELP.items()])
 
 
-def draw_farewell(console: Console, status: Status, pending: str) -> None:
+def draw_farewell(canvas: Canvas, status: Status, pending: str) -> None:
     """The day's sum once more, and whether something is left to do: `pending` lists it."""
-    draw_status(console, status, leaving=True)
+    draw_status(canvas, status, leaving=True)
     if status.open or status.on_its_way:
         words = _("You have left the till. Settle what is open: {command}")
-        _draw_hint(console, words.format(command=f"\n{pending}"))
+        _draw_hint(canvas, words.format(command=f"\n{pending}"))
     else:
-        _draw_prose(console, _("You have left the till. Nothing is open."), "bold")
+        _draw_prose(canvas, _("You have left the till. Nothing is open."), "bold")
 
 
-def draw_status(console: Console, status: Status, *, leaving: bool = False) -> None:
+def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> None:
     """Today's count and sum, and what is open."""
     parts = [] if status.live else [_("TRAINING")]
     today = _("Today {count} · ￥{yuan}")
@@ -90,11 +89,11 @@ def draw_status(console: Console, status: Status, *, leaving: bool = False) -> N
         parts.append(_("on its way {count}").format(count=status.on_its_way))
     if not leaving:
         parts.append(_("? help"))
-    _draw_parts(console, parts, "bold")
+    _draw_parts(canvas, parts, "bold")
 
 
 def draw_settled(
-    console: Console, result: Result, number: int | None, *, earlier: bool = False
+    canvas: Canvas, result: Result, number: int | None, *, earlier: bool = False
 ) -> None:
     """The verdict of one payment; `number` is what it has in the list while it is open. An
     `earlier` one says first that it is not about the customer who stands here.
@@ -106,34 +105,34 @@ def draw_settled(
     if earlier and payment is not None:
         words = _("▲ An earlier payment, not the customer in front of you: checkout {checkout_id}")
         words = words.format(checkout_id=payment.checkout.checkout_id)
-        _draw_prose(console, words, "bold yellow", gap=True)
-    _draw_verdict(console, outcome, payment, fee)
+        _draw_prose(canvas, words, "bold yellow", gap=True)
+    _draw_verdict(canvas, outcome, payment, fee)
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
-        _draw_bar(console, _("DO NOT CHARGE AGAIN"), "red")
+        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
     elif outcome is Outcome.SUCCESS or result.remaining_fee is not None:
-        _draw_due(console, result.remaining_fee)
+        _draw_due(canvas, result.remaining_fee)
     facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
     facts.append(("request_id", payment.request_id if payment else asked.request_id))
-    _draw_facts(console, facts)
-    _draw_reason(console, result)
+    _draw_facts(canvas, facts)
+    _draw_reason(canvas, result)
     for warning in result.warnings:
-        _draw_prose(console, warning.partition(": ")[2], "bold")
+        _draw_prose(canvas, warning.partition(": ")[2], "bold")
     if holding is not None and holding.open:
-        _draw_open_hint(console, result, number)
+        _draw_open_hint(canvas, result, number)
     elif result.problem is not None and outcome is not Outcome.BLOCKED:
-        _draw_prose(console, result.problem.hint, "bold")
+        _draw_prose(canvas, result.problem.hint, "bold")
 
 
-def _draw_reason(console: Console, result: Result) -> None:
+def _draw_reason(canvas: Canvas, result: Result) -> None:
     outcome = result.outcome
     if outcome is Outcome.PENDING:
-        _draw_prose(console, _(advice.EVENT_WORDS[Event.STILL_PENDING]))
+        _draw_prose(canvas, _(advice.EVENT_WORDS[Event.STILL_PENDING]))
     elif result.problem is not None and outcome is not None:
-        _draw_prose(console, result.problem.message.replace(advice.money(outcome), "").strip())
+        _draw_prose(canvas, result.problem.message.replace(advice.money(outcome), "").strip())
 
 
-def _draw_open_hint(console: Console, result: Result, number: int | None) -> None:
+def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
     holding = result.payment or result.blocked_by
     if holding is None:
         return
@@ -142,16 +141,16 @@ def _draw_open_hint(console: Console, result: Result, number: int | None) -> Non
         problem is not None and problem.code == Block.TOO_OLD
     )
     if number is None or left_to_people:
-        _draw_hint(console, problem.hint if problem else advice.next_step(holding))
+        _draw_hint(canvas, problem.hint if problem else advice.next_step(holding))
     else:
         words = _("The till goes on asking. Back to this one: r {n}")
-        _draw_prose(console, words.format(n=number), "bold")
+        _draw_prose(canvas, words.format(n=number), "bold")
 
 
-def draw_numbered(console: Console, open_payments: Sequence[Open], *, now_ms: int) -> None:
+def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int) -> None:
     """What is open at this till, by number."""
     if not open_payments:
-        _draw_prose(console, "√ " + _("Nothing is open."))
+        _draw_prose(canvas, "√ " + _("Nothing is open."))
     for number, payment, *_rest in open_payments:
         outcome = outcome_of(payment.standing)
         parts = (
@@ -160,9 +159,9 @@ def draw_numbered(console: Console, open_payments: Sequence[Open], *, now_ms: in
             _age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",
         )
-        _draw_parts(console, parts, f"bold {_LOOKS[outcome].color}")
+        _draw_parts(canvas, parts, f"bold {_LOOKS[outcome].color}")
         if outcome is Outcome.CONFLICT:
-            _draw_hint(console, advice.next_step(payment))
+            _draw_hint(canvas, advice.next_step(payment))
 
 
 def waiting_line(outcome: Outcome | None, seconds: int) -> str:

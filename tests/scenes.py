@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from posctl import advice
 from posctl.admit import Block, due
@@ -17,6 +16,7 @@ from posctl.messages import use_language
 from posctl.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
 from posctl.result import Asked, Result
 from posctl.screen import (
+    Canvas,
     Screen,
     View,
     draw_checkout,
@@ -30,9 +30,6 @@ from posctl.screen import (
     draw_status,
 )
 from posctl.status import Asked as StatusAsked
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 NOW_MS = 1_767_250_800_000
 ID = "75626abc-452d-486e-970d-e65e12fc1456"
@@ -168,7 +165,7 @@ HOSTILE = (
 EVIL = Verdict(1, 2_300, 123_456, 1006, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 
 
-def _hostile(console: Console) -> None:
+def _hostile(canvas: Canvas) -> None:
     """Every drawing that shows words from elsewhere."""
     ended = end(Event.FAILED, HOSTILE, HOSTILE)
     evil = payment(Event.PAID, verdict=EVIL)
@@ -176,28 +173,28 @@ def _hostile(console: Console) -> None:
     open_ = payment(Event.READ_TIMEOUT, verdict=EVIL)
     tries = [TRIES[0]._replace(end=ended, who=Who(HOSTILE, 1, HOSTILE, HOSTILE))]
     alarms = [ALARM._replace(text=HOSTILE)]
-    _draw_result(_result(Event.PAID, EVIL))(console)
-    _draw_result(_result(Event.FAILED, EVIL, ended))(console)
-    _draw_result(_blocked(Block.OPEN, open_._replace(operator_id=HOSTILE)))(console)
-    draw_payment(console, evil, tries, alarms)
+    _draw_result(_result(Event.PAID, EVIL))(canvas)
+    _draw_result(_result(Event.FAILED, EVIL, ended))(canvas)
+    _draw_result(_blocked(Block.OPEN, open_._replace(operator_id=HOSTILE)))(canvas)
+    draw_payment(canvas, evil, tries, alarms)
     draw_open(
-        console, [open_], {open_.request_id: ended}, alarms, "store-1", live=True, now_ms=NOW_MS
+        canvas, [open_], {open_.request_id: ended}, alarms, "store-1", live=True, now_ms=NOW_MS
     )
-    draw_payments(console, [evil, open_], now_ms=NOW_MS)
-    draw_dry_run(console, {"gateway": HOSTILE})
-    _draw_status(StatusAsked(ended, HOSTILE, HOSTILE, HOSTILE), open_)(console)
+    draw_payments(canvas, [evil, open_], now_ms=NOW_MS)
+    draw_dry_run(canvas, {"gateway": HOSTILE})
+    _draw_status(StatusAsked(ended, HOSTILE, HOSTILE, HOSTILE), open_)(canvas)
 
 
-def _draw_result(result: Result, *, live: bool = True) -> Callable[[Console], None]:
+def _draw_result(result: Result, *, live: bool = True) -> Callable[[Canvas], None]:
     profile = "store-1" if live else "training"
-    return lambda console: draw_result(console, result, profile, live=live)
+    return lambda canvas: draw_result(canvas, result, profile, live=live)
 
 
-def _draw_status(asked: StatusAsked, about: Payment | None) -> Callable[[Console], None]:
-    return lambda console: draw_status(console, asked, CHECKOUT_ID, about, "store-1", live=True)
+def _draw_status(asked: StatusAsked, about: Payment | None) -> Callable[[Canvas], None]:
+    return lambda canvas: draw_status(canvas, asked, CHECKOUT_ID, about, "store-1", live=True)
 
 
-def scenes() -> dict[str, Callable[[Console], None]]:
+def scenes() -> dict[str, Callable[[Canvas], None]]:
     """Name → drawing, in the language in use."""
     complete = _result(Event.PAID, PAID)
     failed = _result(Event.FAILED, ended=end(Event.FAILED, "余额不足", "BALANCE_NOT_ENOUGH"))
@@ -242,29 +239,29 @@ def scenes() -> dict[str, Callable[[Console], None]]:
                 (Block.OTHER_PROFILE, still_open, None),
             )
         },
-        "results": lambda console: draw_results(
-            console, [complete, failed, unknown, _blocked(Block.HELD, OPEN[1])]
+        "results": lambda canvas: draw_results(
+            canvas, [complete, failed, unknown, _blocked(Block.HELD, OPEN[1])]
         ),
-        "results_none": lambda console: draw_results(console, []),
-        "open": lambda console: draw_open(
-            console, OPEN, ENDS, [ALARM], "store-1", live=True, now_ms=NOW_MS
+        "results_none": lambda canvas: draw_results(canvas, []),
+        "open": lambda canvas: draw_open(
+            canvas, OPEN, ENDS, [ALARM], "store-1", live=True, now_ms=NOW_MS
         ),
-        "open_none": lambda console: draw_open(
-            console, [], {}, [], "store-1", live=True, now_ms=NOW_MS
+        "open_none": lambda canvas: draw_open(
+            canvas, [], {}, [], "store-1", live=True, now_ms=NOW_MS
         ),
-        "history": lambda console: draw_payments(console, MANY, now_ms=NOW_MS),
-        "history_none": lambda console: draw_payments(console, [], now_ms=NOW_MS),
-        "checkout": lambda console: draw_checkout(
-            console, CHECKOUT_ID, due([part, still_open]), [part, still_open], now_ms=NOW_MS
+        "history": lambda canvas: draw_payments(canvas, MANY, now_ms=NOW_MS),
+        "history_none": lambda canvas: draw_payments(canvas, [], now_ms=NOW_MS),
+        "checkout": lambda canvas: draw_checkout(
+            canvas, CHECKOUT_ID, due([part, still_open]), [part, still_open], now_ms=NOW_MS
         ),
-        "checkout_paid": lambda console: draw_checkout(
-            console, CHECKOUT_ID, due([MANY[5]]), [MANY[5]], now_ms=NOW_MS
+        "checkout_paid": lambda canvas: draw_checkout(
+            canvas, CHECKOUT_ID, due([MANY[5]]), [MANY[5]], now_ms=NOW_MS
         ),
-        "show": lambda console: draw_payment(console, OPEN[0], TRIES, [ALARM]),
-        "show_paid": lambda console: draw_payment(
-            console, payment(Event.PAID, verdict=PART, warnings=("fee_differs",)), TRIES[:1], []
+        "show": lambda canvas: draw_payment(canvas, OPEN[0], TRIES, [ALARM]),
+        "show_paid": lambda canvas: draw_payment(
+            canvas, payment(Event.PAID, verdict=PART, warnings=("fee_differs",)), TRIES[:1], []
         ),
-        "show_resolved": lambda console: draw_payment(console, closed_by_hand, TRIES[:1], []),
+        "show_resolved": lambda canvas: draw_payment(canvas, closed_by_hand, TRIES[:1], []),
         **{
             f"status_{name}": _draw_status(asked, about)
             for name, asked, about in (
@@ -274,8 +271,8 @@ def scenes() -> dict[str, Callable[[Console], None]]:
                 ("unknown", StatusAsked(end(Event.NO_VERDICT), "INIT", None), None),
             )
         },
-        "dry_run": lambda console: draw_dry_run(
-            console,
+        "dry_run": lambda canvas: draw_dry_run(
+            canvas,
             {
                 "gateway": "https://eco.taobao.com/router/rest",
                 "method": "alibaba.pos.order.pay",
@@ -284,7 +281,7 @@ def scenes() -> dict[str, Callable[[Console], None]]:
             },
         ),
         "hostile": _hostile,
-        "pairs": lambda console: draw_pairs(console, [("gateway", "https://eco.taobao.com")]),
+        "pairs": lambda canvas: draw_pairs(canvas, [("gateway", "https://eco.taobao.com")]),
     }
 
 

@@ -55,7 +55,7 @@ def tell(result: Result, command: str, run: Run) -> Exit:
     profile = run.load().profile
     data = result_json(result, command, profile.name, live=profile.live)
     printed = run.screen.show(
-        View(data, lambda console: draw_result(console, result, profile.name, live=profile.live))
+        View(data, lambda canvas: draw_result(canvas, result, profile.name, live=profile.live))
     )
     payment = result.payment
     # Whoever closed stdout reads the exit code alone, which says enough of a payment that failed.
@@ -105,7 +105,7 @@ def tell_several(
         "payments": shown,
         "error": problem_json(problem),
     }
-    printed = run.screen.show(View(data, lambda console: draw_results(console, results)))
+    printed = run.screen.show(View(data, lambda canvas: draw_results(canvas, results)))
     told = [r.payment.request_id for r in results if r.payment and not r.payment.open]
     if problem is not None:
         run.screen.problem(problem)

@@ -53,7 +53,7 @@ def checkout(
     run.screen.show(
         View(
             data,
-            lambda console: draw_checkout(console, checkout_id, standing, payments, now_ms=now_ms),
+            lambda canvas: draw_checkout(canvas, checkout_id, standing, payments, now_ms=now_ms),
         )
     )
     run.mention_open()

@@ -100,7 +100,7 @@ def completion(
     script = _SCRIPTS[shell]
     if run.screen.json or run.screen.field is not None:
         head = {"posctl": 1, "command": "completion", "exit_code": int(Exit.OK)}
-        run.screen.show(View(head | {"script": script, "error": None}, lambda _console: None))
+        run.screen.show(View(head | {"script": script, "error": None}, lambda _canvas: None))
     else:
         run.screen.line(script.rstrip("\n"))
     return Exit.OK

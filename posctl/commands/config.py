@@ -63,7 +63,7 @@ def check(ctx: typer.Context) -> int:
         },
         "error": problem_json(wrong[0]) if wrong else None,
     }
-    run.screen.show(View(data, lambda console: draw_pairs(console, _summary(config, problems))))
+    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, _summary(config, problems))))
     for name, problem in problems.items():
         if problem:
             run.screen.note(f"{name}:")
@@ -93,7 +93,7 @@ def _head(code: Exit = Exit.OK) -> dict[str, Any]:
 def _pairs(data: Mapping[str, Any]) -> View:
     hidden = ("posctl", "command", "exit_code", "error")
     shown = {name: value for name, value in data.items() if name not in hidden}
-    return View(data, lambda console: draw_pairs(console, plain(shown)))
+    return View(data, lambda canvas: draw_pairs(canvas, plain(shown)))
 
 
 def _settings(profile: Profile) -> dict[str, Any]:

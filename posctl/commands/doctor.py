@@ -44,7 +44,7 @@ def doctor(ctx: typer.Context) -> int:
         ],
         "error": problem_json(problem),
     }
-    run.screen.show(View(data, lambda console: draw_checks(console, checks)))
+    run.screen.show(View(data, lambda canvas: draw_checks(canvas, checks)))
     if problem and not run.screen.interactive:
         run.screen.problem(problem)
     return code

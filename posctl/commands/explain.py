@@ -48,7 +48,7 @@ def explain(
     from posctl.help_screen import draw_all, draw_entries  # noqa: PLC0415  for a terminal alone
 
     draw = draw_all if code is None else draw_entries
-    run.screen.show(View(data, lambda console: draw(console, entries)))
+    run.screen.show(View(data, lambda canvas: draw(canvas, entries)))
     return Exit.OK
 
 

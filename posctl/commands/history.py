@@ -74,7 +74,7 @@ def history(
         "error": None,
     }
     now_ms = int(run.now_s() * 1000)
-    run.screen.show(View(data, lambda console: draw_payments(console, payments, now_ms=now_ms)))
+    run.screen.show(View(data, lambda canvas: draw_payments(canvas, payments, now_ms=now_ms)))
     run.mention_open()
     return Exit.OK
 

@@ -225,7 +225,7 @@ def _show(run: Run, problem: Problem | None, code: Exit = Exit.OK, **facts: Any)
         **facts,
         "error": problem_json(problem),
     }
-    run.screen.show(View(data, lambda console: draw_pairs(console, plain(facts))))
+    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, plain(facts))))
     if problem:
         run.screen.problem(problem)
 

@@ -64,8 +64,8 @@ def pending(
     run.screen.show(
         View(
             data,
-            lambda console: draw_open(
-                console, payments, ends, alarms, profile.name, live=profile.live, now_ms=now_ms
+            lambda canvas: draw_open(
+                canvas, payments, ends, alarms, profile.name, live=profile.live, now_ms=now_ms
             ),
         )
     )

@@ -68,7 +68,7 @@ def receipt(
     }
     run.banner()
     if run.screen.json or run.screen.field is not None:
-        run.screen.show(View(data, lambda _console: None))
+        run.screen.show(View(data, lambda _canvas: None))
     else:
         run.screen.line(text)
     return Exit.OK

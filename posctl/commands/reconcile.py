@@ -72,7 +72,7 @@ def reconcile_command(
     run.banner()
     if csv != "-":
         data = _json(found, code, problem, run)
-        run.screen.show(View(data, lambda console: draw_reconciled(console, found, profile)))
+        run.screen.show(View(data, lambda canvas: draw_reconciled(canvas, found, profile)))
     if problem and not run.screen.interactive:
         run.screen.problem(problem)
     return code

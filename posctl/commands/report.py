@@ -370,7 +370,7 @@ def _verify(run: Run) -> Exit:
         "error": problem_json(problem),
     }
     run.banner()
-    run.screen.show(View(data, lambda console: draw_checked(console, checked)))
+    run.screen.show(View(data, lambda canvas: draw_checked(canvas, checked)))
     if problem:
         run.screen.problem(problem)
     return code
@@ -393,7 +393,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
     run.banner()
     if "-" not in (options.html, options.csv):
         data = _json(found, dimensions)
-        run.screen.show(View(data, lambda console: draw_report(console, found, dimensions)))
+        run.screen.show(View(data, lambda canvas: draw_report(canvas, found, dimensions)))
     return Exit.OK
 
 

@@ -63,7 +63,7 @@ def resolve(
         "error": None,
     }
     tries = run.journal().tries_of(payment)
-    run.screen.show(View(data, lambda console: draw_payment(console, payment, tries, [])))
+    run.screen.show(View(data, lambda canvas: draw_payment(canvas, payment, tries, [])))
     run.mention_open()
     return Exit.OK
 

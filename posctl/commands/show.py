@@ -40,6 +40,6 @@ def show(
         "alarms": [alarm_json(alarm) for alarm in alarms],
         "error": None,
     }
-    run.screen.show(View(data, lambda console: draw_payment(console, payment, tries, alarms)))
+    run.screen.show(View(data, lambda canvas: draw_payment(canvas, payment, tries, alarms)))
     run.mention_open(besides=payment)
     return Exit.OK

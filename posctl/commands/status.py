@@ -123,8 +123,8 @@ def _show(asked: Asked, code: Exit, checkout_id: str, payment: Payment | None, r
     run.screen.show(
         View(
             data,
-            lambda console: draw_status(
-                console, asked, checkout_id, payment, profile.name, live=profile.live
+            lambda canvas: draw_status(
+                canvas, asked, checkout_id, payment, profile.name, live=profile.live
             ),
         )
     )

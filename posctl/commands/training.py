@@ -50,7 +50,7 @@ def serve(
 
     def ready(url: str, app_key: str, secret: str) -> None:
         data = {"url": url, "app_key": app_key, "secret": secret}
-        run.screen.show(View(data, lambda console: draw_pairs(console, plain(data))))
+        run.screen.show(View(data, lambda canvas: draw_pairs(canvas, plain(data))))
         run.screen.note(_("▲ TRAINING: no real money moves. Stop with Ctrl-C."))
 
     serve_forever(run.training_ledger(), int(port), ready)
@@ -66,6 +66,6 @@ def reset(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     reset_ledger(run.training_ledger())
     data = {"posctl": 1, "command": "training", "exit_code": int(Exit.OK), "error": None}
-    run.screen.show(View(data, lambda console: draw_pairs(console, [])))
+    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, [])))
     run.screen.note(_("The training gateway starts afresh."))
     return Exit.OK
