@@ -898,7 +898,7 @@ def _draw_parts(canvas: Canvas, parts: Sequence[str], style: str) -> None:
     line = ""
     for part in parts:
         both = f"{line}   {part}" if line else part
-        if line and _text(both).cell_len > canvas.width - 2:
+        if line and _text(both).cell_len > canvas.width - 4:  # as `_draw_prose` has room for
             _draw_prose(canvas, line, style)
             line = part
         else:

@@ -5,6 +5,7 @@ The screens are drawn on a real pseudo-terminal, in both languages, wide and nar
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,14 +21,15 @@ from typing import Any, TextIO
 import pytest
 from conftest import Ran, Shop
 from faultserver import FaultServer, answer, refusing_port
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pty_run import Shown, pty_run
+from rich.console import Console
 from rich.text import Text
 from scenes import CHECKOUT_ID, HOSTILE, ID, LONG_ID, MARK, VOUCHER
-from wcwidth import wcwidth
+from wcwidth import wcswidth, wcwidth
 
-from posctl.screen import Canvas, Screen, View, one_line, plain, visible
+from posctl.screen import Canvas, Screen, View, _draw_parts, one_line, plain, visible
 
 SCENES = Path(__file__).with_name("scenes.py")
 PLAIN_ENV = {
@@ -839,6 +841,23 @@ def test_a_console_that_knows_few_letters_changes_no_exit_code(
     piped = shop.run("--lang", "zh", "--profile", "training", "checkout", "1", env=env)
     assert piped.code == 0
     assert "remaining_fee: 23\n" in piped.out
+
+
+@given(
+    st.integers(30, 90),
+    st.lists(st.text("ab ￥", min_size=1, max_size=20).map(str.strip), min_size=1),
+)
+@example(40, ["TRAINING", "Today 1 · ￥12.50", "? help"])
+def test_parts_of_a_line_stay_whole(width: int, parts: list[str]) -> None:
+    """Where parts have no room beside each other they stand below each other, none broken."""
+    out = io.StringIO()
+    canvas = Canvas(Console(file=out, width=width))
+    parts = [" ".join(part.split()) for part in parts if part]
+    _draw_parts(canvas, parts, "")
+    canvas.show()
+    lines = out.getvalue().splitlines()
+    assert all(any(part in line for line in lines) for part in parts)
+    assert all(wcswidth(line) < width for line in lines)
 
 
 def test_a_bug_in_a_drawing_hides_nothing() -> None:

@@ -59,7 +59,10 @@ def serve(
 
 @app.command(
     cls=Command,
-    help=_("Forget all training payments and checkouts."),
+    help=_(
+        "Let the training gateway forget its payments. The journal forgets none: go on with new "
+        "checkouts, and settle what is open first."
+    ),
     epilog="posctl training reset",
 )
 def reset(ctx: typer.Context) -> int:
