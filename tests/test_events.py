@@ -137,7 +137,7 @@ ELSEWHERE = "http://127.0.0.1:9/elsewhere"
 ROWS = {
     # Indeterminate: the request left, and nothing that can be trusted came back.
     "read timeout": Row(
-        fault.hang, "unknown", "read_timeout", timeout="{connect: 20, read: 0.3, total: 20}"
+        fault.hang, "unknown", "read_timeout", timeout="{connect: 20, read: 1, total: 20}"
     ),
     "total deadline": Row(
         fault.drip(fault.http("200 OK", f"Content-Length: {len(PAID)}", body=PAID)),

@@ -856,7 +856,8 @@ def test_parts_of_a_line_stay_whole(width: int, parts: list[str]) -> None:
     _draw_parts(canvas, parts, "")
     canvas.show()
     lines = out.getvalue().splitlines()
-    assert all(any(part in line for line in lines) for part in parts)
+    fitting = [part for part in parts if wcswidth(part) <= width - 4]
+    assert all(any(part in line for line in lines) for part in fitting)
     assert all(wcswidth(line) < width for line in lines)
 
 
