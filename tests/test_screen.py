@@ -771,6 +771,14 @@ def test_a_failure_to_print_changes_no_exit_code(
     assert (told["resumed"], told["request_id"]) == (True, rows[1]["request_id"])
 
 
+def _training_into(
+    stdout: int | TextIO, shop: Shop, *args: str
+) -> subprocess.CompletedProcess[str]:
+    command = [*shop.command, "--profile", "training", *args]
+    how: dict[str, Any] = {"stdout": stdout, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.run(command, check=False, env=shop.env, cwd=shop.home, **how)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -784,15 +792,7 @@ def test_a_failure_to_print_changes_no_exit_code(
 def test_a_full_disk_is_no_bug(shop: Shop, args: tuple[str, ...], words: str) -> None:
     """What could not be written to stdout is said on stderr, and never called an error of ours."""
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*shop.command, "--profile", "training", *args],
-            env=shop.env,
-            cwd=shop.home,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = _training_into(full, shop, *args)
     assert done.returncode == 0
     assert words in done.stderr
     assert "Error" not in done.stderr
@@ -802,15 +802,7 @@ def test_a_reader_who_has_seen_enough_is_told_nothing(shop: Shop) -> None:
     """`posctl history | head` says nothing of the pipe that head has closed."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*shop.command, "--profile", "training", "history"],
-        env=shop.env,
-        cwd=shop.home,
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    done = _training_into(writer, shop, "history")
     os.close(writer)
     assert (done.returncode, "written" in done.stderr) == (0, False)
 
