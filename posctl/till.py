@@ -58,6 +58,8 @@ from posctl.till_screen import (
 )
 
 WORKERS = 4  # payments on their way at once: a till has one customer, and some that are pending
+QUIET_S = 0.02  # nothing came for so long: nobody waits for this thread
+CODES_S = 1.0  # so long codes of closed payments stay in the journal's files in a rush
 DAY_MS = 24 * 3_600_000
 
 
@@ -92,7 +94,7 @@ class Till:
         self._paid_fee = 0  # their sum
         self._status_due = True
         self._leaving = False
-        self._codes_left = False  # of closed payments, in the journal's files
+        self._codes_since_s = inf  # when codes of closed payments came into the journal's files
 
     def run(self) -> Exit:
         """Serve customers until the cashier leaves, or the terminal is gone.
@@ -166,12 +168,13 @@ class Till:
             self._show_prompt()
             try:
                 with self._desk.interruptible():
-                    typed = self._keyboard.read(0 if self._codes_left else self._patience_s())
+                    typed = self._keyboard.read(self._patience_s())
             except KeyboardInterrupt:  # SIGTERM or SIGHUP: Ctrl-C is a key
                 return
             if typed is None:
                 return
-            if not typed and not self._workers.some_arrived:
+            quiet = not typed and not self._workers.some_arrived
+            if quiet or self._tools.monotonic() - self._codes_since_s >= CODES_S:
                 self._forget_codes()
             try:
                 for wish in self._entry.take(typed, self._tools.monotonic()):
@@ -189,6 +192,8 @@ class Till:
         until_s = min(self._open.next_s(self._workers.in_flight), self._entry.scan_end_s)
         if self._entry.prompt is Prompt.WATCH:  # it counts the seconds
             until_s = min(until_s, now_s + 1)
+        if self._codes_since_s < inf:
+            until_s = min(until_s, now_s + QUIET_S)
         return None if until_s == inf else max(0.0, until_s - now_s)
 
     def _grant(self, wish: Wish) -> None:
@@ -389,9 +394,9 @@ class Till:
             self._settle(settled.result, settled.ban_s or 0)
 
     def _forget_codes(self) -> None:
-        """The moment nobody waits for anything: the verdict is told, the next key not yet typed."""
-        if self._codes_left:
-            self._codes_left = False
+        """Not before the verdict is told: it takes a millisecond, and several writes to the disk."""
+        if self._codes_since_s < inf:
+            self._codes_since_s = inf
             with suppress(JournalError):  # the next payment that closes catches up
                 self._desk.journal.forget_codes()
 
@@ -408,7 +413,7 @@ class Till:
             watched = payment.request_id == self._watched
             self._tell(result, earlier=known is not None and not watched)
         if not payment.open and codes_of(payment.pay_request):
-            self._codes_left = True
+            self._codes_since_s = min(self._codes_since_s, self._tools.monotonic())
         if payment.request_id == self._watched and (
             not payment.open or result.outcome is Outcome.CONFLICT
         ):

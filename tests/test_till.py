@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import Ran, Shop
-from counter import Counter
+from counter import LIMIT_S, Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 from merciless import Members, Merciless, paid, refused, told
@@ -85,6 +86,11 @@ def rows(shop: Shop) -> list[Any]:
     return payments
 
 
+def files_of(shop: Shop) -> bytes:
+    """Whatever the journal's files hold."""
+    return b"".join(file.read_bytes() for file in shop.home.iterdir() if file.is_file())
+
+
 # ── a shift ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -123,11 +129,29 @@ def test_codes_go_while_the_till_waits_to_leave(
         till.see("FULLY PAID")
         till.type("x")  # ignored, but the line is drawn again: by then the codes are gone
         till.see("Waiting for an answer")
-        kept = [file.read_bytes() for file in shop.home.iterdir() if file.is_file()]
+        kept = files_of(shop)
         till.type("\x03")
         assert till.end() == 21
-    assert CODE.encode() in b"".join(kept)
-    assert OTHER_CODE.encode() not in b"".join(kept)
+    assert CODE.encode() in kept
+    assert OTHER_CODE.encode() not in kept
+
+
+@pytest.mark.parametrize("typed", ["", "\r"])
+def test_codes_go_while_the_till_goes_on(
+    counter: Callable[..., Counter], gateway: Merciless, shop: Shop, typed: str
+) -> None:
+    """A closed payment's code leaves the journal's files, typed on or not, and the till goes on."""
+    till = counter()
+    sell(till, "1", "111")
+    till.see("FULLY PAID", "Amount")
+    deadline = time.monotonic() + LIMIT_S
+    while CODE.encode() in files_of(shop):
+        assert time.monotonic() < deadline
+        if typed:  # Enter without an amount does nothing, but somebody is at work
+            till.type(typed)
+            till.see("Amount")
+    till.type("q\r")
+    assert till.end() == 0
 
 
 def test_the_connection_is_kept(counter: Callable[..., Counter], gateway: Merciless) -> None:
