@@ -123,6 +123,7 @@ class Screen:
         self.field = field
         self.color = color
         self.profile = profile  # as it was given: commands to type next name it too
+        self._consoles: dict[tuple[TextIO, int | None], Console] = {}  # by columns: windows grow
         self.begun = False  # whether a result has begun to go out: there must not be two
         for stream in (stdout, stderr):
             _take_any_text(stream)
@@ -303,13 +304,19 @@ class Screen:
             _write(stderr, "\r" + " " * width + "\r")
 
     def _console(self, stream: TextIO) -> Console:
+        key = stream, _width(stream)
+        if key not in self._consoles:
+            self._consoles[key] = self._new_console(*key)
+        return self._consoles[key]
+
+    def _new_console(self, stream: TextIO, width: int | None) -> Console:
         from os import environ  # noqa: PLC0415  only for a terminal
 
         from rich.console import Console  # noqa: PLC0415  40 ms, only for a terminal
 
         return Console(
             file=stream,
-            width=_width(stream),
+            width=width,
             height=24,  # nothing here asks for it, but without it Rich takes 80 columns when dumb
             # A terminal that calls itself dumb gets colour when FORCE_COLOR says so. A pipe never
             # does: its lines are read by scripts.
@@ -871,8 +878,7 @@ def _draw_bar(canvas: Canvas, text: str, color: str, *, gap: bool = False) -> No
         return
     width = min(canvas.width, 80) - 2  # a glyph may be wider than Rich thinks
     for part in [text] if _text(text).cell_len <= width - 2 else text.split("  "):
-        for line in _text(part).wrap(canvas.console, width - 2, overflow="fold"):
-            line.rstrip()
+        for line in _wrapped(canvas, _text(part), width - 2):
             line.pad_right(width - 1 - line.cell_len)
             line.pad_left(1)
             canvas.print(line, f"bold reverse {color}".rstrip())
@@ -887,10 +893,20 @@ def _draw_prose(canvas: Canvas, text: str, style: str = "", *, gap: bool = False
 
 def _draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str = "") -> None:
     first, other = indent
-    for i, line in enumerate(text.wrap(canvas.console, canvas.width - other - 1, overflow="fold")):
-        line.rstrip()
+    for i, line in enumerate(_wrapped(canvas, text, canvas.width - other - 1)):
         line.pad_left(other if i else first)
         canvas.print(line, style)
+
+
+def _wrapped(canvas: Canvas, text: Text, width: int) -> Iterable[Text]:
+    """`text`, which has no line ends, in lines of `width`; most fits into one, and Rich looks long
+    for where to break it.
+    """
+    fits = text.cell_len <= width
+    lines = [text] if fits else text.wrap(canvas.console, width, overflow="fold")
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def _draw_parts(canvas: Canvas, parts: Sequence[str], style: str) -> None:

@@ -394,7 +394,7 @@ class Till:
             self._settle(settled.result, settled.ban_s or 0)
 
     def _forget_codes(self) -> None:
-        """Not before the verdict is told: it takes a millisecond, and several writes to the disk."""
+        """Not before the verdict is told: it takes a millisecond and several writes to the disk."""
         if self._codes_since_s < inf:
             self._codes_since_s = inf
             with suppress(JournalError):  # the next payment that closes catches up
