@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from posctl.admit import Block, Refuse, Tell
@@ -44,8 +44,8 @@ class Sweep(NamedTuple):
     monotonic: Callable[[], float]
 
 
-def sweep(payments: Iterable[Payment], how: Sweep) -> Iterator[Result]:
-    """Resend `payments`, yielding each result once it is recorded.
+def sweep(payments: deque[Payment], how: Sweep) -> Iterator[Result]:
+    """Resend `payments`, taking them out, and yield each result once it is recorded.
 
     After a KeyboardInterrupt nothing new is claimed, and what is on its way is still recorded;
     after a second one it is left, unknown. Either way every payment is told as it stands.
@@ -62,8 +62,8 @@ def sweep(payments: Iterable[Payment], how: Sweep) -> Iterator[Result]:
 class _Resends:
     """Open payments as work for the crew."""
 
-    def __init__(self, payments: Iterable[Payment], how: Sweep) -> None:
-        self.left = deque(payments)
+    def __init__(self, payments: deque[Payment], how: Sweep) -> None:
+        self.left = payments
         self._bans: Counter[str] = Counter()  # how often each payment met a rate limit
         self._how = how
 

@@ -1,5 +1,6 @@
 """`posctl retry`: resend open payments with their own request_id and payload."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
@@ -157,7 +158,9 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     )
     run.banner()
     stopped: list[PosctlError] = []
-    results = run.screen.progress(_until_it_stops(sweep(payments, how), stopped), len(payments))
+    total, left = len(payments), deque(payments)
+    del payments  # what is sent goes from memory: there may be thousands
+    results = run.screen.progress(_until_it_stops(sweep(left, how), stopped), total)
     if stopped and not results:
         raise stopped[0]
     # What cron saw nobody has read: the next same `pay` tells it.
