@@ -199,7 +199,7 @@ class BadLines:
             self._shown.append(_("and {count} more").format(count=self._count - MAX_SHOWN))
         raise UsageError(
             "bad_lines",
-            _("{path}: {count} lines cannot be used. Nothing was sent.").format(
+            _("{path}: lines that cannot be used: {count}. Nothing was sent.").format(
                 path=self._name, count=self._count
             ),
             "\n".join(self._shown),
@@ -265,7 +265,7 @@ def make_plan(
     if lost:
         raise JournalError(
             "journal_lacks_payments",
-            _("The results tell of {count} open payments that this journal does not hold.").format(
+            _("Open payments in the results that this journal does not hold: {count}.").format(
                 count=lost
             ),
             _("Use the journal that the batch was begun with, or restore a backup of it."),

@@ -136,7 +136,7 @@ def _bytes(name: str, run: Run) -> bytes:
 def _announce(checked: "Batch", plan: "Plan", run: Run) -> None:
     total = yuan(sum(line.order.pay_fee for line in checked.lines))
     run.screen.note(
-        _("{count} payments, ￥{yuan} in all; {decided} of them are decided already.").format(
+        _("Payments: {count}, ￥{yuan} in all; decided already: {decided}.").format(
             count=len(checked.lines), yuan=total, decided=len(plan.decided)
         )
     )
@@ -171,7 +171,7 @@ def _tell(file: str, path: Path, tally: "Tally", problem: Problem | None, run: R
         run.screen.problem(problem)
     if tally.left and problem is None:
         run.screen.note(
-            _("Stopped: {count} lines are not tried yet. Run the same command again.").format(
+            _("Stopped. Lines not tried yet: {count}. Run the same command again.").format(
                 count=tally.left
             )
         )

@@ -317,8 +317,8 @@ def _refuse_open(running: Report, options: ReportOptions) -> None:
         raise Busy(
             "open_payments",
             _(
-                "The shift was not closed. {n} payments are open, {money} in all: they may have "
-                "been charged."
+                "The shift was not closed. Open payments: {n}, {money} in all; they may have been "
+                "charged."
             ).format(n=running.sums.open, money=amount(running.sums.open_fee)),
             _("Settle them first:")
             + f"\n{posctl} pending\n"
