@@ -149,6 +149,8 @@ class Screen:
         if self.json:
             return _write(stdout, json_line(view.data, ascii_only=not _speaks_unicode(stdout)))
         if self.field is not None:
+            if self.field.partition(".")[0] not in view.data:
+                self._no_such_field(view.data)
             return _write(stdout, _bare(_pick(view.data, self.field)) + "\n")
         if _is_tty(stdout):
             try:
@@ -166,6 +168,11 @@ class Screen:
                 return self._lines(view.data, stdout)
             return True
         return self._lines(view.data, stdout)
+
+    def _no_such_field(self, data: Mapping[str, Any]) -> None:
+        """Said when all is done, and so no error of usage: that would say that nothing was done."""
+        self.note("▲ " + _("There is no field {name}.").format(name=(self.field or "")[:64]))
+        self.note(_("There are: {names}").format(names=", ".join(data)))
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
         return _write(stream, "".join(f"{name}: {value}\n" for name, value in plain(data)))

@@ -698,6 +698,15 @@ def test_field_walks_into_lists_as_the_plain_lines_count_them(trained: Callable[
         assert trained("history", "--field", nothing).out == "\n"
 
 
+def test_a_field_that_a_list_does_not_have_is_said(trained: Callable[..., Ran]) -> None:
+    """A misspelt `--field` of what only reads is empty, and stderr names the fields there are."""
+    ran = trained("pending", "--field", "paymets.1.request_id")
+    assert (ran.code, ran.out) == (0, "\n")
+    assert "There is no field paymets.1.request_id." in ran.err
+    assert "There are: posctl, command, exit_code, payments" in ran.err
+    assert "no field" not in trained("pending", "--field", "payments.9.request_id").err
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "gbk", "latin-1", "utf-8:strict"])
 def test_json_is_one_valid_line_in_every_encoding(shop: Shop, encoding: str) -> None:
     """A script reads the same object whatever the console's encoding is."""
