@@ -54,7 +54,7 @@ def payer_code(payment: Payment) -> str | None:
 
 
 def _money(paper: _Paper, payment: Payment) -> None:
-    due = payment.verdict.remaining_fee
+    due = payment.remaining_fee
     paper.pair(_("PAID"), advice.amount(payment.fee))
     if payment.fee != payment.pay_fee:
         paper.pair(_("Asked for"), advice.amount(payment.pay_fee))

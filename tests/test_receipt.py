@@ -125,6 +125,14 @@ def test_a_payment_closed_by_hand_says_so() -> None:
     assert "saw the receipt" in store
 
 
+def test_what_was_due_while_it_was_pending_is_not_due_when_it_is_paid() -> None:
+    """A payment closed by hand: what an answer said before it was paid is not what is still due."""
+    pending = PAID._replace(result_status=3, remaining_fee=123456)
+    one = payment(None, standing=Standing(State.RESOLVED, paid=True), verdict=pending)
+    text = receipt_text(one, Receipt(), "customer", 1)
+    assert "not told" in text[text.index("Still due") :]
+
+
 def test_every_print_after_the_first_is_marked(trained: Training) -> None:
     """The journal counts the prints of each copy, over all runs."""
     request_id = paid(trained)

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 from conftest import Ran, Shop
+from counter import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 from pty_run import pty_run
@@ -644,6 +645,19 @@ def test_closing_on_a_terminal_asks(trained: Training, shop: Shop) -> None:
     assert "Z REPORT · shift 1, closed" in yes.text
     again = pty_run([*command, "--yes"], env=shop.env, cwd=shop.home)
     assert (again.exit_code, "for good?" in again.text) == (0, False)
+
+
+def test_a_yes_closes_the_shift_it_was_asked_about(trained: Training, shop: Shop) -> None:
+    """When somebody closes it while the question stands, a yes does not close the next one (30)."""
+    pay(trained, 1)
+    command = [*shop.command, "--profile", "training", "report", "--close"]
+    with Counter(command, shop.env, cwd=shop.home) as late:
+        late.see("Close shift 1 for good?")
+        assert trained("report", "--close").code == 0
+        late.type("y\n")
+        late.see("Shift 1 was closed by somebody else meanwhile.", "report --shift 1")
+        assert late.end() == 30
+    assert [one["shift"] for one in trained("report", "--verify", "--json").json["shifts"]] == [1]
 
 
 def test_a_closed_shift_on_a_terminal_shows_its_hash(trained: Training, shop: Shop) -> None:

@@ -289,14 +289,23 @@ def _close(options: ReportOptions, run: Run) -> Report:
     profile = run.load().profile
     merchant = Merchant(profile.gateway, profile.app_key)
     journal = run.journal()
+    meant = None  # the number of the shift that a person said yes to
     if run.can_ask() and not options.yes:
-        _ask(_running(journal, merchant, journal.shift(merchant), _now_ms(run), run), options, run)
+        running = _running(journal, merchant, journal.shift(merchant), _now_ms(run), run)
+        _ask(running, options, run)
+        meant = running.shift
     by = _person()
 
     def work(tx: Transaction) -> Shift:
         last = tx.shift(merchant)
         now_ms = _now_ms(run)
         running = _running(tx, merchant, last, now_ms, run)
+        if meant not in (None, running.shift):
+            raise Busy(
+                "shift_closed",
+                _("Shift {number} was closed by somebody else meanwhile.").format(number=meant),
+                _("See it:") + f"\nposctl report --shift {meant}",
+            )
         _refuse_open(running, options)
         closed = running._replace(closed_ms=now_ms, closed_by=by, note=options.note)
         settled = tx.history(Filter(merchant=merchant, shift=RUNNING_SHIFT))
