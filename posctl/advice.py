@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from shlex import quote
 
-from posctl.admit import Block
+from posctl.admit import Block, may_resend
 from posctl.journal import Payment, Try, TryEnd
 from posctl.messages import N_, _
 from posctl.order import CODE_FIELDS, yuan
@@ -151,8 +151,23 @@ def remedy(outcome: Outcome, event: Event | None = None, code: int = 0) -> str:
     return _(_CODE_HINTS.get(code, _CORRECT))
 
 
+def what_happened_last(one: Try | None) -> str:
+    """The latest try of an open payment in a sentence. Nobody but the process that sends knows
+    whether it is still at it.
+    """
+    return what_happened(one.end) if one and one.end else _(NO_END)
+
+
+def still_to_do(payment: Payment, now_ms: int) -> str:
+    """What to type about an open payment that may have been left alone for long."""
+    refused = may_resend(payment, now_ms)
+    if refused in (Block.TOO_OLD, Block.CUSTOMER_GONE):
+        return _fill((_NEVER_AGAIN, *BLOCKED[refused][1]), payment)
+    return next_step(payment)
+
+
 def next_step(payment: Payment) -> str:
-    """What to type about an open payment, and not to charge again."""
+    """What to type about an open payment that was just tried, and not to charge again."""
     conflict = outcome_of(payment.standing) is Outcome.CONFLICT
     return _fill(DECIDE if conflict else ASK, payment)
 
@@ -167,6 +182,7 @@ def rest(payment: Payment, remaining_fee: int) -> str:
     return "\n".join((_("For the rest:"), command + (" --scan" if scanned else "")))
 
 
+NO_END = N_("No end is recorded: it is on its way, or posctl was stopped.")
 _NEVER_AGAIN = N_("Do not charge again.")
 ASK = (
     _NEVER_AGAIN,

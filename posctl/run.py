@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from posctl.errors import JournalError, UsageError
 from posctl.light import light_imports
 from posctl.messages import LANGUAGES, _
-from posctl.screen import Screen
+from posctl.screen import Screen, age
 
 if TYPE_CHECKING:
     from posctl.journal import Journal, Payment, Who
@@ -249,13 +249,13 @@ class Run:
         if found is None or (found[0] == 1 and besides is not None and besides.open):
             return
         count, since_ms = found
-        minutes = int(time.time() - since_ms / 1000) // 60
-        if minutes >= 1:
-            words = _("▲ Open payments: {count}, the oldest for {minutes} min. See: {command}")
+        age_ms = int(time.time() * 1000) - since_ms
+        if age_ms >= 60_000:
+            words = _("▲ Open payments: {count}, the oldest for {age}. See: {command}")
             command = (
                 "posctl pending" if profile.live else f"posctl --profile {profile.name} pending"
             )
-            self.screen.note(words.format(count=count, minutes=minutes, command=command))
+            self.screen.note(words.format(count=count, age=age(age_ms), command=command))
 
     def can_ask(self) -> bool:
         """Whether a person sits at a terminal and can answer."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from posctl.admit import Due
-    from posctl.journal import Alarm, Payment, Try, TryEnd
+    from posctl.journal import Alarm, Payment, Try
     from posctl.result import Problem, Result
     from posctl.status import Asked
 
@@ -575,6 +575,7 @@ def draw_status(
     profile: str,
     *,
     live: bool,
+    now_ms: int,
 ) -> None:
     """What the platform said, in its own word, and how the journal's payment stands after it."""
     _draw_head(canvas, profile, live=live)
@@ -597,7 +598,7 @@ def draw_status(
     _draw_facts(canvas, facts)
     if payment is not None and payment.open:
         _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
-        _draw_hint(canvas, advice.next_step(payment), gap=True)
+        _draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
 
 
 def draw_dry_run(canvas: Canvas, call: Mapping[str, Any]) -> None:
@@ -637,7 +638,7 @@ def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None
 def draw_open(
     canvas: Canvas,
     payments: Sequence[Payment],
-    ends: Mapping[str, TryEnd | None],
+    tries: Mapping[str, Try | None],
     alarms: Sequence[Alarm],
     profile: str,
     *,
@@ -660,17 +661,17 @@ def draw_open(
         parts = (
             _named(outcome, payment),
             advice.amount(payment.pay_fee),
-            _age(now_ms - payment.created_ms),
+            age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",
         )
         _draw_parts(canvas, parts, f"bold {_LOOKS[outcome].color}")
-        _draw_prose(canvas, advice.what_happened(ends.get(payment.request_id)))
-        _draw_hint(canvas, advice.next_step(payment))
+        _draw_prose(canvas, advice.what_happened_last(tries.get(payment.request_id)))
+        _draw_hint(canvas, advice.still_to_do(payment, now_ms))
     _draw_alarms(canvas, alarms)
 
 
 def draw_payment(
-    canvas: Canvas, payment: Payment, tries: Sequence[Try], alarms: Sequence[Alarm]
+    canvas: Canvas, payment: Payment, tries: Sequence[Try], alarms: Sequence[Alarm], *, now_ms: int
 ) -> None:
     """One payment with every try."""
     verdict = payment.verdict
@@ -706,7 +707,7 @@ def draw_payment(
         canvas.print()
         _draw_try(canvas, one)
     if payment.open:
-        _draw_hint(canvas, advice.next_step(payment), gap=True)
+        _draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
     _draw_alarms(canvas, alarms)
 
 
@@ -714,7 +715,7 @@ def _draw_try(canvas: Canvas, one: Try) -> None:
     title = _("Try {n}") if one.kind == "pay" else _("Question {n}")
     parts = [title.format(n=one.n), _date_time(one.started_ms)]
     if one.end is None:
-        sentence = _("No end is recorded: it is on its way, or posctl was stopped.")
+        sentence = _(advice.NO_END)
     else:
         parts.append(
             _("{seconds} s").format(seconds=_seconds(one.end.finished_ms - one.started_ms))
@@ -746,7 +747,7 @@ def draw_checkout(
     canvas.print()
     _draw_list(canvas, payments, now_ms)
     for payment in still_open:
-        _draw_hint(canvas, advice.next_step(payment), gap=True)
+        _draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
 
 
 def draw_pairs(canvas: Canvas, pairs: Iterable[tuple[str, str]]) -> None:
@@ -795,7 +796,7 @@ def _when(epoch_ms: int, now_ms: int) -> str:
     return moment[5:16] if moment[:4] == today[:4] else moment[:10]
 
 
-def _age(ms: int) -> str:
+def age(ms: int) -> str:
     """How long ago, in two units at most; a clock that went backwards makes it 0."""
     minutes, seconds = divmod(max(0, ms) // 1000, 60)
     hours, minutes = divmod(minutes, 60)

@@ -13,7 +13,6 @@ from posctl.outcome import Event, Outcome, outcome_of
 from posctl.screen import (
     _LOOKS,
     Canvas,
-    _age,
     _draw_bar,
     _draw_due,
     _draw_facts,
@@ -23,6 +22,7 @@ from posctl.screen import (
     _draw_prose,
     _draw_verdict,
     _named,
+    age,
 )
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int)
         parts = (
             f"{number}: {_named(outcome, payment)}",
             f"￥{yuan(payment.pay_fee)}",
-            _age(now_ms - payment.created_ms),
+            age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",
         )
         _draw_parts(canvas, parts, f"bold {_LOOKS[outcome].color}")

@@ -136,10 +136,13 @@ OPEN = [
     payment(Event.STILL_PENDING, seq=2, request_id=LONG_ID, fee=1, age_s=30),
     payment(Event.CONTRADICTION, seq=3, request_id="order-0003", age_s=4_000),
 ]
-ENDS: dict[str, TryEnd | None] = {
-    OPEN[0].request_id: end(Event.READ_TIMEOUT),
-    OPEN[1].request_id: end(Event.STILL_PENDING, "等待用户付款", "WAIT_BUYER_PAY"),
-    OPEN[2].request_id: end(Event.CONTRADICTION),
+LAST: dict[str, Try | None] = {
+    one.request_id: Try(1, "pay", NOW_MS - 1000, WHO, ended)
+    for one, ended in (
+        (OPEN[0], end(Event.READ_TIMEOUT)),
+        (OPEN[1], end(Event.STILL_PENDING, "等待用户付款", "WAIT_BUYER_PAY")),
+        (OPEN[2], end(Event.CONTRADICTION)),
+    )
 }
 ALARM = Alarm(1, ID, NOW_MS - 1000, Event.PAID, "The platform says: paid.", None, None)
 MANY = [
@@ -176,9 +179,9 @@ def _hostile(canvas: Canvas) -> None:
     _draw_result(_result(Event.PAID, EVIL))(canvas)
     _draw_result(_result(Event.FAILED, EVIL, ended))(canvas)
     _draw_result(_blocked(Block.OPEN, open_._replace(operator_id=HOSTILE)))(canvas)
-    draw_payment(canvas, evil, tries, alarms)
+    draw_payment(canvas, evil, tries, alarms, now_ms=NOW_MS)
     draw_open(
-        canvas, [open_], {open_.request_id: ended}, alarms, "store-1", live=True, now_ms=NOW_MS
+        canvas, [open_], {open_.request_id: tries[0]}, alarms, "store-1", live=True, now_ms=NOW_MS
     )
     draw_payments(canvas, [evil, open_], now_ms=NOW_MS)
     draw_dry_run(canvas, {"gateway": HOSTILE})
@@ -191,7 +194,9 @@ def _draw_result(result: Result, *, live: bool = True) -> Callable[[Canvas], Non
 
 
 def _draw_status(asked: StatusAsked, about: Payment | None) -> Callable[[Canvas], None]:
-    return lambda canvas: draw_status(canvas, asked, CHECKOUT_ID, about, "store-1", live=True)
+    return lambda canvas: draw_status(
+        canvas, asked, CHECKOUT_ID, about, "store-1", live=True, now_ms=NOW_MS
+    )
 
 
 def scenes() -> dict[str, Callable[[Canvas], None]]:
@@ -244,7 +249,7 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
         ),
         "results_none": lambda canvas: draw_results(canvas, []),
         "open": lambda canvas: draw_open(
-            canvas, OPEN, ENDS, [ALARM], "store-1", live=True, now_ms=NOW_MS
+            canvas, OPEN, LAST, [ALARM], "store-1", live=True, now_ms=NOW_MS
         ),
         "open_none": lambda canvas: draw_open(
             canvas, [], {}, [], "store-1", live=True, now_ms=NOW_MS
@@ -257,11 +262,14 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
         "checkout_paid": lambda canvas: draw_checkout(
             canvas, CHECKOUT_ID, due([MANY[5]]), [MANY[5]], now_ms=NOW_MS
         ),
-        "show": lambda canvas: draw_payment(canvas, OPEN[0], TRIES, [ALARM]),
+        "show": lambda canvas: draw_payment(canvas, OPEN[0], TRIES, [ALARM], now_ms=NOW_MS),
         "show_paid": lambda canvas: draw_payment(
-            canvas, payment(Event.PAID, verdict=PART, warnings=("fee_differs",)), TRIES[:1], []
+            *(canvas, payment(Event.PAID, verdict=PART, warnings=("fee_differs",)), TRIES[:1], []),
+            now_ms=NOW_MS,
         ),
-        "show_resolved": lambda canvas: draw_payment(canvas, closed_by_hand, TRIES[:1], []),
+        "show_resolved": lambda canvas: draw_payment(
+            canvas, closed_by_hand, TRIES[:1], [], now_ms=NOW_MS
+        ),
         **{
             f"status_{name}": _draw_status(asked, about)
             for name, asked, about in (

@@ -51,9 +51,15 @@ def no_code(shop: Shop, trained: Training) -> Any:
     """An open payment that was taken without a payment code."""
     opened = begin(trained, CUT_AFTER)
     with closing(sqlite3.connect(shop.journal)) as db, db:
-        (text,) = db.execute("SELECT pay_request FROM payments").fetchone()
+        which = (opened["request_id"],)
+        (text,) = db.execute(
+            "SELECT pay_request FROM payments WHERE request_id = ?", which
+        ).fetchone()
         members = {k: v for k, v in json.loads(text).items() if k != "channel_account"}
-        db.execute("UPDATE payments SET pay_request = ?", (json.dumps(members),))
+        db.execute(
+            "UPDATE payments SET pay_request = ? WHERE request_id = ?",
+            (json.dumps(members), *which),
+        )
     db.close()
     return opened
 
@@ -257,6 +263,35 @@ def test_pending_tells_age_reason_and_what_to_type(trained: Training, shop: Shop
     assert trained("pending", "--check").code == 20
 
 
+def test_pending_advises_only_what_will_be_done(trained: Training, shop: Shop) -> None:
+    """What `retry` would refuse is not told to be retried, in `pending`, `checkout` and `show`."""
+    old = begin(trained, CUT_AFTER, "a")
+    age(shop, 24 * HOUR_MS)
+    gone = no_code(shop, trained)
+    age(shop, HOUR_MS)
+    nexts = [one["next"] for one in trained("pending", "--json").json["payments"]]
+    assert f"retry {old['request_id']}" not in nexts[0]
+    assert f"status {old['request_id']}" in nexts[0]
+    assert f"retry {gone['request_id']} --yes" in nexts[1]
+    for args in (("checkout", "a"), ("show", old["request_id"])):
+        shown = pty_run([*shop.command, "--profile", "training", *args], env=shop.env)
+        assert "may have been charged" in shown.flow or "DO NOT CHARGE" in shown.flow
+        assert f"resolve {old['request_id']}" in shown.text.replace("\n", "")
+        assert "retry" not in shown.text
+
+
+def test_pending_does_not_say_that_a_sending_posctl_was_stopped(
+    trained: Training, shop: Shop
+) -> None:
+    """A try without an end may be on its way: only the process that sends knows."""
+    begin(trained)
+    with closing(sqlite3.connect(shop.journal)) as db, db:
+        db.execute("UPDATE tries SET event=NULL, finished_ms=NULL")
+    db.close()
+    why = trained("pending", "--json").json["payments"][0]["why"]
+    assert why == "No end is recorded: it is on its way, or posctl was stopped."
+
+
 def test_every_command_mentions_what_is_open_for_a_minute(trained: Training, shop: Shop) -> None:
     """An open payment older than a minute is one line on stderr of whatever is typed next."""
     begin(trained)
@@ -265,6 +300,8 @@ def test_every_command_mentions_what_is_open_for_a_minute(trained: Training, sho
     for args in (("history",), ("checkout", "9"), ("pay", "--fee", "1", "--checkout", "new")):
         mentions = [line for line in trained(*args).err.splitlines() if "pending" in line]
         assert len(mentions) == 1, args
+    age(shop, 25 * HOUR_MS)
+    assert "the oldest for 1 d 1 h." in trained("history").err
 
 
 # ── resolve ──────────────────────────────────────────────────────────────────────────────────

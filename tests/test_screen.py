@@ -309,7 +309,9 @@ def test_pending_lists_amounts_reasons_and_commands(lang: str, columns: int) -> 
     assert total[lang] in screen.bar
     assert screen.says({"en": "1 d 1 h", "zh": "1 天 1 小时"}[lang])
     assert screen.commands == [
-        f"posctl retry {ID}",
+        f"posctl status {ID}",  # too old to be sent again
+        f'posctl resolve {ID} --as paid --note "…"',
+        f'posctl resolve {ID} --as not-paid --note "…"',
         f"posctl retry {LONG_ID}",
         'posctl resolve order-0003 --as paid --note "…"',
         'posctl resolve order-0003 --as not-paid --note "…"',

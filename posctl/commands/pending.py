@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from posctl.advice import next_step, what_happened
+from posctl.advice import still_to_do, what_happened_last
 from posctl.command import Command, new_app
 from posctl.commands._money import narrowed
 from posctl.journal import Merchant
@@ -42,7 +42,7 @@ def pending(
     payments = narrowed(journal.open_payments(merchant), only)
     # An alarm is about money that may be gone: nobody narrows it away.
     alarms = journal.alarms(merchant)
-    ends = {p.request_id: last.end if (last := journal.last_try(p)) else None for p in payments}
+    tries = {p.request_id: journal.last_try(p) for p in payments}
     now_ms = int(run.now_s() * 1000)
     code = Exit.PENDING if check and (payments or alarms) else Exit.OK
     data = {
@@ -53,8 +53,8 @@ def pending(
             payment_json(payment)
             | {
                 "age_s": max(0, now_ms - payment.created_ms) // 1000,
-                "why": what_happened(ends[payment.request_id]),
-                "next": next_step(payment),
+                "why": what_happened_last(tries[payment.request_id]),
+                "next": still_to_do(payment, now_ms),
             }
             for payment in payments
         ],
@@ -65,7 +65,7 @@ def pending(
         View(
             data,
             lambda canvas: draw_open(
-                canvas, payments, ends, alarms, profile.name, live=profile.live, now_ms=now_ms
+                canvas, payments, tries, alarms, profile.name, live=profile.live, now_ms=now_ms
             ),
         )
     )

@@ -63,7 +63,9 @@ def resolve(
         "error": None,
     }
     tries = run.journal().tries_of(payment)
-    run.screen.show(View(data, lambda canvas: draw_payment(canvas, payment, tries, [])))
+    run.screen.show(
+        View(data, lambda canvas: draw_payment(canvas, payment, tries, [], now_ms=now_ms))
+    )
     run.mention_open()
     return Exit.OK
 

@@ -40,6 +40,9 @@ def show(
         "alarms": [alarm_json(alarm) for alarm in alarms],
         "error": None,
     }
-    run.screen.show(View(data, lambda canvas: draw_payment(canvas, payment, tries, alarms)))
+    now_ms = int(run.now_s() * 1000)
+    run.screen.show(
+        View(data, lambda canvas: draw_payment(canvas, payment, tries, alarms, now_ms=now_ms))
+    )
     run.mention_open(besides=payment)
     return Exit.OK

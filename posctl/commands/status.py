@@ -119,12 +119,14 @@ def _show(asked: Asked, code: Exit, checkout_id: str, payment: Payment | None, r
             "hint": _("Asking moves no money: ask again."),
         },
     }
-    profile = run.load().profile
+    profile, now_ms = run.load().profile, int(run.now_s() * 1000)
     run.screen.show(
         View(
             data,
             lambda canvas: draw_status(
-                canvas, asked, checkout_id, payment, profile.name, live=profile.live
+                *(canvas, asked, checkout_id, payment, profile.name),
+                live=profile.live,
+                now_ms=now_ms,
             ),
         )
     )
