@@ -149,7 +149,7 @@ class Screen:
         if self.json:
             return _write(stdout, json_line(view.data, ascii_only=not _speaks_unicode(stdout)))
         if self.field is not None:
-            if self.field.partition(".")[0] not in view.data:
+            if not _has(view.data, self.field) and view.data.get("error") is None:
                 self._no_such_field(view.data)
             return _write(stdout, _bare(_pick(view.data, self.field)) + "\n")
         if _is_tty(stdout):
@@ -442,6 +442,27 @@ def _pick(data: Mapping[str, Any], field: str) -> object:
         else:
             value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def _has(data: Mapping[str, Any], field: str) -> bool:
+    """Whether `field` is a name of the plain lines, or would be one if its list were longer or its
+    null had a value.
+    """
+    value: object = data
+    for name in field.split("."):
+        if isinstance(value, list):
+            value = (
+                value[int(name) - 1] if name.isdecimal() and 0 < int(name) <= len(value) else None
+            )
+        elif isinstance(value, Mapping):
+            if name not in value:
+                return False
+            value = value[name]
+        elif value is not None:
+            return False
+        if value is None:
+            return True
+    return True
 
 
 def json_line(data: Mapping[str, Any], *, ascii_only: bool) -> str:

@@ -707,6 +707,13 @@ def test_a_field_that_a_list_does_not_have_is_said(trained: Callable[..., Ran]) 
     assert "There is no field paymets.1.request_id." in ran.err
     assert "There are: posctl, command, exit_code, payments" in ran.err
     assert "no field" not in trained("pending", "--field", "payments.9.request_id").err
+    trained("pay", "--fee", "100", "--checkout", "111")
+    assert "no field" in trained("history", "--field", "payments.1.fee").err
+    assert "no field" in trained("history", "--field", "payments.1.pay_fee.yuan").err
+    for known in ("payments.1.pay_fee", "payments.1.resolved_by.x", "payments"):
+        assert "no field" not in trained("history", "--field", known).err, known
+    said_once = trained("pay", "--fee", "1", "--checkout", "2", "--field", "remaning_fee").err
+    assert said_once.count("There is no field remaning_fee.") == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "gbk", "latin-1", "utf-8:strict"])
