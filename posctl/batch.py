@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from posctl.admit import Block, Refuse, Tell
 from posctl.batch_results import Results, Said
-from posctl.crew import CHUNK, Done, send_all
+from posctl.crew import CHUNK, Done, Watch, send_all
 from posctl.errors import Busy, JournalError, UsageError
 from posctl.journal import Journal, Payment, Transaction
 from posctl.messages import _
@@ -430,7 +430,7 @@ def send_batch(
     results: Results,
     desk: Desk,
     waived: frozenset[Block],
-    monotonic: Callable[[], float],
+    watch: Watch,
     tally: Tally,
 ) -> Iterator[Result]:
     """Send what is to be sent, yielding a result for each line once it stands in the file.
@@ -447,7 +447,7 @@ def send_batch(
             ]
         )
     work = _Lines(batch.id, plan.jobs, desk, waived)
-    for group in send_all(work, desk, monotonic):
+    for group in send_all(work, desk, watch):
         yield from book.enter(
             [(done.job.line.number, done.result) for done in group if work.settle(done)]
         )

@@ -68,15 +68,24 @@ class Done(NamedTuple, Generic[J]):
     ban_s: int | None = None
 
 
-def send_all(work: Work[J], desk: Desk, monotonic: Callable[[], float]) -> Iterator[list[Done[J]]]:
+class Watch(NamedTuple):
+    """`monotonic` gives seconds; `stopping` is called after a first KeyboardInterrupt, when what
+    is on its way is still waited for.
+    """
+
+    monotonic: Callable[[], float]
+    stopping: Callable[[], None]
+
+
+def send_all(work: Work[J], desk: Desk, watch: Watch) -> Iterator[list[Done[J]]]:
     """Send what `work` gives, yielding each group of results once it is recorded.
 
     After a KeyboardInterrupt nothing new is opened, and what is on its way is still recorded;
     after a second one it is left, unknown. When the journal fails, what is on its way is still
     told, then its JournalError raised.
     """
-    with Workers(desk, monotonic) as workers:
-        sending = _Sending(work, desk, workers)
+    with Workers(desk, watch.monotonic) as workers:
+        sending = _Sending(work, desk, workers, watch.stopping)
         while sending.interrupts < 2:
             taken, unsent = sending.open_chunk()
             if unsent:
@@ -97,11 +106,14 @@ def send_all(work: Work[J], desk: Desk, monotonic: Callable[[], float]) -> Itera
 class _Sending(Generic[J]):
     """Where `send_all` is: which jobs are on their way, and whether it is still to go on."""
 
-    def __init__(self, work: Work[J], desk: Desk, workers: Workers) -> None:
+    def __init__(
+        self, work: Work[J], desk: Desk, workers: Workers, stopping: Callable[[], None]
+    ) -> None:
         self.interrupts = 0
         self.failure: PosctlError | None = None
         self._jobs: dict[str, J] = {}
         self._work, self._desk, self._workers = work, desk, workers
+        self._stopping = stopping
 
     @property
     def _going_on(self) -> bool:
@@ -149,6 +161,8 @@ class _Sending(Generic[J]):
         except KeyboardInterrupt:
             self.interrupts += 1
             self._workers.give_up()
+            if self.interrupts == 1 and self._workers.in_flight:
+                self._stopping()
             return []
         settled = record(self._workers.arrived(), self._desk)
         return [Done(self._jobs.pop(one.request_id), one.result, one.ban_s) for one in settled]

@@ -287,6 +287,12 @@ class Screen:
                     say(f"[{bar:.<20}] {len(done)}/{total}")
         return done
 
+    def stopping(self) -> None:
+        """Say what a Ctrl-C does while payments are on their way, below the line of `progress`."""
+        if _is_tty(self.stderr):
+            _write(self.stderr, "\n")
+        self.note(_("Stopping: what is on its way is still recorded. Ctrl-C again leaves it open."))
+
     @contextmanager
     def _passing_line(self) -> Iterator[Callable[[str], None] | None]:
         """A line on stderr that is written over and wiped in the end; None where it cannot be."""

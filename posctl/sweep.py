@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from posctl.admit import Block, Refuse, Tell
-from posctl.crew import send_all
+from posctl.crew import Watch, send_all
 from posctl.journal import Payment, Transaction, Try
 from posctl.outcome import ban_s
 from posctl.payment import Desk, blocked, reopen, told
@@ -36,12 +36,12 @@ def due_at_ms(payment: Payment, last: Try | None) -> int:
 
 
 class Sweep(NamedTuple):
-    """How a sweep runs. `monotonic` gives seconds."""
+    """How a sweep runs."""
 
     desk: Desk
     waived: frozenset[Block]
     automatic: bool
-    monotonic: Callable[[], float]
+    watch: Watch
 
 
 def sweep(payments: deque[Payment], how: Sweep) -> Iterator[Result]:
@@ -51,7 +51,7 @@ def sweep(payments: deque[Payment], how: Sweep) -> Iterator[Result]:
     after a second one it is left, unknown. Either way every payment is told as it stands.
     """
     work = _Resends(payments, how)
-    for group in send_all(work, how.desk, how.monotonic):
+    for group in send_all(work, how.desk, how.watch):
         for done in group:
             if not (done.ban_s and work.again(done.result.payment)):
                 yield done.result

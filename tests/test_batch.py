@@ -310,12 +310,17 @@ def test_a_rate_limit_is_waited_out(shop: Shop, gateway: Merciless) -> None:
 
 
 def test_ctrl_c_records_what_is_on_its_way(shop: Shop, gateway: Merciless) -> None:
-    """After Ctrl-C nothing new is sent, what is on its way is recorded, exit 21; then go on."""
+    """After Ctrl-C nothing new is sent, which is said at once; what is on its way is recorded, exit
+    21; then go on.
+    """
     write(shop, *orders(1000))
     gateway.hold_at = 0
     process = shop.start("batch", FILE, "--json")
     gateway.wait_for(lambda: gateway.held == 64)
     process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    said = process.stderr.readline() + process.stderr.readline()
+    assert b"Stopping: what is on its way is still recorded." in said, "and not only in the end"
     gateway.let_go()
     out, _err = process.communicate()
     data = json.loads(out)

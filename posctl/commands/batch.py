@@ -107,11 +107,12 @@ def _sent(
     import time  # noqa: PLC0415
 
     from posctl.batch import send_batch  # noqa: PLC0415  as above
-    from posctl.crew import WORKERS  # noqa: PLC0415  as above
+    from posctl.crew import WORKERS, Watch  # noqa: PLC0415  as above
 
     waived = ANOTHER if options.another else frozenset()
     desk = run.desk(connections=WORKERS)
-    yield from send_batch(checked, plan, results, desk, waived, time.monotonic, tally)
+    watch = Watch(time.monotonic, run.screen.stopping)
+    yield from send_batch(checked, plan, results, desk, waived, watch, tally)
 
 
 def _bytes(name: str, run: Run) -> bytes:

@@ -128,7 +128,7 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
 def _several(options: RetryOptions, run: Run) -> Exit:
     import time  # noqa: PLC0415
 
-    from posctl.crew import WORKERS  # noqa: PLC0415  as below
+    from posctl.crew import WORKERS, Watch  # noqa: PLC0415  as below
     from posctl.sweep import Sweep, due_at_ms, sweep  # noqa: PLC0415  threads, only here
 
     journal = run.journal()
@@ -154,7 +154,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
         desk=run.desk(connections=WORKERS),
         waived=frozenset({Block.CUSTOMER_GONE} if options.yes else ()),
         automatic=options.due,
-        monotonic=time.monotonic,
+        watch=Watch(time.monotonic, run.screen.stopping),
     )
     run.banner()
     stopped: list[PosctlError] = []
