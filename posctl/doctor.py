@@ -24,6 +24,7 @@ from posctl import advice
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.exchange import Exchange, Sent
 from posctl.messages import _
+from posctl.order import FIELDS, not_in
 from posctl.outcome import Event, Exit, Outcome, read_event
 from posctl.profiles import TRAINING, Loaded, Profile
 from posctl.secret import is_database, masked_url
@@ -127,7 +128,18 @@ def _config(loaded: Loaded) -> Check:
     where = str(loaded.path) if loaded.path.exists() else _("no file")
     words = _("{path}: profile {profile} ({kind})")
     message = words.format(path=where, profile=loaded.profile.name, kind=kind)
-    return Check("config", "good", message)
+    missing = not_in(loaded.profile.defaults)
+    if not missing:
+        return Check("config", "good", message)
+    flags = " ".join(FIELDS[name].flag for name in missing)
+    return Check(
+        "config",
+        "warn",
+        message + " " + _("Not in its defaults: {names}.").format(names=", ".join(missing)),
+        _("Put them there, or give each payment {flags}.").format(flags=flags)
+        + "\n"
+        + _("posctl till needs all of them there."),
+    )
 
 
 def _secret(profile: Profile, environ: Mapping[str, str]) -> Check:

@@ -48,6 +48,7 @@ FIELDS = {
     "attributes": Field("free", "--attributes", required=False),
 }
 CODE_FIELDS = ("channel_account", "alipay_account")
+OF_EACH_PAYMENT = ("pay_fee", "checkout_id", "order_id")  # no profile can know them
 WHEN_ABSENT = {"payer_id": "3", "pay_channel": "alipay_facepay_v2", "payment_channel": "1006"}
 
 
@@ -194,18 +195,33 @@ def check(
         members[name] = _value(name, text, FIELDS[name].flag, limits)
     if "checkout_id" in members:
         members.setdefault("order_id", members["checkout_id"])
-    for name, field in FIELDS.items():
-        if field.required and name not in members:
-            raise UsageError(
-                "missing_" + name,
-                _("{name} is missing.").format(name=name),
-                _("Give it with {flag}, in the JSON file, or in the profile's defaults.").format(
-                    flag=field.flag
-                )
-                if name not in ("pay_fee", "checkout_id")
-                else _("Give it with {flag} or in the JSON file.").format(flag=field.flag),
-            )
+    if missing := _missing(members):
+        raise _is_missing(missing)
     return PayRequest({name: members[name] for name in FIELDS if name in members})
+
+
+def not_in(defaults: Mapping[str, str]) -> list[str]:
+    """The members that `defaults` could give to every payment, and do not."""
+    return [n for n in _missing(WHEN_ABSENT | dict(defaults)) if n not in OF_EACH_PAYMENT]
+
+
+def _missing(members: Mapping[str, str | int]) -> list[str]:
+    return [name for name, field in FIELDS.items() if field.required and name not in members]
+
+
+def _is_missing(names: list[str]) -> UsageError:
+    if "checkout_id" in names:  # order_id is the same when it is left out
+        names = [name for name in names if name != "order_id"]
+    flags = ", ".join(FIELDS[name].flag for name in names)
+    if len(names) > 1:
+        message = _("Missing: {names}.").format(names=", ".join(names))
+    else:
+        message = _("{name} is missing.").format(name=names[0])
+    if set(names).isdisjoint(OF_EACH_PAYMENT):
+        hint = _("Give it with {flag}, in the JSON file, or in the profile's defaults.")
+    else:
+        hint = _("Give it with {flag} or in the JSON file.")
+    return UsageError("missing_" + names[0], message, hint.format(flag=flags))
 
 
 def check_value(

@@ -110,6 +110,17 @@ def test_a_healthy_till_is_told_so(shop: Shop) -> None:
     assert ran.json["error"] is None
 
 
+def test_a_profile_that_cannot_pay_alone_is_told_so(shop: Shop) -> None:
+    """What each payment needs and the profile does not give is named, with its flags."""
+    with FaultServer(refusing()) as server:
+        shop.profile(server.url, defaults='{shop_id: "1", machine_id: "001", source: hema}')
+        ran = shop.run("doctor", "--json")
+    check = checks(ran)["config"]
+    assert (ran.code, check["status"]) == (0, "warn")
+    assert "Not in its defaults: operator_id, buyer_id, merchant_code." in check["message"]
+    assert "--operator --buyer --merchant" in check["hint"]
+
+
 def test_it_touches_no_money_and_tells_no_secret(shop: Shop) -> None:
     """What travels names no method, no key and no signature; no journal is made."""
     with FaultServer(refusing()) as server:

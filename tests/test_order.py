@@ -147,6 +147,16 @@ def test_missing(missing: str) -> None:
     assert FIELDS[missing].flag in caught.value.hint
 
 
+def test_all_that_is_missing_is_named_at_once() -> None:
+    """Nobody is sent round once for each member: all are named, with all flags."""
+    defaults = {k: v for k, v in DEFAULTS.items() if k not in ("buyer_id", "source")}
+    with pytest.raises(UsageError) as caught:
+        check(FLAGS, {}, defaults, Limits(1000))
+    assert "buyer_id, source" in caught.value.message
+    assert "--buyer, --source" in caught.value.hint
+    assert "defaults" in caught.value.hint
+
+
 UUID = "75626abc-452d-486e-970d-e65e12fc1456"
 
 

@@ -139,7 +139,7 @@ class _Questions:
         self._ask("gateway", _("The gateway"), GATEWAY)
         self._ask("app_key", _("The AppKey of the open platform's console"))
         kept = self._ask_secret()
-        say(_("What does not change from payment to payment; Enter leaves it out:"))
+        say(_("What is the same for every payment; posctl till needs it. Enter leaves it out:"))
         for name, question in _DEFAULTS.items():
             self._ask_default(name, _(question))
         self._ask("max_fee", _("The largest amount of one payment, in fen"), "500000")
