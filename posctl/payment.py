@@ -115,7 +115,7 @@ def pay(
     resumed = begun.tries > 1
     set_aside = resumed and order.codes and order.codes != codes_of(begun.pay_request)
     notes = ("code_set_aside",) if set_aside else ()
-    return _until_settled(begun, desk, patience, notes, resumed=resumed)
+    return _needs_new_id(_until_settled(begun, desk, patience, notes, resumed=resumed), order)
 
 
 def retry(
@@ -178,6 +178,15 @@ def _used_up(result: Result, order: PayRequest) -> Result:
     if order.request_id is None or result.problem is None:
         return result
     hint = _("Nothing was sent: this request_id is used up. Pay with a new one.")
+    return result._replace(problem=result.problem._replace(hint=hint))
+
+
+def _needs_new_id(result: Result, order: PayRequest) -> Result:
+    """Of a payment that just closed without a charge: the same command would tell it once more."""
+    closed = result.payment is not None and not result.payment.open
+    if order.request_id is None or result.problem is None or not closed:
+        return result
+    hint = result.problem.hint + "\n" + _("With a new request_id: this one is used up.")
     return result._replace(problem=result.problem._replace(hint=hint))
 
 

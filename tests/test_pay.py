@@ -264,6 +264,16 @@ def test_own_request_id_pays_once(pay: Training, shop: Shop) -> None:
     assert charges(shop) == [100]
 
 
+def test_own_request_id_is_used_up_by_a_no(pay: Training) -> None:
+    """After a definite no the hint asks for a new id at once: the same command would not pay."""
+    hint = pay("--request-id", ID, code=FAIL).json["error"]["hint"]
+    assert hint.endswith("With a new request_id: this one is used up.")
+    again = pay("--request-id", ID, code=FAIL)
+    assert (again.code, again.json["resumed"]) == (10, True)
+    assert "used up" in again.json["error"]["hint"]
+    assert "used up" not in pay(code=FAIL).json["error"]["hint"], "posctl makes a new one itself"
+
+
 def test_own_request_id_with_another_payload(pay: Training, shop: Shop) -> None:
     """The same id with anything changed is a usage error, and nothing is sent."""
     assert pay("--request-id", ID).code == 0
