@@ -15,7 +15,7 @@ from posctl.admit import Block, may_resend
 from posctl.journal import Payment, Try, TryEnd
 from posctl.messages import N_, _
 from posctl.order import CODE_FIELDS, yuan
-from posctl.outcome import RATE_LIMIT_CODES, Event, Outcome, outcome_of
+from posctl.outcome import RATE_LIMIT_CODES, Event, Outcome, State, outcome_of
 from posctl.result import Problem
 
 EVENT_WORDS = {
@@ -103,9 +103,14 @@ def problem_of(payment: Payment, end: TryEnd | None) -> Problem | None:
         kind=kinds.get(outcome, "gateway" if end and end.code else "network"),
         code=(end.code if end and end.code else event.value),
         sub_code=end.sub_code if end else None,
-        message=f"{what_happened(end)} {money(outcome)}",
+        message=f"{_closed_how(payment, end)} {money(outcome)}",
         hint=_hint(payment, outcome, end),
     )
+
+
+def _closed_how(payment: Payment, end: TryEnd | None) -> str:
+    by_hand = payment.standing.state is State.RESOLVED
+    return _("It was closed by hand.") if by_hand else what_happened(end)
 
 
 def what_happened(end: TryEnd | None) -> str:

@@ -124,6 +124,8 @@ def _check_header(header: Sequence[str], name: str) -> None:
             from difflib import get_close_matches  # noqa: PLC0415  only for the hint
 
             near = get_close_matches(member, FIELDS, n=1)
+            if len(header) == 1 and not {";", "\t"}.isdisjoint(member):
+                raise _bad_file(name, _("commas stand between its columns, not ; or tabs"))
             raise UsageError(
                 "unknown_member",
                 _("{file}: the API knows no {member}.").format(

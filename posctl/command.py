@@ -101,7 +101,11 @@ class Command(_Help, TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         self._refuse_swallowed(ctx, args)
         parser = self.make_parser(ctx)
-        _values, _rest, order = parser.parse_args(args=list(args))
+        try:
+            _values, _rest, order = parser.parse_args(args=list(args))
+        except UsageError as error:  # the parser does not always say whose help to read
+            error.ctx = error.ctx or ctx
+            raise
         for param, times in Counter(order).items():
             if times > 1 and param.nargs == 1 and not getattr(param, "multiple", False):
                 raise GivenTwice(param.opts[0], ctx)

@@ -192,7 +192,9 @@ def check(
         where = _("{name} in the file").format(name=name)
         members[name] = _value(name, _as_text(name, given, where), where, limits)
     for name, text in flags.items():
-        members[name] = _value(name, text, FIELDS[name].flag, limits)
+        # A code comes with --scan, --code-stdin or --code.
+        where = _("The payment code") if name == "channel_account" else FIELDS[name].flag
+        members[name] = _value(name, text, where, limits)
     if "checkout_id" in members:
         members.setdefault("order_id", members["checkout_id"])
     if missing := _missing(members):

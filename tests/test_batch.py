@@ -439,6 +439,7 @@ def test_csv_names_its_columns_by_the_apis_names(shop: Shop, gateway: Merciless)
     ("text", "words"),
     [
         ("checkout,pay_fee\na,1\n", "Did you mean checkout_id?"),
+        ("checkout_id;pay_fee\na;1\n", "commas stand between its columns, not ; or tabs"),
         ("checkout_id,pay_fee\na,1,2\n", "line 2: It has 3 values, the first line names 2."),
         ("checkout_id,pay_fee\na,1.5\n", "line 2: pay_fee cannot be used."),
         ("checkout_id,pay_fee\na,001\n", "line 2: pay_fee cannot be used."),

@@ -58,7 +58,7 @@ def file(raw: bytes, names: str) -> Row:
     )
 
 
-def scanned(raw: bytes, names: str = "--scan") -> Row:
+def scanned(raw: bytes, names: str = "payment code") -> Row:
     return Row(pay("--code-stdin"), names, stdin=raw)
 
 
@@ -111,7 +111,7 @@ IDENTIFIERS = {
     **{
         f"{flag} {name}": Row(
             ("pay", "--fee", "100", "--checkout", "1", flag, text),
-            "--scan" if flag == "--code" else flag,
+            "payment code" if flag == "--code" else flag,
         )
         for flag in ("--order", "--operator", "--code")
         for name, text in BAD_IDS.items()
@@ -175,6 +175,7 @@ CODES = {
     "track 1": scanned(f"%B{CARD}^DOE/JO^2512101?".encode()),
     "track 2": scanned(f";{CARD}=25121010000000000000?".encode()),
     "track 2 without sentinels": scanned(f"{CARD}=2512101".encode()),
+    "option without a value": Row(("retry", "--wait"), "posctl retry -h"),
     "two ways": Row(pay("--scan", "--code-stdin"), "--scan"),
     "stdin twice": Row(pay("--code-stdin", "--file", "-"), "--file"),
     "no terminal": Row(pay("--scan"), "--scan"),

@@ -324,6 +324,7 @@ def test_resolve_keeps_who_when_and_why(trained: Training, shop: Shop) -> None:
     assert len(shown["tries"]) == 1
     told = trained("retry", request_id, "--json")
     assert (told.code, told.json["tries"]) == (10, 1)
+    assert told.json["error"]["message"] == "It was closed by hand. The customer was not charged."
     assert charges(shop) == 0
     assert trained("resolve", request_id, "--as", "paid", "--note", "x").code == 2, "never changes"
 

@@ -473,6 +473,7 @@ def test_a_day_and_a_span_take_what_was_begun_in_them(trained: Training) -> None
     [
         (("--day", "someday"), "bad_day"),
         (("--since", "2026-13-01T00:00"), "bad_moment"),
+        (("--since", "today", "--until", "yesterday"), "bad_span"),
         (("--day", "today", "--close"), "which"),
         (("--since", "today", "--until", "today", "--verify"), "which"),
         (("--by", "cashier"), "bad_by"),

@@ -127,7 +127,14 @@ def _worst(results: list[Result]) -> Exit:
 
 def find(text: str, run: Run) -> Payment:
     """The payment with this request_id, in any spelling of it. Raises UsageError."""
-    payment = run.journal().payment(request_id(text, "REQUEST_ID"))
+    try:
+        payment = run.journal().payment(request_id(text, "REQUEST_ID"))
+    except UsageError as error:
+        raise UsageError(
+            error.code,
+            _("What stands for {name} is no request_id.").format(name="REQUEST_ID"),
+            _("It is what posctl history shows. For a checkout: posctl checkout CHECKOUT_ID"),
+        ) from None
     if payment is None:
         raise UsageError(
             "unknown_payment",

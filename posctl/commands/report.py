@@ -265,6 +265,8 @@ def _span(options: ReportOptions, now_s: float) -> tuple[int | None, int | None]
         return day_span(options.day, now_s)
     since = None if options.since is None else _moment(options.since, now_s)[0]
     until = None if options.until is None else _moment(options.until, now_s)[1]
+    if since is not None and until is not None and since >= until:
+        raise UsageError("bad_span", _("--until is not after --since."))
     return since, until
 
 
