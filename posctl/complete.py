@@ -45,8 +45,8 @@ def complete(
 
     `[Candidate(FILES)]` asks the shell for names of files. Nothing is changed or created.
     """
-    split = len(words) > 1 and "=" in words[-2:]  # bash: `--profile`, `=`, `st`
     *before, current = _joined(words) or [""]
+    split = bool(words) and current != words[-1]  # bash: `--profile`, `=`, `st`
     line = _read(before, root, context)
     if line is None:
         return []

@@ -13,17 +13,18 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+import time
 from contextlib import suppress
 from typing import Self, TextIO
 
 PAUSE_S = 0.05  # so long nothing comes, and a piece is complete; scanners take 20 ms at most
+PIECE_S = 0.8  # a longer one is no scan: somebody leans on a key, and payments wait
 _MOST = 4096  # bytes of one piece
 _ENDS = ("\r", "\n", "\x03")
 
 if sys.platform == "win32":
     import msvcrt
     import threading
-    import time
 
     class Keyboard:
         """The console's keyboard; `with` it, typing is not echoed."""
@@ -48,14 +49,14 @@ if sys.platform == "win32":
                 if self._woken.wait(0.02) or (end_s is not None and time.monotonic() >= end_s):
                     self._woken.clear()
                     return ""
-            typed = ""
+            typed, over_s = "", time.monotonic() + PIECE_S
             while msvcrt.kbhit() or (not self._woken.wait(PAUSE_S) and msvcrt.kbhit()):
                 key = msvcrt.getwch()
                 if key in ("\x00", "\xe0"):  # an arrow or a function key is two
                     msvcrt.getwch()
                 else:
                     typed += key
-                if typed.endswith(_ENDS):
+                if typed.endswith(_ENDS) or time.monotonic() >= over_s:
                     break
             return typed
 
@@ -101,8 +102,8 @@ else:
                 os.read(self._wake_in, _MOST)
             if self._fd not in ready:
                 return ""
-            typed = ""
-            while len(typed) < _MOST:
+            typed, over_s = "", time.monotonic() + PIECE_S
+            while len(typed) < _MOST and time.monotonic() < over_s:
                 try:
                     piece = os.read(self._fd, 256)
                 except OSError:

@@ -149,8 +149,7 @@ class Screen:
         if self.json:
             return _write(stdout, json_line(view.data, ascii_only=not _speaks_unicode(stdout)))
         if self.field is not None:
-            if not _has(view.data, self.field) and view.data.get("error") is None:
-                self._no_such_field(view.data)
+            self._check_field(self.field, view.data)
             return _write(stdout, _bare(_pick(view.data, self.field)) + "\n")
         if _is_tty(stdout):
             try:
@@ -159,19 +158,26 @@ class Screen:
                 canvas.show()
                 stdout.flush()
             except SystemExit:  # Rich leaves the program when a pipe is closed
+                self._consoles.clear()
                 return False
             except OSError as error:
+                self._consoles.clear()  # this one would show its drawing once more with the next
                 # No file descriptor left to load a module with: plain lines need none.
                 full = error.errno in (errno.EMFILE, errno.ENFILE)
                 return full and self._lines(view.data, stdout)
             except Exception:  # noqa: BLE001  a bug in a drawing must not hide what happened
+                self._consoles.clear()
                 return self._lines(view.data, stdout)
             return True
         return self._lines(view.data, stdout)
 
-    def _no_such_field(self, data: Mapping[str, Any]) -> None:
-        """Said when all is done, and so no error of usage: that would say that nothing was done."""
-        self.note("▲ " + _("There is no field {name}.").format(name=(self.field or "")[:64]))
+    def _check_field(self, field: str, data: Mapping[str, Any]) -> None:
+        """Say that there is no such field. When all is done, and so no error of usage: that would
+        say that nothing was done. Pay and retry have looked at the name before they sent.
+        """
+        if _has(data, field) or data.get("command") in ("pay", "retry") or data.get("error"):
+            return
+        self.note("▲ " + _("There is no field {name}.").format(name=field[:64]))
         self.note(_("There are: {names}").format(names=", ".join(data)))
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
@@ -443,11 +449,15 @@ def _pick(data: Mapping[str, Any], field: str) -> object:
     """The value that the plain lines call `field`, or all that stands below that name."""
     value: object = data
     for name in field.split("."):
-        if isinstance(value, list):
-            value = dict(enumerate(value, 1)).get(int(name) if name.isdecimal() else 0)
-        else:
-            value = value.get(name) if isinstance(value, Mapping) else None
+        value = _step(value, name)
     return value
+
+
+def _step(value: object, name: str) -> object:
+    if isinstance(value, list):
+        at = int(name) if name.isdecimal() and len(name) < 10 else 0
+        return value[at - 1] if 0 < at <= len(value) else None
+    return value.get(name) if isinstance(value, Mapping) else None
 
 
 def _has(data: Mapping[str, Any], field: str) -> bool:
@@ -456,18 +466,13 @@ def _has(data: Mapping[str, Any], field: str) -> bool:
     """
     value: object = data
     for name in field.split("."):
-        if isinstance(value, list):
-            value = (
-                value[int(name) - 1] if name.isdecimal() and 0 < int(name) <= len(value) else None
-            )
-        elif isinstance(value, Mapping):
-            if name not in value:
-                return False
-            value = value[name]
-        elif value is not None:
-            return False
         if value is None:
             return True
+        if not isinstance(value, (Mapping, list)) or (
+            isinstance(value, Mapping) and name not in value
+        ):
+            return False
+        value = _step(value, name)
     return True
 
 

@@ -94,7 +94,9 @@ class Till:
         self._paid_fee = 0  # their sum
         self._status_due = True
         self._leaving = False
-        self._codes_since_s = inf  # when codes of closed payments came into the journal's files
+        # Since when codes of closed payments are in the journal's files that are to be erased. A
+        # till that was killed may have left some.
+        self._codes_since_s = tools.monotonic()
 
     def run(self) -> Exit:
         """Serve customers until the cashier leaves, or the terminal is gone.
@@ -174,7 +176,8 @@ class Till:
             if typed is None:
                 return
             quiet = not typed and not self._workers.some_arrived
-            if quiet or self._tools.monotonic() - self._codes_since_s >= CODES_S:
+            waited_s = self._tools.monotonic() - self._codes_since_s
+            if waited_s >= CODES_S or (quiet and waited_s >= 0):
                 self._forget_codes()
             try:
                 for wish in self._entry.take(typed, self._tools.monotonic()):
@@ -193,7 +196,7 @@ class Till:
         if self._entry.prompt is Prompt.WATCH:  # it counts the seconds
             until_s = min(until_s, now_s + 1)
         if self._codes_since_s < inf:
-            until_s = min(until_s, now_s + QUIET_S)
+            until_s = min(until_s, max(now_s, self._codes_since_s) + QUIET_S)
         return None if until_s == inf else max(0.0, until_s - now_s)
 
     def _grant(self, wish: Wish) -> None:
@@ -396,9 +399,11 @@ class Till:
     def _forget_codes(self) -> None:
         """Not before the verdict is told: it takes a millisecond and several writes to the disk."""
         if self._codes_since_s < inf:
-            self._codes_since_s = inf
-            with suppress(JournalError):  # the next payment that closes catches up
-                self._desk.journal.forget_codes()
+            try:
+                done = self._desk.journal.forget_codes()
+            except JournalError:
+                done = False
+            self._codes_since_s = inf if done else self._tools.monotonic() + CODES_S
 
     def _settle(self, result: Result, ban_s: int = 0) -> None:
         """Take in how a payment stands; tell it when it is news."""

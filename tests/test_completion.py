@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Ran, Shop
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pty_run import pty_run
 from typer import Context
@@ -181,6 +181,7 @@ WORDS = st.sampled_from(
 )
 
 
+@example(["pay", "=", "--lang=e"])
 @given(st.lists(st.one_of(WORDS, st.text(max_size=5)), max_size=6))
 def test_no_half_typed_line_breaks_it(words: Sequence[str]) -> None:
     """For any words the answer is a list of words that carry on what was typed."""

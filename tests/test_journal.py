@@ -104,6 +104,25 @@ def test_a_closed_payments_code_is_gone_from_every_byte(path: Path, event: Event
     assert CODE.encode() not in files(path)
 
 
+def test_a_reader_puts_the_erasing_off(path: Path) -> None:
+    """While somebody reads, the journal says that the codes are still there; later they go."""
+    journal = SqliteJournal(path)
+    with closing(sqlite3.connect(path)) as reader:
+        finish(journal, begin(journal, new()), Event.PAID)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM payments").fetchone()
+        finish(
+            journal,
+            begin(journal, new("r-0000002", CHECKOUT._replace(checkout_id="c2"))),
+            Event.PAID,
+        )
+        assert not journal.forget_codes()
+        assert CODE.encode() in files(path)
+    assert journal.forget_codes()
+    assert CODE.encode() not in files(path)
+    journal.close()
+
+
 def test_resolving_erases_the_code_too(path: Path) -> None:
     """A payment closed by a person keeps who, when and why, and no code."""
     journal = SqliteJournal(path)

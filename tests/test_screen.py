@@ -700,6 +700,29 @@ def test_field_walks_into_lists_as_the_plain_lines_count_them(trained: Callable[
         assert trained("history", "--field", nothing).out == "\n"
 
 
+def test_a_drawing_that_failed_is_not_shown_with_the_next() -> None:
+    """A terminal that was busy does not see an earlier customer's verdict as the next one's."""
+
+    class Busy(io.StringIO):
+        busy = True
+
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            if self.busy:
+                self.busy = False
+                raise BlockingIOError
+            return super().write(text)
+
+    stream = Busy()
+    screen = Screen(stream, io.StringIO())
+    assert not screen.show(View({}, lambda canvas: canvas.print(Text("PAID"))))
+    assert screen.show(View({}, lambda canvas: canvas.print(Text("FAILED"))))
+    assert "PAID" not in stream.getvalue()
+    assert "FAILED" in stream.getvalue()
+
+
 def test_a_field_that_a_list_does_not_have_is_said(trained: Callable[..., Ran]) -> None:
     """A misspelt `--field` of what only reads is empty, and stderr names the fields there are."""
     ran = trained("pending", "--field", "paymets.1.request_id")
@@ -714,6 +737,10 @@ def test_a_field_that_a_list_does_not_have_is_said(trained: Callable[..., Ran]) 
         assert "no field" not in trained("history", "--field", known).err, known
     said_once = trained("pay", "--fee", "1", "--checkout", "2", "--field", "remaning_fee").err
     assert said_once.count("There is no field remaning_fee.") == 1
+    nothing = trained("retry", "--checkout", "7", "--field", "outcome")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "\n", ""), "a normal state, no mail"
+    assert trained("history", "--field", f"payments.{'9' * 5000}").code == 0
+    assert trained("pay", "--fee", "1", "--checkout", "3", "--field", "payments").code == 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "gbk", "latin-1", "utf-8:strict"])

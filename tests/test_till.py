@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import signal
 import sqlite3
 import time
@@ -152,6 +154,47 @@ def test_codes_go_while_the_till_goes_on(
             till.see("Amount")
     till.type("q\r")
     assert till.end() == 0
+
+
+def test_a_held_key_keeps_no_code(
+    counter: Callable[..., Counter], gateway: Merciless, shop: Shop
+) -> None:
+    """Whoever leans on a key after the scan stops neither the payment nor the erasing."""
+    till = counter()
+    till.see("Amount")
+    till.type("1\r")
+    till.see("Checkout")
+    till.type("111\r")
+    till.see("scan the payment code")
+    till.type(CODE + "\r5")
+    deadline = time.monotonic() + LIMIT_S
+    while not gateway.charges or CODE.encode() in files_of(shop):
+        assert time.monotonic() < deadline
+        os.write(till._master, b"5")
+        select.select([], [], [], 0.01)  # as fast as a held key is repeated
+    assert rows(shop)[0][1] == "success"
+
+
+def test_a_killed_tills_code_goes_when_the_next_one_idles(
+    counter: Callable[..., Counter], gateway: Merciless, shop: Shop
+) -> None:
+    """What a till could not erase any more, the next one erases before anything is typed."""
+    till = counter()
+    till.see("Amount")
+    with closing(sqlite3.connect(shop.journal)) as reader:  # puts the erasing off
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM payments").fetchone()
+        sell(till, "1", "111")
+        till.see("FULLY PAID", "Amount")
+        till.process.kill()
+        till.process.wait()
+        assert CODE.encode() in files_of(shop)
+        after = counter()
+        after.see("Amount")
+        assert CODE.encode() in files_of(shop)
+    deadline = time.monotonic() + LIMIT_S
+    while CODE.encode() in files_of(shop):
+        assert time.monotonic() < deadline
 
 
 def test_the_connection_is_kept(counter: Callable[..., Counter], gateway: Merciless) -> None:

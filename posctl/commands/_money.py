@@ -35,9 +35,11 @@ def seconds(text: str, where: str) -> float:
     )
 
 
-def check_field(field: str | None) -> None:
-    """Refuse a `--field` that no result has, before money moves for an empty line."""
-    known = (*RESULT_KEYS, "payments", "dry_run", "call")
+def check_field(field: str | None, *more: str) -> None:
+    """Refuse a `--field` that no result has, before money moves for an empty line. `more` are
+    those that this command has besides.
+    """
+    known = (*RESULT_KEYS, *more)
     if field is not None and field.split(".")[0] not in known:
         raise UsageError(
             "bad_field",

@@ -153,7 +153,7 @@ def pay(
 
 def pay_run(options: PayOptions, run: Run) -> Exit:
     """The whole behaviour of `pay`, without the framework."""
-    check_field(run.screen.field)
+    check_field(run.screen.field, *(("dry_run", "call") if options.dry_run else ()))
     run.interrupts.install()
     order = _order(options, run)
     if options.dry_run:

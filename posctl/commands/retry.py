@@ -79,7 +79,7 @@ def retry(
 
 def retry_run(options: RetryOptions, run: Run) -> Exit:
     """The whole behaviour of `retry`, without the framework."""
-    check_field(run.screen.field)
+    check_field(run.screen.field, "payments")
     run.interrupts.install()
     if options.all or options.due or len(options.request_ids) > 1:
         return _several(options, run)

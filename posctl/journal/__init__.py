@@ -294,8 +294,10 @@ class Journal(Protocol):
     def mark_told(self, request_ids: Sequence[str], now_ms: int = 0) -> None:
         """These payments' outcomes were written out for somebody."""
 
-    def forget_codes(self) -> None:
-        """Leave no byte of a closed payment's code in any file of the journal."""
+    def forget_codes(self) -> bool:
+        """Leave no byte of a closed payment's code in any file of the journal; False when that had
+        to be put off.
+        """
 
     def payment(self, request_id: str) -> Payment | None:
         """The payment with this id."""

@@ -322,12 +322,13 @@ class PostgresJournal:
             (now_ms, list(request_ids)),
         )
 
-    def forget_codes(self) -> None:
+    def forget_codes(self) -> bool:
         """Nothing: the row has no code any more, and the rest is the database's to tidy.
 
         Its old versions last until VACUUM and beyond, in pages, logs and replicas; docs/many-tills
         says what that means.
         """
+        return True
 
     def payment(self, request_id: str) -> Payment | None:
         found = self._select("WHERE request_id=%s", (request_id,))

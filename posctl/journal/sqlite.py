@@ -452,18 +452,19 @@ class SqliteJournal:
                     self._db.execute("ROLLBACK")
                 self._db.execute("PRAGMA synchronous=FULL")
 
-    def forget_codes(self) -> None:
+    def forget_codes(self) -> bool:
         """secure_delete zeroes the page; the `-wal` keeps old pages until it is truncated.
 
-        While another connection reads, SQLite puts that off; the next payment, or the last
+        While another connection reads, SQLite puts that off (False); the next payment, or the last
         connection to close, catches up.
         """
         with _told_as_journal_error(self._path):
             self._db.execute("PRAGMA busy_timeout=0")
             try:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                (put_off, *_pages) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 self._db.execute(f"PRAGMA busy_timeout={BUSY_S * 1000:.0f}")
+        return not put_off
 
     def payment(self, request_id: str) -> Payment | None:
         found = list(self._select("WHERE request_id=?", (request_id,)))
