@@ -111,11 +111,12 @@ def pay(
     if isinstance(begun, Refuse):
         return blocked(begun, order, desk)
     if isinstance(begun, Tell):
-        return _used_up(told(begun.payment, desk), order)
+        return _used_up(told(begun.payment, desk), order, sent=False)
     resumed = begun.tries > 1
     set_aside = resumed and order.codes and order.codes != codes_of(begun.pay_request)
     notes = ("code_set_aside",) if set_aside else ()
-    return _needs_new_id(_until_settled(begun, desk, patience, notes, resumed=resumed), order)
+    result = _until_settled(begun, desk, patience, notes, resumed=resumed)
+    return _used_up(result, order, sent=True)
 
 
 def retry(
@@ -173,20 +174,17 @@ def told(payment: Payment, desk: Desk) -> Result:
     return as_result(payment, last.end if last else None, notes, resumed=True)
 
 
-def _used_up(result: Result, order: PayRequest) -> Result:
-    """A closed payment told under its own request_id: "the same command again" would not pay."""
-    if order.request_id is None or result.problem is None:
-        return result
-    hint = _("Nothing was sent: this request_id is used up. Pay with a new one.")
-    return result._replace(problem=result.problem._replace(hint=hint))
-
-
-def _needs_new_id(result: Result, order: PayRequest) -> Result:
-    """Of a payment that just closed without a charge: the same command would tell it once more."""
+def _used_up(result: Result, order: PayRequest, *, sent: bool) -> Result:
+    """A payment that closed without a charge under its own request_id: the same command again would
+    tell it once more, and not pay.
+    """
     closed = result.payment is not None and not result.payment.open
     if order.request_id is None or result.problem is None or not closed:
         return result
-    hint = result.problem.hint + "\n" + _("With a new request_id: this one is used up.")
+    if sent:
+        hint = result.problem.hint + "\n" + _("With a new request_id: this one is used up.")
+    else:
+        hint = _("Nothing was sent: this request_id is used up. Pay with a new one.")
     return result._replace(problem=result.problem._replace(hint=hint))
 
 

@@ -149,8 +149,7 @@ class Screen:
         if self.json:
             return _write(stdout, json_line(view.data, ascii_only=not _speaks_unicode(stdout)))
         if self.field is not None:
-            self._check_field(self.field, view.data)
-            return _write(stdout, _bare(_pick(view.data, self.field)) + "\n")
+            return _write(stdout, _bare(self._field(self.field, view.data)) + "\n")
         if _is_tty(stdout):
             try:
                 canvas = Canvas(self._console(stdout))
@@ -171,14 +170,18 @@ class Screen:
             return True
         return self._lines(view.data, stdout)
 
-    def _check_field(self, field: str, data: Mapping[str, Any]) -> None:
-        """Say that there is no such field. When all is done, and so no error of usage: that would
-        say that nothing was done. Pay and retry have looked at the name before they sent.
+    def _field(self, field: str, data: Mapping[str, Any]) -> object:
+        """The value of `field`. That there is none is said when all is done, and so it is no error
+        of usage: that would say that nothing was done.
         """
-        if _has(data, field) or data.get("command") in ("pay", "retry") or data.get("error"):
-            return
-        self.note("▲ " + _("There is no field {name}.").format(name=field[:64]))
-        self.note(_("There are: {names}").format(names=", ".join(data)))
+        try:
+            return _pick(data, field)
+        except KeyError:
+            # Pay and retry looked at the name before they sent; an error says enough itself.
+            if data.get("command") not in ("pay", "retry") and not data.get("error"):
+                self.note("▲ " + _("There is no field {name}.").format(name=field[:64]))
+                self.note(_("There are: {names}").format(names=", ".join(data)))
+            return None
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
         return _write(stream, "".join(f"{name}: {value}\n" for name, value in plain(data)))
@@ -446,34 +449,19 @@ def _bare(value: object) -> str:
 
 
 def _pick(data: Mapping[str, Any], field: str) -> object:
-    """The value that the plain lines call `field`, or all that stands below that name."""
-    value: object = data
-    for name in field.split("."):
-        value = _step(value, name)
-    return value
-
-
-def _step(value: object, name: str) -> object:
-    if isinstance(value, list):
-        at = int(name) if name.isdecimal() and len(name) < 10 else 0
-        return value[at - 1] if 0 < at <= len(value) else None
-    return value.get(name) if isinstance(value, Mapping) else None
-
-
-def _has(data: Mapping[str, Any], field: str) -> bool:
-    """Whether `field` is a name of the plain lines, or would be one if its list were longer or its
-    null had a value.
+    """The value that the plain lines call `field`, or all that stands below that name; None also
+    where a list is too short or a null has nothing below it. Raises KeyError for no such name.
     """
     value: object = data
     for name in field.split("."):
-        if value is None:
-            return True
-        if not isinstance(value, (Mapping, list)) or (
-            isinstance(value, Mapping) and name not in value
-        ):
-            return False
-        value = _step(value, name)
-    return True
+        if isinstance(value, list):
+            at = int(name) if name.isdecimal() and len(name) < 10 else 0
+            value = value[at - 1] if 0 < at <= len(value) else None
+        elif isinstance(value, Mapping):
+            value = value[name]
+        elif value is not None:
+            raise KeyError(name)
+    return value
 
 
 def json_line(data: Mapping[str, Any], *, ascii_only: bool) -> str:

@@ -94,8 +94,8 @@ class Till:
         self._paid_fee = 0  # their sum
         self._status_due = True
         self._leaving = False
-        # Since when codes of closed payments are in the journal's files that are to be erased. A
-        # till that was killed may have left some.
+        # From when on codes of closed payments are to be erased from the journal's files; inf when
+        # there are none. A till that was killed may have left some.
         self._codes_since_s = tools.monotonic()
 
     def run(self) -> Exit:

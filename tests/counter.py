@@ -11,7 +11,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -101,6 +101,14 @@ class Counter:
     def type(self, keys: str) -> None:
         self._seen = len(self.raw)
         os.write(self._master, keys.encode())
+
+    def lean_on(self, key: str, until: Callable[[], bool]) -> None:
+        """Hold `key`, as fast as a keyboard repeats it, until something is the case."""
+        deadline = time.monotonic() + LIMIT_S
+        while not until():
+            assert time.monotonic() < deadline, f"held {key} in vain in\n{self.text}"
+            self.type(key)
+            self._read(time.monotonic() + 0.02)
 
     def end(self) -> int:
         """Read to the end of the command; its exit code."""

@@ -130,13 +130,14 @@ def _worst(results: list[Result]) -> Exit:
 def find(text: str, run: Run) -> Payment:
     """The payment with this request_id, in any spelling of it. Raises UsageError."""
     try:
-        payment = run.journal().payment(request_id(text, "REQUEST_ID"))
+        wanted = request_id(text, "REQUEST_ID")
     except UsageError as error:
         raise UsageError(
             error.code,
             _("What stands for {name} is no request_id.").format(name="REQUEST_ID"),
             _("It is what posctl history shows. For a checkout: posctl checkout CHECKOUT_ID"),
         ) from None
+    payment = run.journal().payment(wanted)
     if payment is None:
         raise UsageError(
             "unknown_payment",
