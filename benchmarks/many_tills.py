@@ -175,7 +175,7 @@ def measure(folder: Path) -> None:
         store = day._replace(shop_id="77")
         questions: dict[str, Callable[[int], object]] = {
             "pay: begin and record": lambda n: pay(journal, f"bench-{os.getpid()}-{n}", n),
-            "pending of the chain": lambda _n: journal.open_payments(MERCHANT),
+            "pending of the chain": lambda _n: list(journal.open_payments(MERCHANT)),
             "a payment by its id": lambda n: journal.payment(f"bench-{os.getpid()}-{n}"),
             "the latest 50 of a store": lambda _n: list(
                 islice(journal.history(Filter(MERCHANT, shop_id="77")), 50)

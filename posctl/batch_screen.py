@@ -48,7 +48,7 @@ def draw_batch(
     ]
     if tally.left:
         rows.append((_("not tried"), str(tally.left), ""))
-    _draw_rows(canvas, (_("Outcome"), _("Lines"), _("Amount")), rows)
+    _draw_rows(canvas, (_("Outcome"), _("Lines"), _("Amount")), rows, lambda row: row)
     if not _STILL_OPEN.isdisjoint(tally.lines):
         _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     if problem is not None:

@@ -184,7 +184,7 @@ def _open_payments(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidat
         return
     try:
         with closing(JournalReader(Path(loaded.journal))) as journal:
-            payments = journal.open_payments(merchant)
+            payments = list(journal.open_payments(merchant))
     except PosctlError:  # there is none yet, or none that can be read
         return
     for payment in payments[: -MAX_IDS - 1 : -1]:

@@ -7,6 +7,7 @@ any try of a request_id proved nothing, or was pending, only a business answer c
 """
 
 import re
+from collections.abc import Collection
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ WORST_FIRST = (
 )
 
 
-def worst(codes: list[Exit]) -> Exit:
+def worst(codes: Collection[Exit]) -> Exit:
     """The exit code of several payments together; of none, 0."""
     return min(codes, key=WORST_FIRST.index, default=Exit.OK)
 

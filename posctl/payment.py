@@ -128,7 +128,9 @@ def retry(
     automatic: bool = False,
 ) -> Result:
     """Resend an open payment with its own request_id and payload, or tell how it was closed."""
-    begun = desk.journal.transact(lambda tx: reopen(tx, payment, desk, waived, automatic=automatic))
+    begun = desk.journal.transact(
+        lambda tx: reopen(tx, payment.request_id, desk, waived, automatic=automatic)
+    )
     if isinstance(begun, Refuse):
         return blocked(begun, None, desk)
     if isinstance(begun, Tell):
@@ -249,20 +251,35 @@ def _begin(tx: Transaction, payment: Payment, desk: Desk) -> Payment | Refuse:
 
 
 def reopen(
-    tx: Transaction, payment: Payment, desk: Desk, waived: frozenset[Block], *, automatic: bool
+    tx: Transaction, request_id: str, desk: Desk, waived: frozenset[Block], *, automatic: bool
 ) -> Payment | Tell | Refuse:
-    """Claim a payment that was open a moment ago for one more try."""
-    current = tx.payment(payment.request_id)
-    if current is None or not current.open:
-        return Tell(current or payment)
+    """Claim a payment that was open a moment ago for one more try. Raises JournalError."""
+    current = tx.payment(request_id)
+    if current is None:
+        raise vanished(request_id)
+    if not current.open:
+        return Tell(current)
     if current.checkout.merchant != (desk.profile.gateway, desk.profile.app_key):
         return Refuse(Block.OTHER_PROFILE, current)
     refused = may_resend(current, desk.now_ms(), waived, automatic=automatic)
     return Refuse(refused, current) if refused else _begin(tx, current, desk)
 
 
+def vanished(request_id: str) -> JournalError:
+    """What to tell of a payment that was in the journal a moment ago."""
+    return JournalError(
+        "journal_replaced",
+        _("The journal does not hold the payment {request_id} any more.").format(
+            request_id=request_id
+        ),
+        _("Put it back, or restore a backup, before anything is paid."),
+    )
+
+
 def _ask_again(payment: Payment, desk: Desk) -> Payment | Tell | Refuse:
-    return desk.journal.transact(lambda tx: reopen(tx, payment, desk, frozenset(), automatic=True))
+    return desk.journal.transact(
+        lambda tx: reopen(tx, payment.request_id, desk, frozenset(), automatic=True)
+    )
 
 
 # ── the wire ─────────────────────────────────────────────────────────────────────────────────
@@ -365,7 +382,7 @@ def close_row(tx: Transaction, payment: Payment, reading: Reading) -> Payment:
     end = reading.end
     current = tx.payment(payment.request_id)
     if current is None:
-        raise JournalError("journal_replaced", payment.request_id)
+        raise vanished(payment.request_id)
     if not current.open:  # somebody closed it while we were on the wire
         tx.end_try(current, end)
         if not contradicts(current.standing, end.event):

@@ -61,7 +61,7 @@ def _draw_found(canvas: Canvas, words: str, found: Found, posctl: str | None = N
 def _draw_item(canvas: Canvas, item: Item, posctl: str | None) -> None:
     parts = []
     if item.outcome is not None:
-        parts.append(_named(item.outcome, None))
+        parts.append(_named(item.outcome))
     if item.outcome is not None and (item.fee or not item.theirs):
         parts.append(_("ours {money}").format(money=advice.amount(item.fee)))
     if item.line is not None:

@@ -64,7 +64,7 @@ def label(dimension: str, key: str) -> str:
     """A line's key as a person reads it."""
     if dimension == "hour":
         return f"{key}:00"
-    return _named(Outcome(key), None) if dimension == "outcome" else key
+    return _named(Outcome(key)) if dimension == "outcome" else key
 
 
 def shares(lines: Sequence[Line], dimension: str) -> list[float]:
@@ -128,7 +128,7 @@ def _draw_open(canvas: Canvas, report: Report) -> None:
 
 def _open_parts(one: Open) -> list[str]:
     return [
-        _named(one.outcome, None),
+        _named(one.outcome),
         advice.amount(one.fee),
         f"checkout_id {one.checkout_id}",
         _date_time(one.created_ms),

@@ -17,9 +17,11 @@ import os
 import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 from posctl import advice
 from posctl.messages import N_, _, language
@@ -65,10 +67,14 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", " ").replace("\t", " ")
 
 
+T = TypeVar("T")
+
+
 class View(NamedTuple):
     """What a command has to show: the JSON object, and how a person sees it.
 
-    `data` also makes the plain lines and `--field`. `draw` gets a Rich console on a terminal.
+    `data` also makes the plain lines and `--field`; a long list in it may be made as it is gone
+    through. `draw` gets a canvas on a terminal.
     """
 
     data: Mapping[str, Any]
@@ -76,9 +82,11 @@ class View(NamedTuple):
 
 
 class Canvas:
-    """What a person sees, drawn line by line and shown in one piece: Rich would take three times as
-    long to print each line by itself.
+    """What a person sees, drawn line by line and shown in few pieces: Rich would take three times
+    as long to print each line by itself.
     """
+
+    PIECE = 2000  # parts of lines; a verdict has some dozens
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -93,12 +101,15 @@ class Canvas:
         line = Text() if line is None else line
         line.stylize_before(style)
         self._segments.extend(line.render(self.console, end="\n"))
+        if len(self._segments) >= self.PIECE:
+            self.show()
 
     def show(self) -> None:
         """Write what was drawn. Raises OSError, and what Rich does about a closed pipe."""
         from rich.segment import Segments  # noqa: PLC0415  as above
 
         self.console.print(Segments(self._segments), soft_wrap=True)
+        self._segments.clear()
 
 
 class Screen:
@@ -147,7 +158,8 @@ class Screen:
     def _show(self, view: View, stdout: TextIO) -> bool:
         self.begun = True
         if self.json:
-            return _write(stdout, json_line(view.data, ascii_only=not _speaks_unicode(stdout)))
+            ascii_only = not _speaks_unicode(stdout)
+            return _write_pieces(stdout, _json_pieces(view.data, ascii_only=ascii_only))
         if self.field is not None:
             return _write(stdout, _bare(self._field(self.field, view.data)) + "\n")
         if _is_tty(stdout):
@@ -184,7 +196,7 @@ class Screen:
             return None
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
-        return _write(stream, "".join(f"{name}: {value}\n" for name, value in plain(data)))
+        return _write_pieces(stream, (f"{name}: {value}\n" for name, value in plain(data)))
 
     def note(self, text: str) -> None:
         """One line of banner, progress, warning or hint on stderr."""
@@ -283,18 +295,16 @@ class Screen:
                 say(_("Sending {money} …").format(money=advice.amount(fee)))
             yield
 
-    def progress(self, results: Iterable[Result], total: int) -> list[Result]:
-        """Collect `results`; on a terminal one line says how far it is."""
-        done: list[Result] = []
+    def progress(self, results: Iterable[Result], total: int) -> Iterator[Result]:
+        """Pass `results` on; on a terminal one line says how far it is."""
         every = max(1, total // 100)
         with self._passing_line() as say:
-            for result in results:
-                done.append(result)
-                if say is not None and len(done) % every == 0:
-                    share = min(1.0, len(done) / max(1, total))
+            for done, result in enumerate(results, 1):
+                yield result
+                if say is not None and done % every == 0:
+                    share = min(1.0, done / max(1, total))
                     bar = "#" * round(share * 20)
-                    say(f"[{bar:.<20}] {len(done)}/{total}")
-        return done
+                    say(f"[{bar:.<20}] {done}/{total}")
 
     def stopping(self) -> None:
         """Say what a Ctrl-C does while payments are on their way, below the line of `progress`."""
@@ -381,6 +391,9 @@ def _take_any_text(stream: TextIO | None) -> None:
             return
 
 
+_PIECE = 65_536  # characters
+
+
 def _write(stream: TextIO | None, text: str) -> bool:
     """Write and flush; False when that fails."""
     if stream is None:
@@ -391,6 +404,19 @@ def _write(stream: TextIO | None, text: str) -> bool:
     except (OSError, ValueError):  # a full disk, a closed pipe, a closed file
         return False
     return True
+
+
+def _write_pieces(stream: TextIO | None, texts: Iterable[str]) -> bool:
+    """Write what may be long, piece by piece; what is short goes out in one."""
+    waiting, size = [], 0
+    for text in texts:
+        waiting.append(text)
+        size += len(text)
+        if size >= _PIECE:
+            if not _write(stream, "".join(waiting)):
+                return False
+            waiting, size = [], 0
+    return not waiting or _write(stream, "".join(waiting))
 
 
 def _is_pipe(stream: TextIO) -> bool:
@@ -430,7 +456,7 @@ def plain(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 def _plain_value(name: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         yield from plain(value, f"{name}.")
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, Iterable) and not isinstance(value, str):
         for i, item in enumerate(value, 1):
             yield from _plain_value(f"{name}.{i}", item)
     else:
@@ -443,8 +469,8 @@ def _bare(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (Mapping, list, tuple)):
-        return one_line(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return one_line(json.dumps(value, ensure_ascii=False, default=list))
     return one_line(str(value))
 
 
@@ -454,23 +480,46 @@ def _pick(data: Mapping[str, Any], field: str) -> object:
     """
     value: object = data
     for name in field.split("."):
-        if isinstance(value, list):
-            at = int(name) if name.isdecimal() and len(name) < 10 else 0
-            value = value[at - 1] if 0 < at <= len(value) else None
-        elif isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             value = value[name]
+        elif isinstance(value, Iterable) and not isinstance(value, str):
+            at = int(name) if name.isdecimal() and len(name) < 10 else 0
+            value = next(islice(value, at - 1, None), None) if at else None
         elif value is not None:
             raise KeyError(name)
     return value
 
 
-def json_line(data: Mapping[str, Any], *, ascii_only: bool) -> str:
+def json_line(data: object, *, ascii_only: bool) -> str:
     """JSON on one line, harmless on a screen too."""
     text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
     # What a terminal would obey travels escaped: it is the same JSON.
     if not _is_safe(text):
         text = re.sub(_UNSAFE, lambda found: _escaped(found.group()), text)
     return text + "\n"
+
+
+def _json_pieces(data: Mapping[str, Any], *, ascii_only: bool) -> Iterator[str]:
+    """`json_line` in pieces, where a list in it is made as it is gone through."""
+    if all(isinstance(value, _WHOLE) for value in data.values()):
+        yield json_line(data, ascii_only=ascii_only)
+        return
+    before = "{"
+    for name, value in data.items():
+        yield f'{before}"{name}":'
+        before = ","
+        if isinstance(value, _WHOLE):
+            yield json_line(value, ascii_only=ascii_only)[:-1]
+            continue
+        between = "["
+        for item in value:
+            yield between + json_line(item, ascii_only=ascii_only)[:-1]
+            between = ","
+        yield "]" if between == "," else "[]"
+    yield "}\n"
+
+
+_WHOLE = (str, int, float, type(None), dict, list, tuple)  # what `json` takes, and is there whole
 
 
 def _escaped(character: str) -> str:
@@ -560,29 +609,29 @@ def _next(result: Result) -> str:
     return ""
 
 
-def draw_results(canvas: Canvas, results: Sequence[Result]) -> None:
-    """The verdicts of several payments, and how many there are of each."""
-    if not results:
+def draw_results(canvas: Canvas, results: Iterable[Mapping[str, Any]]) -> None:
+    """The verdicts of several payments, as JSON has them, and how many there are of each."""
+    first = next(iter(results), None)
+    if first is None:
         _draw_prose(canvas, _("Nothing is open."))
         return
-    found = [(result, result.payment or result.blocked_by) for result in results]
-    _draw_whose(canvas, [payment for _result, payment in found if payment is not None])
-    rows = [
-        (
-            _named(result.outcome, payment),
-            f"￥{yuan(payment.pay_fee)}",
-            payment.checkout.checkout_id,
-            payment.request_id,
-        )
-        for result, payment in found
-        if payment is not None and result.outcome is not None
-    ]
-    _draw_rows(canvas, (_("Outcome"), _("Amount"), "checkout_id", "request_id"), rows)
+    _draw_head(canvas, first["profile"], live=first["live"])
+    _draw_rows(
+        canvas,
+        (_("Outcome"), _("Amount"), "checkout_id", "request_id"),
+        results,
+        lambda one: (
+            _named(Outcome(one["outcome"]), one["state"]),
+            f"￥{yuan(one['pay_fee'])}",
+            one["checkout_id"],
+            one["request_id"],
+        ),
+    )
     canvas.print()
-    outcomes = [result.outcome for result in results]
-    counts = ((look, outcomes.count(outcome)) for outcome, look in _LOOKS.items())
-    _draw_parts(canvas, [f"{look.glyph} {_(look.word)} {n}" for look, n in counts if n], "bold")
-    if not _STILL_OPEN.isdisjoint(outcomes):
+    counts = Counter(one["outcome"] for one in results)
+    parts = [f"{look.glyph} {_(look.word)} {counts[o]}" for o, look in _LOOKS.items() if counts[o]]
+    _draw_parts(canvas, parts, "bold")
+    if not _STILL_OPEN.isdisjoint(counts):
         _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
         _draw_hint(canvas, _("See what to do:") + "\nposctl pending")
 
@@ -612,7 +661,8 @@ def draw_status(
     ]
     if payment is not None:
         stands = (
-            f"{_named(outcome_of(payment.standing), payment)}  {advice.amount(payment.pay_fee)}"
+            f"{_named(outcome_of(payment.standing), payment.standing.state)}  "
+            f"{advice.amount(payment.pay_fee)}"
         )
         facts += [("request_id", payment.request_id), (_("in the journal"), stands)]
     _draw_facts(canvas, facts)
@@ -642,17 +692,18 @@ def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -
 
 def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
     names = (_("When"), _("Outcome"), _("Amount"), "checkout_id", "request_id")
-    rows = [
-        (
+    _draw_rows(
+        canvas,
+        names,
+        payments,
+        lambda payment: (
             _when(payment.created_ms, now_ms),
-            _named(outcome_of(payment.standing), payment),
+            _named(outcome_of(payment.standing), payment.standing.state),
             f"￥{yuan(payment.pay_fee)}",
             payment.checkout.checkout_id,
             payment.request_id,
-        )
-        for payment in payments
-    ]
-    _draw_rows(canvas, names, rows)
+        ),
+    )
 
 
 def draw_open(
@@ -679,7 +730,7 @@ def draw_open(
         canvas.print()
         outcome = outcome_of(payment.standing)
         parts = (
-            _named(outcome, payment),
+            _named(outcome, payment.standing.state),
             advice.amount(payment.pay_fee),
             age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",
@@ -778,10 +829,10 @@ def draw_pairs(canvas: Canvas, pairs: Iterable[tuple[str, str]]) -> None:
 # ── words ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _named(outcome: Outcome, payment: Payment | None) -> str:
+def _named(outcome: Outcome, state: str | None = None) -> str:
     """Glyph and word of an outcome; one that a person decided says so."""
     look = _LOOKS[outcome]
-    if payment is not None and payment.standing.state is State.RESOLVED:
+    if state == State.RESOLVED:
         return f"{look.glyph} {_(look.word)} " + _("(by hand)")
     return f"{look.glyph} {_(look.word)}"
 
@@ -869,7 +920,7 @@ def _draw_verdict(
 ) -> None:
     """Glyph, word and amount in a coloured bar, and what that means for the money."""
     look = _LOOKS[outcome]
-    title = f"{look.glyph} {word}" if word else _named(outcome, payment)
+    title = f"{look.glyph} {word}" if word else _named(outcome, payment and payment.standing.state)
     title = title if fee is None else f"{title}  {advice.amount(fee)}"
     _draw_bar(canvas, title, look.color, gap=True)
     charged = payment.verdict.current_pay_fee if payment else None
@@ -995,28 +1046,45 @@ def _draw_hint(canvas: Canvas, hint: str, *, gap: bool = False) -> None:
             _draw_prose(canvas, line, "bold")
 
 
-def _draw_rows(canvas: Canvas, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; where it has no room, the last column, an id, stands below the rest of its row."""
+def _draw_rows(
+    canvas: Canvas,
+    names: Sequence[str],
+    items: Iterable[T],
+    row_of: Callable[[T], Sequence[str]],
+) -> None:
+    """A table; where it has no room, the last column, an id, stands below the rest of its row.
+
+    The rows are made twice, and not kept: there may be thousands.
+    """
+    widths = [_text(name).cell_len for name in names]
+    for item in items:
+        widths = list(map(max, widths, (_text(cell).cell_len for cell in row_of(item))))
     for last in (len(names), len(names) - 1):
-        table = [[_text(cell) for cell in row[:last]] for row in (names, *rows)]
-        widths = [max(cell.cell_len for cell in column) for column in zip(*table, strict=True)]
-        if sum(widths) + 2 * len(widths) <= canvas.width:
+        if sum(widths[:last]) + 2 * last <= canvas.width:
             break
     else:
-        for row in rows:
-            _draw_parts(canvas, (*row[:-2], f"{names[-2]} {row[-2]}"), "")
-            _draw_whole(canvas, f"   {row[-1]}", "dim")
+        for item in items:
+            *parts, name, below = row_of(item)
+            _draw_parts(canvas, (*parts, f"{names[-2]} {name}"), "")
+            _draw_whole(canvas, f"   {below}", "dim")
         return
-    for i, cells in enumerate(table):
-        line = _text("")
-        for cell, width in zip(cells, widths, strict=True):
-            pad = cell.pad_left if cell.plain.startswith("￥") else cell.pad_right
-            pad(width - cell.cell_len)
-            line.append_text(_text(" " if line.cell_len == 0 else "  ")).append_text(cell)
-        line.rstrip()
-        canvas.print(line, "" if i else "dim")
-        if i and last < len(names):
-            _draw_whole(canvas, f"   {rows[i - 1][-1]}", "dim")
+    _draw_row(canvas, names[:last], widths, "dim")
+    for item in items:
+        row = row_of(item)
+        _draw_row(canvas, row[:last], widths)
+        if last < len(row):
+            _draw_whole(canvas, f"   {row[-1]}", "dim")
+
+
+def _draw_row(canvas: Canvas, cells: Sequence[str], widths: Sequence[int], style: str = "") -> None:
+    line = _text("")
+    for text, width in zip(cells, widths, strict=False):  # of the last column maybe the width alone
+        cell = _text(text)
+        pad = cell.pad_left if cell.plain.startswith("￥") else cell.pad_right
+        pad(width - cell.cell_len)
+        line.append_text(_text(" " if line.cell_len == 0 else "  ")).append_text(cell)
+    line.rstrip()
+    canvas.print(line, style)
 
 
 def _draw_alarms(canvas: Canvas, alarms: Sequence[Alarm]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from posctl.admit import Block, Refuse, Tell
 from posctl.crew import Watch, send_all
 from posctl.journal import Payment, Transaction, Try
 from posctl.outcome import ban_s
-from posctl.payment import Desk, blocked, reopen, told
+from posctl.payment import Desk, blocked, reopen, told, vanished
 from posctl.result import Result
 
 BAN_TRIES = 3  # so often one payment waits out a rate limit in one sweep
@@ -44,39 +44,43 @@ class Sweep(NamedTuple):
     watch: Watch
 
 
-def sweep(payments: deque[Payment], how: Sweep) -> Iterator[Result]:
-    """Resend `payments`, taking them out, and yield each result once it is recorded.
+def sweep(request_ids: Iterable[str], how: Sweep) -> Iterator[Result]:
+    """Resend open payments and yield each result once it is recorded. Ids are all that is held of
+    those that wait and those that are done: there may be thousands.
 
     After a KeyboardInterrupt nothing new is claimed, and what is on its way is still recorded;
     after a second one it is left, unknown. Either way every payment is told as it stands.
     """
-    work = _Resends(payments, how)
+    work = _Resends(request_ids, how)
     for group in send_all(work, how.desk, how.watch):
         for done in group:
             if not (done.ban_s and work.again(done.result.payment)):
                 yield done.result
-    for payment in work.left:
+    for request_id in work.left:
+        payment = how.desk.journal.payment(request_id)
+        if payment is None:
+            raise vanished(request_id)
         yield told(payment, how.desk)
 
 
 class _Resends:
-    """Open payments as work for the crew."""
+    """Open payments, by their request_ids, as work for the crew."""
 
-    def __init__(self, payments: deque[Payment], how: Sweep) -> None:
-        self.left = payments
+    def __init__(self, request_ids: Iterable[str], how: Sweep) -> None:
+        self.left = deque(request_ids)
         self._bans: Counter[str] = Counter()  # how often each payment met a rate limit
         self._how = how
 
     def waiting(self) -> bool:
         return bool(self.left)
 
-    def take(self, most: int) -> list[Payment]:
+    def take(self, most: int) -> list[str]:
         return [self.left.popleft() for _n in range(min(most, len(self.left)))]
 
-    def open(self, tx: Transaction, job: Payment) -> Payment | Tell | Refuse:
+    def open(self, tx: Transaction, job: str) -> Payment | Tell | Refuse:
         return reopen(tx, job, self._how.desk, self._how.waived, automatic=self._how.automatic)
 
-    def refused(self, _job: Payment, why: Refuse) -> Result:
+    def refused(self, _job: str, why: Refuse) -> Result:
         return blocked(why, None, self._how.desk)
 
     def again(self, payment: Payment | None) -> bool:
@@ -84,5 +88,5 @@ class _Resends:
         if payment is None or not payment.open or self._bans[payment.request_id] == BAN_TRIES:
             return False
         self._bans[payment.request_id] += 1
-        self.left.append(payment)
+        self.left.append(payment.request_id)
         return True

@@ -366,7 +366,7 @@ class Till:
         self, payment: Payment, waived: frozenset[Block], *, automatic: bool
     ) -> Payment | Tell | Refuse:
         def work(tx: Transaction) -> Payment | Tell | Refuse:
-            return reopen(tx, payment, self._desk, waived, automatic=automatic)
+            return reopen(tx, payment.request_id, self._desk, waived, automatic=automatic)
 
         return self._desk.journal.transact(work)
 
@@ -462,7 +462,7 @@ class Till:
     def _find_open(self) -> None:
         """Give a number to what is open at this till and has none yet; ask about it soon."""
         here = self._anyone.shop_id, self._anyone.members["machine_id"]
-        for payment in self._desk.journal.open_payments(self._merchant):
+        for payment in list(self._desk.journal.open_payments(self._merchant)):
             at = payment.checkout.shop_id, payment.machine_id
             if at == here and self._open.get(payment.request_id) is None:
                 self._open.put(payment, self._tools.monotonic())

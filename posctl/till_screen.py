@@ -154,7 +154,7 @@ def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int)
     for number, payment, *_rest in open_payments:
         outcome = outcome_of(payment.standing)
         parts = (
-            f"{number}: {_named(outcome, payment)}",
+            f"{number}: {_named(outcome, payment.standing.state)}",
             f"￥{yuan(payment.pay_fee)}",
             age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",

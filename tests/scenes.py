@@ -14,7 +14,7 @@ from posctl.admit import Block, due
 from posctl.journal import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
 from posctl.messages import use_language
 from posctl.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
-from posctl.result import Asked, Result
+from posctl.result import Asked, Result, result_json
 from posctl.screen import (
     Canvas,
     Screen,
@@ -207,6 +207,8 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
     part = payment(Event.PAID, verdict=PART)
     still_open = payment(Event.READ_TIMEOUT, seq=2, request_id="order-0002", fee=2_300)
     not_sent = _result(Event.INTERRUPTED_UNSENT)._replace(exit_code=Exit.INTERRUPTED)
+    held = _blocked(Block.HELD, OPEN[1])
+    held = held._replace(asked=held.asked._replace(request_id=OPEN[1].request_id))
     closed_by_hand = payment(None, standing=Standing(State.RESOLVED, paid=True))._replace(
         resolved_by="wang@till-1",
         resolved_note="顾客出示了支付凭证",
@@ -245,7 +247,11 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
             )
         },
         "results": lambda canvas: draw_results(
-            canvas, [complete, failed, unknown, _blocked(Block.HELD, OPEN[1])]
+            canvas,
+            [
+                result_json(one, "retry", "store-1", live=True)
+                for one in (complete, failed, unknown, held)
+            ],
         ),
         "results_none": lambda canvas: draw_results(canvas, []),
         "open": lambda canvas: draw_open(

@@ -473,7 +473,7 @@ def test_an_addition_is_safe_with_old_and_new_side_by_side(
     monkeypatch.setattr(postgres_link, "MIGRATIONS", old_schema)
     older = PostgresJournal(url, try_s=5)
     begin(older, new("r-older-01", CHECKOUT._replace(checkout_id="older")))
-    assert len(older.open_payments(CHECKOUT.merchant)) == 2
+    assert len(list(older.open_payments(CHECKOUT.merchant))) == 2
     for one in (running, newer, older):
         one.close()
 

@@ -6,17 +6,17 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from posctl.errors import JournalError, PosctlError, UsageError
+from posctl.errors import JournalError, UsageError
 from posctl.messages import _
 from posctl.order import request_id
-from posctl.outcome import EXIT_OF, Exit, outcome_of, worst
-from posctl.result import RESULT_KEYS, Problem, problem_json, result_json
-from posctl.screen import View, draw_result, draw_results
+from posctl.result import RESULT_KEYS, result_json
+from posctl.screen import View, draw_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from posctl.journal import Payment
+    from posctl.outcome import Exit
     from posctl.result import Result
     from posctl.run import Run
 
@@ -72,59 +72,6 @@ def tell(result: Result, command: str, run: Run) -> Exit:
         run.screen.problem(result.problem)
     run.mention_open(besides=payment)
     return result.exit_code
-
-
-def tell_several(
-    results: list[Result],
-    command: str,
-    run: Run,
-    *,
-    stopped: PosctlError | None = None,
-    read: bool = True,
-) -> Exit:
-    """Show the results of several payments, with the worst exit code of all.
-
-    `stopped` is what ended them early; `read` is whether a person or a script is told.
-    """
-    profile = run.load().profile
-    code = _worst(results)
-    if stopped is not None and code is not Exit.BLOCKED:  # some were sent, some may be open
-        code = worst([code, Exit.UNKNOWN])
-    run.decided = code
-    problem = None
-    if stopped is not None:
-        problem = Problem(stopped.kind, stopped.code, stopped.message, stopped.hint)
-    shown = []
-    for result in results:
-        one = result_json(result, command, profile.name, live=profile.live)
-        shown.append(
-            {name: value for name, value in one.items() if name not in ("posctl", "command")}
-        )
-    data = {
-        "posctl": 1,
-        "command": command,
-        "exit_code": int(code),
-        "payments": shown,
-        "error": problem_json(problem),
-    }
-    printed = run.screen.show(View(data, lambda canvas: draw_results(canvas, results)))
-    told = [r.payment.request_id for r in results if r.payment and not r.payment.open]
-    if problem is not None:
-        run.screen.problem(problem)
-    if printed and told and read:
-        with suppress(JournalError):
-            run.journal().mark_told(told, int(run.now_s() * 1000))
-    run.mention_open()
-    return code
-
-
-def _worst(results: list[Result]) -> Exit:
-    """The exit code of several payments; 30 says that nothing was sent, so only of them all."""
-    codes = [result.exit_code for result in results]
-    if set(codes) == {Exit.BLOCKED}:
-        return Exit.BLOCKED
-    stand = [EXIT_OF[outcome_of(r.blocked_by.standing)] for r in results if r.blocked_by]
-    return worst([code for code in codes if code is not Exit.BLOCKED] + stand)
 
 
 def find(text: str, run: Run) -> Payment:

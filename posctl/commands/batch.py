@@ -80,7 +80,9 @@ def batch_run(options: BatchOptions, run: Run) -> Exit:
         run.banner()
         _announce(checked, plan, run)
         try:
-            run.screen.progress(_sent(checked, plan, results, options, tally, run), tally.left)
+            sent = _sent(checked, plan, results, options, tally, run)
+            for _result in run.screen.progress(sent, tally.left):
+                pass  # its record is in the results file
         except JournalError as error:
             problem = Problem(error.kind, error.code, error.message, error.hint)
         except PosctlError:

@@ -1,19 +1,17 @@
 """`posctl retry`: resend open payments with their own request_id and payload."""
 
-from collections import deque
-from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 import typer
 
 from posctl.admit import Block, may_resend
 from posctl.command import Command, new_app
-from posctl.commands._money import check_field, find, seconds, tell, tell_several
+from posctl.commands._money import check_field, find, seconds, tell
+from posctl.commands._several import Several, tell_several
 from posctl.errors import PosctlError, UsageError
 from posctl.journal import Filter, Merchant, Payment
 from posctl.messages import _
 from posctl.outcome import Exit, Outcome
-from posctl.result import Result
 from posctl.run import Run
 
 app = new_app()
@@ -87,7 +85,7 @@ def retry_run(options: RetryOptions, run: Run) -> Exit:
 
     payment = _one(options, run)
     if payment is None:  # nothing open under that name
-        return tell_several([], "retry", run)
+        return tell_several(Several(run), run)
     desk = run.desk()
     run.banner()
     patience = run.patience(options.wait_s)
@@ -129,27 +127,15 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     import time  # noqa: PLC0415
 
     from posctl.crew import WORKERS, Watch  # noqa: PLC0415  as below
-    from posctl.sweep import Sweep, due_at_ms, sweep  # noqa: PLC0415  threads, only here
+    from posctl.sweep import Sweep, sweep  # noqa: PLC0415  threads, only here
 
-    journal = run.journal()
-    if options.due and not journal.hold_sweep():
+    several = Several(run)
+    if options.due and not run.journal().hold_sweep():
         run.screen.note(_("Another posctl retry --due is at work; this one leaves it alone."))
-        return tell_several([], "retry", run)
-    if options.request_ids:
-        named = [find(request_id, run) for request_id in options.request_ids]
-        payments = list({payment.request_id: payment for payment in named}.values())
-    else:
-        payments = journal.open_payments(_merchant(run))
-    if options.due:
-        now_ms = int(run.now_s() * 1000)
-        payments = [
-            p
-            for p in payments
-            if may_resend(p, now_ms, automatic=True) is None
-            and due_at_ms(p, journal.last_try(p)) <= now_ms
-        ]
-    if not payments:
-        return tell_several([], "retry", run)
+        return tell_several(several, run)
+    request_ids = _which(options, run)
+    if not request_ids:
+        return tell_several(several, run)
     how = Sweep(
         desk=run.desk(connections=WORKERS),
         waived=frozenset({Block.CUSTOMER_GONE} if options.yes else ()),
@@ -157,29 +143,40 @@ def _several(options: RetryOptions, run: Run) -> Exit:
         watch=Watch(time.monotonic, run.screen.stopping),
     )
     run.banner()
-    stopped: list[PosctlError] = []
-    total, left = len(payments), deque(payments)
-    del payments  # what is sent goes from memory: there may be thousands
-    results = run.screen.progress(_until_it_stops(sweep(left, how), stopped), total)
-    if stopped and not results:
-        raise stopped[0]
-    # What cron saw nobody has read: the next same `pay` tells it.
-    return tell_several(
-        results, "retry", run, stopped=stopped[0] if stopped else None, read=not options.due
-    )
-
-
-def _until_it_stops(results: Iterator[Result], stopped: list[PosctlError]) -> Iterator[Result]:
-    """The results up to an error, which goes to `stopped`: what was sent is told all the same."""
+    stopped: PosctlError | None = None
     try:
-        yield from results
+        for result in run.screen.progress(sweep(request_ids, how), len(request_ids)):
+            several.add(result)
     except PosctlError as error:
-        stopped.append(error)
+        stopped = error
     except Exception as bug:  # noqa: BLE001  payments may be on their way
         from posctl.payment import after_sending  # noqa: PLC0415  loaded long ago
 
-        stopped.append(after_sending("", _("See what is open with: posctl pending")))
-        stopped[0].__cause__ = bug
+        stopped = after_sending("", _("See what is open with: posctl pending"))
+        stopped.__cause__ = bug
+    if stopped is not None and not several.payments:
+        raise stopped
+    # What cron saw nobody has read: the next same `pay` tells it.
+    return tell_several(several, run, stopped=stopped, read=not options.due)
+
+
+def _which(options: RetryOptions, run: Run) -> list[str]:
+    """The request_ids of the payments that are meant. Raises UsageError, JournalError."""
+    from posctl.sweep import due_at_ms  # noqa: PLC0415  as above
+
+    if options.request_ids:
+        return list(dict.fromkeys(find(one, run).request_id for one in options.request_ids))
+    journal = run.journal()
+    payments = journal.open_payments(_merchant(run))
+    if not options.due:
+        return [payment.request_id for payment in payments]
+    now_ms = int(run.now_s() * 1000)
+    return [
+        payment.request_id
+        for payment in payments
+        if may_resend(payment, now_ms, automatic=True) is None
+        and due_at_ms(payment, journal.last_try(payment)) <= now_ms
+    ]
 
 
 def _merchant(run: Run) -> Merchant:

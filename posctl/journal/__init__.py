@@ -257,8 +257,8 @@ class Transaction(Protocol):
     def acknowledge(self, request_id: str, by: str, now_ms: int) -> int:
         """Acknowledge the alarms of a payment; how many there were."""
 
-    def open_payments(self, merchant: Merchant) -> list[Payment]:
-        """The open payments, oldest first."""
+    def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
+        """The open payments, oldest first. To be gone through before anything is written."""
 
     def history(self, which: Filter) -> Iterator[Payment]:
         """Payments of any state, newest first."""
@@ -311,8 +311,8 @@ class Journal(Protocol):
     def tries_of(self, payment: Payment) -> list[Try]:
         """Every try of a payment, in order."""
 
-    def open_payments(self, merchant: Merchant) -> list[Payment]:
-        """The open payments, oldest first."""
+    def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
+        """The open payments, oldest first. To be gone through before anything is written."""
 
     def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
         """How many are open and since when the oldest is; None when there are none."""

@@ -350,10 +350,19 @@ class PostgresJournal:
     def tries_of(self, payment: Payment) -> list[Try]:
         return self._tries("WHERE seq=%s ORDER BY started_ms, n", (payment.seq,))
 
-    def open_payments(self, merchant: Merchant) -> list[Payment]:
-        return self._select(
-            "WHERE closed_ms IS NULL AND gateway=%s AND app_key=%s ORDER BY seq", merchant
-        )
+    def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
+        """Page by page, as `history`."""
+        seq = 0
+        while True:
+            page = self._select(
+                f"""WHERE closed_ms IS NULL AND gateway=%s AND app_key=%s AND seq > %s
+                    ORDER BY seq LIMIT {NEXT_PAGE}""",
+                (*merchant, seq),
+            )
+            yield from page
+            if len(page) < NEXT_PAGE:
+                return
+            seq = page[-1].seq
 
     def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
         count, since_ms = self._one_row(

@@ -444,7 +444,7 @@ class SqliteJournal:
                 self._db.execute("BEGIN")  # one commit for thousands
                 self._db.executemany(
                     "UPDATE payments SET told=1, updated_ms=max(updated_ms,?) WHERE request_id=?",
-                    [(now_ms, one) for one in request_ids],
+                    ((now_ms, one) for one in request_ids),
                 )
                 self._db.execute("COMMIT")
             finally:
@@ -493,11 +493,9 @@ class SqliteJournal:
     def tries_of(self, payment: Payment) -> list[Try]:
         return self._tries("WHERE seq=? ORDER BY started_ms, n", (payment.seq,))
 
-    def open_payments(self, merchant: Merchant) -> list[Payment]:
-        return list(
-            self._select(
-                "WHERE closed_ms IS NULL AND gateway=? AND app_key=? ORDER BY seq", merchant
-            )
+    def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
+        return self._select(
+            "WHERE closed_ms IS NULL AND gateway=? AND app_key=? ORDER BY seq", merchant
         )
 
     def open_since(self, merchant: Merchant) -> tuple[int, int] | None:

@@ -1,0 +1,77 @@
+"""What `retry` of several payments tells, however many they are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from posctl.errors import JournalError, PosctlError
+from posctl.outcome import EXIT_OF, Exit, outcome_of, worst
+from posctl.records import Records
+from posctl.result import Problem, problem_json, result_json
+from posctl.screen import View, draw_results
+
+if TYPE_CHECKING:
+    from posctl.result import Result
+    from posctl.run import Run
+
+
+class Several:
+    """The results of several payments, taken in as they come and told when all are recorded: a slow
+    reader must not hold up the recording of the others.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.payments = Records()
+        self._profile = run.load().profile
+        self._codes: set[Exit] = set()
+        self._behind: set[Exit] = set()  # how the payments stand that were not sent
+
+    def add(self, result: Result) -> None:
+        """Take in one more."""
+        one = result_json(result, "retry", self._profile.name, live=self._profile.live)
+        del one["posctl"], one["command"]
+        self.payments.add(one)
+        self._codes.add(result.exit_code)
+        if result.blocked_by is not None:
+            self._behind.add(EXIT_OF[outcome_of(result.blocked_by.standing)])
+
+    @property
+    def exit_code(self) -> Exit:
+        """The worst of all; 30 says that nothing was sent, so only when that is so of them all."""
+        if self._codes == {Exit.BLOCKED}:
+            return Exit.BLOCKED
+        return worst(self._codes - {Exit.BLOCKED} | self._behind)
+
+
+def tell_several(
+    several: Several, run: Run, *, stopped: PosctlError | None = None, read: bool = True
+) -> Exit:
+    """Show the results of several payments, with the worst exit code of all.
+
+    `stopped` is what ended them early; `read` is whether a person or a script is told.
+    """
+    code = several.exit_code
+    if stopped is not None and code is not Exit.BLOCKED:  # some were sent, some may be open
+        code = worst({code, Exit.UNKNOWN})
+    run.decided = code
+    problem = None
+    if stopped is not None:
+        problem = Problem(stopped.kind, stopped.code, stopped.message, stopped.hint)
+    data = {
+        "posctl": 1,
+        "command": "retry",
+        "exit_code": int(code),
+        "payments": several.payments,
+        "error": problem_json(problem),
+    }
+    printed = run.screen.show(View(data, lambda canvas: draw_results(canvas, several.payments)))
+    if problem is not None:
+        run.screen.problem(problem)
+    if printed and read:
+        closed = [one["request_id"] for one in several.payments if one["closed_at"] is not None]
+        with suppress(JournalError):
+            if closed:
+                run.journal().mark_told(closed, int(run.now_s() * 1000))
+    run.mention_open()
+    return code

@@ -1,0 +1,220 @@
+"""Many open payments in one sweep: each told once and whole, however many, in little memory."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+import tracemalloc
+from contextlib import closing
+from typing import Any
+
+import pytest
+from conftest import Shop
+from faultserver import PAID, FaultServer, Talk, answer
+from hypothesis import given
+from hypothesis import strategies as st
+from pty_run import pty_run
+
+from posctl.journal import Checkout, NewPayment, TryEnd, Verdict, Who
+from posctl.journal.sqlite import SqliteJournal
+from posctl.outcome import Event, advance
+from posctl.records import Records
+
+MANY = 300  # more than are packed together, and more than are on their way at once
+
+
+def request_id(number: int) -> str:
+    return f"{number:08d}-0000-4000-8000-000000000000"
+
+
+def open_many(shop: Shop, url: str, count: int) -> None:
+    """So many payments whose answer was awaited in vain a moment ago."""
+    shop.profile(url)
+    now_ms = int(time.time() * 1000)
+
+    def fill(tx: SqliteJournal) -> None:
+        for number in range(count):
+            payment = tx.insert(
+                NewPayment(
+                    request_id=request_id(number),
+                    profile="store-1",
+                    live=True,
+                    checkout=Checkout(url, "12345678", "1", f"c{number}"),
+                    order_id=f"c{number}",
+                    operator_id="王芳",
+                    machine_id="001",
+                    pay_channel="alipay_facepay_v2",
+                    pay_fee=100,
+                    pay_request=json.dumps({"request_id": request_id(number), "pay_fee": 100}),
+                    created_ms=now_ms,
+                )
+            )
+            tx.hold(payment)
+            payment = tx.start_try(payment, Who("till", 1, "001", "王芳"), now_ms)
+            end = TryEnd(Event.READ_TIMEOUT, now_ms)
+            tx.finish_try(payment, end, advance(payment.standing, end.event), Verdict(), ())
+            tx.let_go(payment)
+
+    with closing(SqliteJournal(shop.journal)) as journal:
+        journal.transact(fill)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_each_of_many_is_told_once_in_json(shop: Shop, encoding: str) -> None:
+    """`retry --all --json` tells hundreds of payments on one line, each once and with every key
+    that `retry` of one has, in whatever the reader's encoding can say.
+    """
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        ran = shop.run("retry", "--all", "--json", env={"PYTHONIOENCODING": encoding})
+        one = shop.run("retry", request_id(0), "--json").json
+    told = ran.json["payments"]
+    assert (ran.code, ran.json["exit_code"], ran.json["error"]) == (0, 0, None)
+    assert sorted(payment["request_id"] for payment in told) == list(map(request_id, range(MANY)))
+    assert {tuple(payment) for payment in told} == {tuple(one)[2:]}, "but posctl and command"
+    assert {payment["operator_id"] for payment in told} == {"王芳"}
+    assert ran.out.isascii() == (encoding == "ascii")
+    assert list(ran.json) == ["posctl", "command", "exit_code", "payments", "error"]
+
+
+def test_each_of_many_is_told_once_in_lines(shop: Shop) -> None:
+    """Piped, hundreds of payments are told as numbered lines."""
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        ran = shop.run("retry", "--all")
+    lines = dict(line.split(": ", 1) for line in ran.out.splitlines() if ": " in line)
+    ids = {lines[f"payments.{number}.request_id"] for number in range(1, MANY + 1)}
+    assert ids == set(map(request_id, range(MANY)))
+    assert f"payments.{MANY + 1}.request_id" not in lines
+    assert next(iter(lines)) == "posctl"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("exit_code", "0"),
+        (f"payments.{MANY}.outcome", "success"),
+        (f"payments.{MANY + 1}.outcome", ""),
+        ("payments.0.outcome", ""),
+    ],
+)
+def test_one_value_of_many(shop: Shop, field: str, value: str) -> None:
+    """`--field` finds one payment among hundreds, and nothing behind the last."""
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        assert shop.run("retry", "--all", "--field", field).out == f"{value}\n"
+
+
+def test_all_of_many_as_one_value(shop: Shop) -> None:
+    """`--field payments` is all of them, as JSON."""
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        told = json.loads(shop.run("retry", "--all", "--field", "payments").out)
+    assert len(told) == MANY
+    assert {payment["outcome"] for payment in told} == {"success"}
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_each_of_many_is_drawn_once(shop: Shop, columns: int) -> None:
+    """On a terminal hundreds of payments are one table with one head, and the sum below it."""
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        shown = pty_run(
+            [*shop.command, "retry", "--all"], columns=columns, rows=3 * MANY, env=shop.env
+        )
+    assert shown.exit_code == 0
+    for number in range(MANY):
+        assert shown.text.count(request_id(number)) == 1
+    assert shown.text.count("LIVE · real money") == 1
+    last = shown.text.rstrip().splitlines()[-1]
+    assert last.strip() == f"√ PAID {MANY}"
+
+
+def test_what_was_told_of_many_is_not_told_again(shop: Shop) -> None:
+    """Hundreds of outcomes count as told once they were written out: the next same `pay` pays."""
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        assert shop.run("retry", "--all", "--json").code == 0
+    with closing(sqlite3.connect(shop.journal)) as db:
+        told = db.execute("SELECT count(*) FROM payments WHERE told").fetchone()
+    assert told == (MANY,)
+
+
+def test_a_payment_that_vanished_stops_a_sweep(shop: Shop) -> None:
+    """A row that is gone from the journal stops a sweep; what it was about is said, with all that
+    was on its way.
+    """
+    last, removed = request_id(MANY - 1), threading.Event()
+
+    def remove_the_last(talk: Talk) -> None:
+        with closing(sqlite3.connect(shop.journal, timeout=10)) as db, db:
+            for table in ("tries", "payments"):
+                db.execute(
+                    f"DELETE FROM {table} WHERE seq = "
+                    "(SELECT seq FROM payments WHERE request_id = ?)",
+                    (last,),
+                )
+        removed.set()
+        answer(PAID)(talk)
+
+    def wait_for_it(talk: Talk) -> None:
+        removed.wait(10)
+        answer(PAID)(talk)
+
+    with FaultServer(remove_the_last, wait_for_it) as server:
+        open_many(shop, server.url, MANY)
+        ran = shop.run("retry", "--all", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (21, "journal_replaced")
+    assert last in ran.json["error"]["message"]
+    told = [payment["request_id"] for payment in ran.json["payments"]]
+    assert len(set(told)) == len(told) >= 64
+    with closing(sqlite3.connect(shop.journal)) as db:
+        paid = db.execute("SELECT count(*) FROM payments WHERE state = 'success'").fetchone()
+    assert paid == (len(told),), "what was told is what was recorded"
+
+
+# ── kept small ───────────────────────────────────────────────────────────────────────────────
+
+texts = st.text(st.characters(), max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.lists(st.dictionaries(texts, values, max_size=3), max_size=6), st.integers(1, 3))
+def test_records_come_back_as_they_were(records: list[dict[str, Any]], times: int) -> None:
+    """Whatever JSON can say comes back from a pack of records, in order, as often as one likes."""
+    long = {"long": "=" * 40_000}
+    every = [one for record in records for one in (record, long)] * times
+    kept = Records()
+    for record in every:
+        kept.add(record)
+    assert len(kept) == len(every)
+    for _ in range(2):
+        assert list(kept) == every
+
+
+def test_ten_thousand_results_are_kept_in_two_megabytes() -> None:
+    """What a sweep has to tell stays small: 10,000 results of a kilobyte each take under 2 MB."""
+    one = shape_of_a_result()
+    tracemalloc.start()
+    try:
+        kept = Records()
+        for number in range(10_000):
+            kept.add(one | {"request_id": request_id(number), "trace_id": f"{number * 7919:032x}"})
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(json.dumps(one)) > 800
+    assert held < 2_000_000
+    assert peak < 3_000_000
+
+
+def shape_of_a_result() -> dict[str, Any]:
+    from posctl.result import RESULT_KEYS  # noqa: PLC0415
+
+    return {name: f"{name} of a payment" for name in RESULT_KEYS}
