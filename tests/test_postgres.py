@@ -192,6 +192,16 @@ def test_lists_of_one_till_and_one_operator(store: Store) -> None:
     assert (one["paid"], one["operator_id"], one["shop_id"]) == (1, "77", None)
 
 
+def test_the_last_payment_is_that_of_this_till(store: Store) -> None:
+    """`retry --last` and `receipt --last` at one till never mean another till's later payment."""
+    one, other = store.till("till-a"), store.till("till-b")
+    mine = pay(one, code=CUT_AFTER).json["request_id"]
+    theirs = pay(other, checkout="222").json["request_id"]
+    assert one.run("retry", "--last", "--json").json["request_id"] == mine
+    assert one.run("receipt", "--last", "--json").json["payment"]["request_id"] == mine
+    assert other.run("receipt", "--last", "--json").json["payment"]["request_id"] == theirs
+
+
 def test_sweepers_share_what_is_open(store: Store) -> None:
     """Four `retry --all` at once: every open payment is settled, and none is sent twice."""
     one = store.till("till-a")

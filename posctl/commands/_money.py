@@ -7,10 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from posctl.errors import JournalError, UsageError
+from posctl.journal import Filter, Merchant
 from posctl.messages import _
 from posctl.order import request_id
 from posctl.result import RESULT_KEYS, result_json
 from posctl.screen import View, draw_result
+from posctl.secret import is_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,6 +94,19 @@ def find(text: str, run: Run) -> Payment:
             _("List payments with: posctl history"),
         )
     return payment
+
+
+def latest(run: Run) -> Payment | None:
+    """The latest payment of the profile in use; in a journal that many tills share, of this till:
+    another's would be told, printed or taken for this one's.
+    """
+    loaded = run.load()
+    profile = loaded.profile
+    which = Filter(merchant=Merchant(profile.gateway, profile.app_key))
+    if is_database(loaded.journal):
+        here = profile.defaults
+        which = which._replace(shop_id=here.get("shop_id"), machine_id=here.get("machine_id"))
+    return next(run.journal().history(which), None)
 
 
 def narrowed(payments: Iterable[Payment], only: Mapping[str, str]) -> list[Payment]:

@@ -6,9 +6,9 @@ import typer
 
 from posctl.advice import next_step
 from posctl.command import Command, new_app
-from posctl.commands._money import find
+from posctl.commands._money import find, latest
 from posctl.errors import UsageError
-from posctl.journal import Filter, Merchant, Payment
+from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.receipt import COPIES, payer_code, receipt_text
@@ -32,7 +32,9 @@ def receipt(
     request_id: Annotated[
         str | None, typer.Argument(metavar="[REQUEST_ID]", hidden=True, show_default=False)
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help=_("The latest payment."))] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help=_("The latest payment of this till."))
+    ] = False,
     copy: Annotated[
         str, typer.Option(help=_("Whose copy."), metavar="customer|store")
     ] = "customer",
@@ -75,9 +77,7 @@ def receipt(
 
 
 def _last(run: Run) -> Payment:
-    profile = run.load().profile
-    which = Filter(merchant=Merchant(profile.gateway, profile.app_key))
-    payment = next(run.journal().history(which), None)
+    payment = latest(run)
     if payment is None:
         raise UsageError("no_payments", _("No payments."))
     return payment

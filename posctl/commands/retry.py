@@ -6,10 +6,10 @@ import typer
 
 from posctl.admit import Block, may_resend
 from posctl.command import Command, new_app
-from posctl.commands._money import check_field, find, seconds, tell
+from posctl.commands._money import check_field, find, latest, seconds, tell
 from posctl.commands._several import Several, tell_several
 from posctl.errors import PosctlError, UsageError
-from posctl.journal import Filter, Merchant, Payment
+from posctl.journal import Merchant, Payment
 from posctl.messages import _
 from posctl.outcome import Exit, Outcome
 from posctl.run import Run
@@ -49,7 +49,9 @@ def retry(
     checkout: Annotated[
         str | None, typer.Option(help=_("The open payment of this checkout_id."), metavar="ID")
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help=_("The latest payment."))] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help=_("The latest payment of this till."))
+    ] = False,
     every: Annotated[bool, typer.Option("--all", help=_("All open payments."))] = False,
     due: Annotated[
         bool,
@@ -106,12 +108,11 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
     """The one payment that is meant; None when nothing is open. Raises UsageError."""
     if options.request_ids:
         return find(options.request_ids[0], run)
-    merchant = _merchant(run)
     if options.last:
-        return next(iter(run.journal().history(Filter(merchant=merchant))), None)
+        return latest(run)
     found = [
         p
-        for p in run.journal().open_payments(merchant)
+        for p in run.journal().open_payments(_merchant(run))
         if p.checkout.checkout_id == options.checkout
     ]
     if len(found) > 1:
