@@ -339,12 +339,7 @@ def _close(day: Day, words: Words) -> None:
     )
     day.run("posctl --profile training report")
     day.tell("The cashier closes the shift, and says yes: `y`.", "收银员交班，并以 `y` 确认。")
-    day.run(
-        'posctl --profile training report --close --note "till counted"'
-        if words is WORDS["en"]
-        else 'posctl --profile training report --close --note "已清点"',
-        [(words.close, "y")],
-    )
+    day.run("posctl --profile training report --close", [(words.close, "y")])
     day.tell("The cashier prints the last receipt.", "收银员打印最后一张小票。")
     day.run("posctl --profile training receipt --last")
 

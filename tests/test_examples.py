@@ -12,7 +12,7 @@ import pytest
 from conftest import Ran, Shop
 
 PAGE = (Path(__file__).parents[1] / "docs" / "examples.md").read_text()
-CUT_AFTER, FOREVER, FAIL, PARTIAL = (f"28{n:016d}" for n in (9, 13, 3, 2))
+PAID, CUT_AFTER, FOREVER, FAIL, PARTIAL = (f"28{n:016d}" for n in (1, 9, 13, 3, 2))
 
 
 @pytest.fixture
@@ -58,11 +58,26 @@ def test_take_tells_no_from_maybe(shell: Shop) -> None:
     assert (pending.code, "never charge again" in pending.err) == (2, True)
 
 
+def test_take_again_after_a_no(shell: Shop) -> None:
+    """After a no, and for a second part of the same amount, another attempt is another payment."""
+    assert sh(shell, "take.sh", "a", "100", stdin=FAIL).code == 1
+    assert "used up" in sh(shell, "take.sh", "a", "100", stdin=PAID).err
+    assert sh(shell, "take.sh", "a", "100", "2", stdin=PAID).json["tries"] == 1
+
+
+@pytest.mark.parametrize("signal", ["TERM", "KILL"])
+def test_take_promises_nothing_of_a_killed_posctl(shell: Shop, signal: str) -> None:
+    """A posctl that was killed leaves with a code of no table: the payment may be open."""
+    slow = shell.home / "posctl"
+    slow.write_text(f"#!/bin/sh\nkill -{signal} $$\n")
+    assert "never charge again" in sh(shell, "take.sh", "a", "100", stdin=PAID).err
+
+
 def test_close_refuses_while_something_is_open(shell: Shop) -> None:
     """`close.sh` settles what it can and refuses while a payment is open."""
     shell.run("pay", "--fee", "1", "--checkout", "1", "--code-stdin", stdin=CUT_AFTER)
-    closed = sh(shell, "close.sh", "counted")
-    assert (closed.code, "counted" in closed.out) == (0, True)
+    closed = sh(shell, "close.sh")
+    assert (closed.code, "shift: 1" in closed.out) == (0, True)
     shell.run("pay", "--fee", "1", "--checkout", "2", "--code-stdin", stdin=FOREVER)
     refused = sh(shell, "close.sh")
     assert (refused.code, "cannot be closed" in refused.err) == (1, True)
@@ -74,6 +89,9 @@ def test_watch_counts_what_is_open(shell: Shop) -> None:
     shell.run("pay", "--fee", "1", "--checkout", "2", "--code-stdin", stdin=FOREVER)
     warned = sh(shell, "watch.sh")
     assert (warned.code, warned.out) == (1, "WARNING 1 open\n")
+    shell.journal.write_bytes(b"no journal at all, but longer than its header" * 100)
+    blind = sh(shell, "watch.sh")
+    assert (blind.code, blind.out) == (2, "CRITICAL exit code 31\n")
 
 
 def test_the_cron_line_runs(shell: Shop) -> None:

@@ -73,7 +73,7 @@ class ReportOptions(NamedTuple):
     ),
     epilog="posctl report\nposctl report --day yesterday --html report.html\n"
     "posctl report --since 2026-01-01 --until 2026-01-31 --by operator --csv -\n"
-    'posctl report --close --note "till counted, Wang"\nposctl report --verify',
+    "posctl report --close\nposctl report --verify",
 )
 def report(
     ctx: typer.Context,
