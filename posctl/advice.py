@@ -233,7 +233,8 @@ def blocked(block: Block, by: Payment, holder: Try | None, due_fee: int | None) 
         operator=holder.who.operator_id if holder else by.operator_id,
         till=holder.who.machine_id if holder else by.machine_id,
     )
-    since = _clock(by.closed_ms or (holder.started_ms if holder else by.created_ms))
+    begun_ms = holder.started_ms if holder and block is Block.HELD else by.created_ms
+    since = _clock(by.closed_ms or begun_ms)
     sentence, hint = BLOCKED[block]
     return Problem(
         kind="blocked",

@@ -121,6 +121,7 @@ class Run:
             field=self.globals.field or self.screen.field,
             color=False if self.globals.no_color else None,
             profile=self.globals.profile,
+            config=self.globals.config,
         )
 
     @property

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 from posctl import advice
@@ -44,11 +45,13 @@ _UNSAFE = (
     "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\ud800-\udfff]"
 )
-# Commands that are about one profile's payments, where a sentence names them without it.
+# Commands that are about one profile's payments, or one configuration, where a sentence names them
+# without it.
 _ABOUT_PAYMENTS = (
-    r"\bposctl (?=(?:pay|retry|pending|show|checkout|history|status|resolve|report|receipt|till"
-    r"|batch|doctor)\b)"
+    "pay|retry|pending|show|checkout|history|status|resolve|report|receipt|till|batch|doctor"
 )
+_OF_PROFILE = rf"\bposctl (?=(?:{_ABOUT_PAYMENTS})\b)"
+_OF_CONFIG = rf"\bposctl (?=(?:--profile \S+ )?(?:{_ABOUT_PAYMENTS}|config|init|journal)\b)"
 MAX_SHOWN = 1024  # characters of one text from elsewhere; no id and no evidence is longer
 
 
@@ -88,8 +91,9 @@ class Canvas:
 
     PIECE = 2000  # parts of lines; a verdict has some dozens
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, as_called: Callable[[str], str] = str) -> None:
         self.console = console
+        self.as_called = as_called  # see `Screen.as_called`
         self.width = console.width
         self.color_system = console.color_system  # None where nothing can stand out
         self._segments: list[Segment] = []
@@ -127,13 +131,14 @@ class Screen:
         field: str | None = None,
         color: bool | None = None,
         profile: str | None = None,
+        config: str | None = None,
     ) -> None:
         self.stdout = stdout
         self.stderr = stderr
         self.json = json
         self.field = field
         self.color = color
-        self.profile = profile  # as it was given: commands to type next name it too
+        self._profile, self._config = profile, config  # as they were given
         self._consoles: dict[tuple[TextIO, int | None], Console] = {}  # by columns: windows grow
         self.begun = False  # whether a result has begun to go out: there must not be two
         for stream in (stdout, stderr):
@@ -164,7 +169,7 @@ class Screen:
             return _write(stdout, _bare(self._field(self.field, view.data)) + "\n")
         if _is_tty(stdout):
             try:
-                canvas = Canvas(self._console(stdout))
+                canvas = Canvas(self._console(stdout), self.as_called)
                 view.draw(canvas)
                 canvas.show()
                 stdout.flush()
@@ -200,15 +205,18 @@ class Screen:
 
     def note(self, text: str) -> None:
         """One line of banner, progress, warning or hint on stderr."""
-        _write(self.stderr, self._in_lines(one_line(self.of_profile(text))) + "\n")
+        _write(self.stderr, self._in_lines(one_line(self.as_called(text))) + "\n")
 
-    def of_profile(self, text: str) -> str:
-        """`text` with the profile in its commands: without it `posctl pending` would be about
-        another one, and say "nothing".
+    def as_called(self, text: str) -> str:
+        """`text` with the profile and the configuration in its commands, as posctl was called:
+        without them `posctl pending` would be about others, and say "nothing".
         """
-        if self.profile is None or not re.fullmatch(r"[\w.-]+", self.profile):
-            return text
-        return re.sub(_ABOUT_PAYMENTS, f"posctl --profile {self.profile} ", text)
+        if self._profile is not None and re.fullmatch(r"[\w.-]+", self._profile):
+            text = re.sub(_OF_PROFILE, f"posctl --profile {self._profile} ", text)
+        if self._config is not None:
+            before = f"posctl --config {quote(self._config)} "
+            text = re.sub(_OF_CONFIG, lambda _found: before, text)
+        return text
 
     def _in_lines(self, text: str) -> str:
         """English broken between words on a terminal; a path or a command is left whole.
@@ -245,7 +253,7 @@ class Screen:
         self.note(_("Error: {text}").format(text=problem.message))
         for line in problem.hint.splitlines():
             _write(
-                self.stderr, f"  → {one_line(self.of_profile(line))}\n"
+                self.stderr, f"  → {one_line(self.as_called(line))}\n"
             )  # it may be a command: to be copied
 
     def input_line(self, text: str, *, keep: bool = False) -> bool:
@@ -967,7 +975,7 @@ def _draw_prose(canvas: Canvas, text: str, style: str = "", *, gap: bool = False
     """Sentences, wrapped. Only the first line begins where posctl's own lines begin."""
     if gap:
         canvas.print()
-    _draw_wrapped(canvas, _text(text), (1, 3), style)
+    _draw_wrapped(canvas, _text(canvas.as_called(text)), (1, 3), style)
 
 
 def _draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str = "") -> None:
@@ -1041,7 +1049,7 @@ def _draw_hint(canvas: Canvas, hint: str, *, gap: bool = False) -> None:
             canvas.print()
             gap = False
         if re.match(_COMMAND, line):
-            _draw_whole(canvas, f" {line}", "bold cyan")
+            _draw_whole(canvas, f" {canvas.as_called(line)}", "bold cyan")
         else:
             _draw_prose(canvas, line, "bold")
 

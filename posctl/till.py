@@ -158,7 +158,7 @@ class Till:
         self._screen.input_line("")
         if list(self._open):
             self._show_open()
-        pending = self._screen.of_profile("posctl pending")
+        pending = self._screen.as_called("posctl pending")
         self._show({}, lambda canvas: draw_farewell(canvas, self._status(), pending))
         left = [*self._workers.in_flight.values(), *(one.payment for one in self._open)]
         return worst([EXIT_OF[outcome_of(payment.standing)] for payment in left])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,6 +244,37 @@ def test_ctrl_c_while_waiting_leaves_a_true_record(shop: Shop, trained: Training
     (opened,) = trained("pending", "--json").json["payments"]
     assert opened["outcome"] == "pending"
     assert trained("retry", "--last", "--json").code == 20, "nobody holds it"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_printed_commands_work_as_printed(shop: Shop, tmp_path: Path, terminal: bool) -> None:
+    """A command to type next names the configuration and the profile that this one was given: typed
+    as printed, it finds the payment.
+    """
+    with FaultServer(cut_after_reading) as server:
+        shop.profile(server.url, "store-2")
+        del shop.env["POSCTL_CONFIG"]
+        here = tmp_path / "my config.yaml"
+        (shop.home / "config.yaml").rename(here)
+        given = ("--config", str(here), "--profile", "store-2")
+        pay = ("pay", "--fee", "100", "--checkout", "1")
+        for words in (pay, ("retry", "--all") if terminal else pay):
+            if terminal:
+                shown = pty_run([*shop.command, *given, *words], columns=200, env=shop.env)
+                assert shown.exit_code == 21
+                said = shown.text
+            else:
+                said = shop.run(*given, *words).err
+            printed = re.findall(r"posctl (--config .*(?:retry \S+|pending))", said)
+            assert printed, said
+            for line in printed:
+                ran = shop.run(*shlex.split(line), "--json")
+                assert ran.code in (0, 21), ran
+                assert "1" in (ran.json.get("checkout_id"), *_checkouts(ran)), ran
+
+
+def _checkouts(ran: Ran) -> list[str]:
+    return [one["checkout_id"] for one in ran.json.get("payments", [])]
 
 
 # ── pending ──────────────────────────────────────────────────────────────────────────────────
