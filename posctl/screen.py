@@ -155,10 +155,7 @@ class Screen:
         """
         if self.stdout is None:
             return False
-        printed = self._show(view, self.stdout)
-        if not printed and not _is_pipe(self.stdout):
-            self.note(_("▲ The result could not be written to stdout."))
-        return printed
+        return self._printed(self._show(view, self.stdout))
 
     def _show(self, view: View, stdout: TextIO) -> bool:
         self.begun = True
@@ -241,8 +238,13 @@ class Screen:
         _write(self.stderr, visible(text) + "\n")
 
     def line(self, text: str) -> bool:
-        """One plain line on stdout, such as the version."""
-        return _write(self.stdout, text + "\n")
+        """Plain lines on stdout, such as the version or a receipt, as `show`."""
+        return self.stdout is not None and self._printed(_write(self.stdout, text + "\n"))
+
+    def _printed(self, printed: bool) -> bool:  # noqa: FBT001  said of what was just written
+        if not printed and self.stdout is not None and not _is_pipe(self.stdout):
+            self.note(_("▲ The result could not be written to stdout."))
+        return printed
 
     def ask(self, question: str) -> None:
         """A question on stderr, the cursor left behind it."""

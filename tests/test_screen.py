@@ -828,10 +828,16 @@ def _training_into(
     ("args", "words"),
     [
         (("pay", "--fee", "100", "--checkout", "1", "--json"), "could not be written"),
+        (("retry", "--all"), "could not be written"),
+        (("report", "--close", "--yes"), "could not be written"),
         (("history",), "could not be written"),
+        (("history", "--json"), "could not be written"),
+        (("report", "--csv", "-"), "could not be written"),
+        (("config", "path"), "could not be written"),
+        (("completion", "bash"), "could not be written"),
         (("-h",), ""),
         (("pay", "-h"), ""),
-        (("--version",), ""),
+        (("--version",), "could not be written"),
     ],
 )
 def test_a_full_disk_is_no_bug(shop: Shop, args: tuple[str, ...], words: str) -> None:
@@ -841,6 +847,14 @@ def test_a_full_disk_is_no_bug(shop: Shop, args: tuple[str, ...], words: str) ->
     assert done.returncode == 0
     assert words in done.stderr
     assert "Error" not in done.stderr
+
+
+def test_a_lost_receipt_is_said(shop: Shop, trained: Callable[..., Ran]) -> None:
+    """That a receipt found no room is said on stderr: there is no paper."""
+    assert trained("pay", "--fee", "100", "--checkout", "1").code == 0
+    with Path("/dev/full").open("w") as full:
+        done = _training_into(full, shop, "receipt", "--last")
+    assert "could not be written" in done.stderr
 
 
 def test_a_reader_who_has_seen_enough_is_told_nothing(shop: Shop) -> None:
