@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -91,6 +92,8 @@ def read_batch(raw: bytes, name: str, profile: Profile, *, another: bool) -> Bat
     return Batch(hashlib.sha256(names.encode()).hexdigest()[:32], lines)
 
 
+_SHORTENED = re.compile(r"[0-9](?:\.[0-9]+)?[Ee]\+[0-9]{2,}")  # 2.83457E+17: Excel's long numbers
+
 _Read = Callable[[], dict[str, Any]]
 """Reads one line's members by API name, as JSON values. Raises UsageError."""
 
@@ -147,6 +150,15 @@ def _csv_members(header: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
             ),
         )
     cells = {name: cell for name, cell in zip(header, row, strict=True) if cell}
+    for name, cell in cells.items():
+        if _SHORTENED.fullmatch(cell):
+            raise UsageError(
+                "shortened_number",
+                _("A spreadsheet has shortened {name} to {value}: its digits are lost.").format(
+                    name=name, value=discreet(cell)
+                ),
+                _("Make that column text in the spreadsheet, and write the file again."),
+            )
     # As JSON would have them: numbers as numbers. What profile and limits say of them comes later.
     return {
         name: check_value(name, cell, name, allow_card_numbers=True) for name, cell in cells.items()

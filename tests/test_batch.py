@@ -446,6 +446,8 @@ def test_csv_names_its_columns_by_the_apis_names(shop: Shop, gateway: Merciless)
         ("checkout_id,pay_fee\na,1.5\n", "line 2: pay_fee cannot be used."),
         ("checkout_id,pay_fee\na,001\n", "line 2: pay_fee cannot be used."),
         ("checkout_id,pay_fee\na,\n", "line 2: pay_fee is missing."),
+        ("checkout_id,pay_fee\n2.02611E+15,1\n", "line 2: A spreadsheet has shortened checkout_id"),
+        ("checkout_id,pay_fee,channel_account\na,1,2.8E+17\n", "its digits are lost."),
         ("checkout_id,pay_fee,pay_fee\na,1,1\n", "pay_fee stands twice"),
         ('checkout_id,pay_fee\n"a,1\n', "is not CSV"),
         ("checkout_id,pay_fee\n", "it holds no payment"),

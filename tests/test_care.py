@@ -255,6 +255,16 @@ def test_what_would_be_lost_is_listed_first(trained: Training, shop: Shop) -> No
     assert len(done.json["lost"]) == 2
 
 
+def test_a_backup_that_is_not_there(trained: Training, shop: Shop) -> None:
+    """A backup's name that was misspelt is called that, and nothing is changed."""
+    trained(*PAY, "1")
+    before = ids(shop.journal)
+    ran = trained("journal", "restore", "misspelt.db", "--yes", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (31, "no_backup")
+    assert "misspelt.db" in ran.json["error"]["message"]
+    assert ids(shop.journal) == before
+
+
 def test_numbers_go_on_after_a_restore(trained: Training, shop: Shop) -> None:
     """No number is given twice, and the journal is used again without complaint."""
     trained(*PAY, "1")

@@ -48,6 +48,19 @@ def test_a_report_of_one(three: Training, option: str, value: str) -> None:
     assert {row[name] for row in csv.DictReader(lines)} == {value.format(2)}
 
 
+def test_history_says_that_there_are_more(three: Training) -> None:
+    """What `history` leaves out for its --limit is said, to people and to scripts."""
+    whole = three("history", "--limit", "3", "--json")
+    assert (len(whole.json["payments"]), whole.json["more"], "more" in whole.err) == (
+        3,
+        False,
+        False,
+    )
+    cut = three("history", "--limit", "2", "--json")
+    assert (len(cut.json["payments"]), cut.json["more"]) == (2, True)
+    assert "These are the latest 2, and there are more" in cut.err
+
+
 def test_a_shift_is_never_narrowed(three: Training, shop: Shop) -> None:
     """A shift is the merchant's whole: only a span of time can be narrowed."""
     for words in ([], ["--close", "--yes"], ["--shift", "1"], ["--verify"]):

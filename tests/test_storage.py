@@ -152,6 +152,19 @@ def test_a_full_disk(shop: Shop, small_disk: Path) -> None:
     assert seen == {0, 31}
 
 
+def test_a_backup_names_the_disk_that_is_full(shop: Shop, small_disk: Path) -> None:
+    """A backup that finds no room says of which folder that is so, and leaves nothing there."""
+    with FaultServer(answer()) as server:
+        shop.profile(server.url)
+        assert shop.run(*PAY, "1").code == 0
+        ballast = fill(small_disk, 8_192)
+        ran = shop.run("journal", "backup", str(small_disk / "backup.db"), "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (31, "copy_full")
+    assert str(small_disk) in ran.json["error"]["message"]
+    assert str(shop.journal) not in ran.err
+    assert list(small_disk.iterdir()) == [ballast]
+
+
 def fill_up(place: Path) -> None:
     fill(place)
 

@@ -65,16 +65,25 @@ def history(
         machine_id=machine,
         outcome=Outcome(outcome) if outcome else None,
     )
-    payments = list(islice(run.journal().history(which), int(limit)))
+    found = run.journal().history(which)
+    payments = list(islice(found, int(limit)))
+    more = next(found, None) is not None
     data = {
         "posctl": 1,
         "command": "history",
         "exit_code": int(Exit.OK),
         "payments": [payment_json(payment) for payment in payments],
+        "more": more,
         "error": None,
     }
     now_ms = int(run.now_s() * 1000)
     run.screen.show(View(data, lambda canvas: draw_payments(canvas, payments, now_ms=now_ms)))
+    if more:
+        run.screen.note(
+            _("▲ These are the latest {limit}, and there are more. List more with --limit.").format(
+                limit=limit
+            )
+        )
     run.mention_open()
     return Exit.OK
 

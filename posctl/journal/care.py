@@ -192,9 +192,23 @@ def _copy(path: Path, draft: Path) -> None:
             (version,) = source.execute("PRAGMA user_version").fetchone()
             if application_id != APPLICATION_ID or version > len(MIGRATIONS):
                 _check_ours(source, path)  # says which it is
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")  # one file, readable from any medium
+            _fill(source, copy, draft.parent)
         _sync(draft)
+
+
+def _fill(source: sqlite3.Connection, copy: sqlite3.Connection, folder: Path) -> None:
+    """The copy itself. Only what is written can be full: that disk is named, not the journal's."""
+    try:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")  # one file, readable from any medium
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
+            raise
+        raise JournalError(
+            "copy_full",
+            _("The disk of {folder} is full.").format(folder=folder),
+            _("Free some space, then run the same command again."),
+        ) from error
 
 
 def _name(draft: Path, target: Path) -> None:
@@ -303,6 +317,8 @@ def _nobody_at_work(path: Path) -> Iterator[None]:
 
 def _prepare(backup: Path, draft: Path) -> None:
     """A copy of the backup, brought up to date and found to be sound. Raises JournalError."""
+    if not _exists(backup):
+        raise JournalError("no_backup", _("There is no backup {path}.").format(path=backup))
     _copy(backup, draft)
     findings = examine(draft).findings
     if findings:
