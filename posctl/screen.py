@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from shlex import quote
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeGuard, TypeVar
 
 from posctl import advice
 from posctl.messages import N_, _, language
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from posctl.admit import Due
     from posctl.journal import Alarm, Payment, Try
+    from posctl.records import Records
     from posctl.result import Problem, Result
     from posctl.status import Asked
 
@@ -466,7 +467,7 @@ def plain(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 def _plain_value(name: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         yield from plain(value, f"{name}.")
-    elif isinstance(value, Iterable) and not isinstance(value, str):
+    elif _is_list(value):
         for i, item in enumerate(value, 1):
             yield from _plain_value(f"{name}.{i}", item)
     else:
@@ -479,7 +480,7 @@ def _bare(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Iterable) and not isinstance(value, str):
+    if isinstance(value, Mapping) or _is_list(value):
         return one_line(json.dumps(value, ensure_ascii=False, default=list))
     return one_line(str(value))
 
@@ -492,7 +493,7 @@ def _pick(data: Mapping[str, Any], field: str) -> object:
     for name in field.split("."):
         if isinstance(value, Mapping):
             value = value[name]
-        elif isinstance(value, Iterable) and not isinstance(value, str):
+        elif _is_list(value):
             at = int(name) if name.isdecimal() and len(name) < 10 else 0
             value = next(islice(value, at - 1, None), None) if at else None
         elif value is not None:
@@ -511,25 +512,24 @@ def json_line(data: object, *, ascii_only: bool) -> str:
 
 def _json_pieces(data: Mapping[str, Any], *, ascii_only: bool) -> Iterator[str]:
     """`json_line` in pieces, where a list in it is made as it is gone through."""
-    if all(isinstance(value, _WHOLE) for value in data.values()):
-        yield json_line(data, ascii_only=ascii_only)
-        return
     before = "{"
     for name, value in data.items():
         yield f'{before}"{name}":'
         before = ","
-        if isinstance(value, _WHOLE):
+        if _is_list(value):
+            between = "["
+            for item in value:
+                yield between + json_line(item, ascii_only=ascii_only)[:-1]
+                between = ","
+            yield "]" if between == "," else "[]"
+        else:
             yield json_line(value, ascii_only=ascii_only)[:-1]
-            continue
-        between = "["
-        for item in value:
-            yield between + json_line(item, ascii_only=ascii_only)[:-1]
-            between = ","
-        yield "]" if between == "," else "[]"
     yield "}\n"
 
 
-_WHOLE = (str, int, float, type(None), dict, list, tuple)  # what `json` takes, and is there whole
+def _is_list(value: object) -> TypeGuard[Iterable[object]]:
+    """A list that is there, or one that is made as it is gone through."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
 
 
 def _escaped(character: str) -> str:
@@ -619,13 +619,14 @@ def _next(result: Result) -> str:
     return ""
 
 
-def draw_results(canvas: Canvas, results: Iterable[Mapping[str, Any]]) -> None:
+def draw_results(
+    canvas: Canvas, results: Records | Sequence[Mapping[str, Any]], profile: str, *, live: bool
+) -> None:
     """The verdicts of several payments, as JSON has them, and how many there are of each."""
-    first = next(iter(results), None)
-    if first is None:
+    if not results:
         _draw_prose(canvas, _("Nothing is open."))
         return
-    _draw_head(canvas, first["profile"], live=first["live"])
+    _draw_head(canvas, profile, live=live)
     _draw_rows(
         canvas,
         (_("Outcome"), _("Amount"), "checkout_id", "request_id"),
@@ -1064,7 +1065,7 @@ def _draw_rows(
 ) -> None:
     """A table; where it has no room, the last column, an id, stands below the rest of its row.
 
-    The rows are made twice, and not kept: there may be thousands.
+    The rows are made twice, and not kept: there may be thousands. `items` is no iterator, then.
     """
     widths = [_text(name).cell_len for name in names]
     for item in items:
@@ -1078,6 +1079,7 @@ def _draw_rows(
             _draw_parts(canvas, (*parts, f"{names[-2]} {name}"), "")
             _draw_whole(canvas, f"   {below}", "dim")
         return
+    widths = widths[:last]
     _draw_row(canvas, names[:last], widths, "dim")
     for item in items:
         row = row_of(item)
@@ -1088,7 +1090,7 @@ def _draw_rows(
 
 def _draw_row(canvas: Canvas, cells: Sequence[str], widths: Sequence[int], style: str = "") -> None:
     line = _text("")
-    for text, width in zip(cells, widths, strict=False):  # of the last column maybe the width alone
+    for text, width in zip(cells, widths, strict=True):
         cell = _text(text)
         pad = cell.pad_left if cell.plain.startswith("￥") else cell.pad_right
         pad(width - cell.cell_len)

@@ -49,7 +49,8 @@ def sweep(request_ids: Iterable[str], how: Sweep) -> Iterator[Result]:
     those that wait and those that are done: there may be thousands.
 
     After a KeyboardInterrupt nothing new is claimed, and what is on its way is still recorded;
-    after a second one it is left, unknown. Either way every payment is told as it stands.
+    after a second one it is left, unknown. Either way every payment is told as it stands, up to one
+    that the journal cannot tell. Raises JournalError then.
     """
     work = _Resends(request_ids, how)
     for group in send_all(work, how.desk, how.watch):

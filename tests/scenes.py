@@ -252,8 +252,10 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
                 result_json(one, "retry", "store-1", live=True)
                 for one in (complete, failed, unknown, held)
             ],
+            "store-1",
+            live=True,
         ),
-        "results_none": lambda canvas: draw_results(canvas, []),
+        "results_none": lambda canvas: draw_results(canvas, [], "store-1", live=True),
         "open": lambda canvas: draw_open(
             canvas, OPEN, LAST, [ALARM], "store-1", live=True, now_ms=NOW_MS
         ),

@@ -192,6 +192,20 @@ def test_lists_of_one_till_and_one_operator(store: Store) -> None:
     assert (one["paid"], one["operator_id"], one["shop_id"]) == (1, "77", None)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+def test_open_payments_come_page_by_page(
+    journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """However many are open: each is listed once, the oldest first, and none at a page's edge is
+    left out.
+    """
+    monkeypatch.setattr(postgres_module, "NEXT_PAGE", 2)
+    for number in range(count):
+        begin(journal, new(f"r-{number:06}", CHECKOUT._replace(checkout_id=str(number))))
+    listed = [payment.request_id for payment in journal.open_payments(CHECKOUT.merchant)]
+    assert listed == [f"r-{number:06}" for number in range(count)]
+
+
 def test_the_last_payment_is_that_of_this_till(store: Store) -> None:
     """`retry --last` and `receipt --last` at one till never mean another till's later payment."""
     one, other = store.till("till-a"), store.till("till-b")

@@ -894,6 +894,30 @@ def test_a_console_that_knows_few_letters_changes_no_exit_code(
     assert "remaining_fee: 23\n" in piped.out
 
 
+def test_a_long_list_is_shown_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pieces a drawing is shown in, each of its lines is shown once, in order."""
+
+    class Written(io.StringIO):
+        pieces = 0
+
+        def write(self, text: str) -> int:
+            self.pieces += 1
+            return super().write(text)
+
+    monkeypatch.setattr(Canvas, "PIECE", 10)
+    out = Written()
+    canvas = Canvas(Console(file=out, width=80))
+    for number in range(100):
+        canvas.print(Text(f"line {number}"))
+        canvas.print()
+    assert 5 < out.pieces < 200, "shown as it grows, and not line by line"
+    canvas.show()
+    assert out.getvalue().split("\n") == [
+        *(line for number in range(100) for line in (f"line {number}", "")),
+        "",
+    ]
+
+
 @given(
     st.integers(30, 90),
     st.lists(st.text("ab ￥", min_size=1, max_size=20).map(str.strip), min_size=1),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
-from contextlib import closing
+from collections import Counter
+from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +22,23 @@ from conftest import Shop
 from faultserver import PAID, FaultServer, Talk, answer
 from hypothesis import given
 from hypothesis import strategies as st
+from merciless import Merciless
 from pty_run import pty_run
 
-from posctl.journal import Checkout, NewPayment, TryEnd, Verdict, Who
+from posctl.commands._several import Several
+from posctl.crew import WORKERS, Watch
+from posctl.gateway import Gateway
+from posctl.journal import Checkout, NewPayment, Payment, TryEnd, Verdict, Who
 from posctl.journal.sqlite import SqliteJournal
 from posctl.outcome import Event, advance
+from posctl.payment import Desk
+from posctl.profiles import load
 from posctl.records import Records
+from posctl.result import RESULT_KEYS, Result
+from posctl.run import new_request_id
+from posctl.sweep import Sweep, sweep
 
+PENDING = PAID.replace(b'"result_status":1', b'"result_status":3')
 MANY = 300  # more than are packed together, and more than are on their way at once
 
 
@@ -29,10 +46,10 @@ def request_id(number: int) -> str:
     return f"{number:08d}-0000-4000-8000-000000000000"
 
 
-def open_many(shop: Shop, url: str, count: int) -> None:
-    """So many payments whose answer was awaited in vain a moment ago."""
-    shop.profile(url)
-    now_ms = int(time.time() * 1000)
+def open_many(shop: Shop, url: str, count: int, *, ago_s: int = 0) -> None:
+    """So many payments whose answer was awaited in vain."""
+    shop.profile(url, timeout="{connect: 30, read: 30, total: 60}")  # threads may start slowly
+    now_ms = int(time.time() - ago_s) * 1000
 
     def fill(tx: SqliteJournal) -> None:
         for number in range(count):
@@ -132,14 +149,112 @@ def test_each_of_many_is_drawn_once(shop: Shop, columns: int) -> None:
     assert last.strip() == f"√ PAID {MANY}"
 
 
-def test_what_was_told_of_many_is_not_told_again(shop: Shop) -> None:
-    """Hundreds of outcomes count as told once they were written out: the next same `pay` pays."""
+def told_of(shop: Shop) -> tuple[int, int]:
+    """How many payments are paid, and how many outcomes the journal takes for told."""
+    with closing(sqlite3.connect(shop.journal)) as db:
+        found = db.execute(
+            "SELECT count(*) FILTER (WHERE paid), sum(told) FROM payments"
+        ).fetchone()
+    return found[0], found[1]
+
+
+def test_what_was_written_out_counts_as_told(shop: Shop) -> None:
+    """Hundreds of outcomes count as told once they were written out, and the open ones do not."""
+    with FaultServer(*[answer(PENDING)] * 10, answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        assert shop.run("retry", "--all", "--json").code == 20
+    assert told_of(shop) == (MANY - 10, MANY - 10)
+
+
+@pytest.mark.parametrize("reader", ["full disk", "gone", "went away"])
+@pytest.mark.parametrize("form", ["--json", "--no-color"])
+def test_what_was_not_written_out_stays_untold(shop: Shop, reader: str, form: str) -> None:
+    """What found no room, or a reader who went away, in the middle of the list: not one outcome
+    counts as told, so that the next same `pay` tells it first.
+    """
     with FaultServer(answer(PAID)) as server:
         open_many(shop, server.url, MANY)
-        assert shop.run("retry", "--all", "--json").code == 0
-    with closing(sqlite3.connect(shop.journal)) as db:
-        told = db.execute("SELECT count(*) FROM payments WHERE told").fetchone()
-    assert told == (MANY,)
+        mine, theirs = os.pipe()
+        if reader == "gone":
+            os.close(mine)
+        with Path("/dev/full").open("wb") as full:
+            stdout = full if reader == "full disk" else theirs
+            process = shop.start("retry", "--all", form, stdout=stdout)
+        os.close(theirs)
+        if reader == "went away":  # a pipe holds 65,536 bytes, and the list is longer
+            assert os.read(mine, 1000)
+        if reader != "gone":
+            os.close(mine)
+        process.communicate()
+    assert process.returncode == 0
+    assert told_of(shop) == (MANY, 0)
+
+
+def test_what_cron_settled_stays_untold(shop: Shop) -> None:
+    """Nobody reads what `retry --due` prints: the next same `pay` tells it."""
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY, ago_s=600)
+        assert shop.run("retry", "--due", "--json").code == 0
+    assert told_of(shop) == (MANY, 0)
+
+
+def test_ctrl_c_tells_every_payment_as_it_stands(shop: Shop) -> None:
+    """After Ctrl-C what is on its way is recorded, nothing new is sent, and all are told: 21."""
+    with Merciless() as gateway:
+        open_many(shop, gateway.url, MANY)
+        gateway.hold_at = 0
+        process = shop.start("retry", "--all", "--json")
+        gateway.wait_for(lambda: gateway.held >= 64)
+        process.send_signal(signal.SIGINT)
+        assert b"Stopping" in process.stderr.readline()
+        gateway.let_go()
+        out, _err = process.communicate()
+    data = json.loads(out)
+    outcomes = Counter(payment["outcome"] for payment in data["payments"])
+    ids = sorted(payment["request_id"] for payment in data["payments"])
+    assert (process.returncode, ids) == (21, list(map(request_id, range(MANY))))
+    assert outcomes.keys() == {"success", "unknown"}
+    assert told_of(shop) == (outcomes["success"], outcomes["success"])
+    assert 64 <= outcomes["success"] == len(gateway.charges) <= 128
+
+
+def test_the_head_is_that_of_whose_money_it_is(shop: Shop) -> None:
+    """Live payments that another profile was asked to retry are not told under its name."""
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, 2)
+        words = ["--profile", "training", "retry", request_id(0), request_id(1)]
+        shown = pty_run([*shop.command, *words], env=shop.env)
+        assert server.connections == 0
+    assert shown.exit_code == 30
+    assert "LIVE · real money · store-1" in shown.text
+    assert "TRAINING" not in shown.text
+
+
+def test_a_bug_in_telling_stops_no_sweep(shop: Shop) -> None:
+    """A result that cannot be put into JSON is one that is not told, and said so: the others are
+    sent, recorded and told, and the exit code is theirs all the same.
+    """
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, MANY)
+        bug = (
+            "import posctl.commands._several as s; real = s.result_json\n"
+            "def broken(result, *words, **how):\n"
+            f"    if result.payment.request_id == {request_id(7)!r}: raise MemoryError\n"
+            "    return real(result, *words, **how)\n"
+            "s.result_json = broken; import posctl.__main__ as m; m.main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", bug, "retry", "--all", "--json"],
+            env=shop.env,
+            cwd=shop.home,
+            capture_output=True,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert b"MemoryError" in done.stderr
+    told = {payment["request_id"] for payment in json.loads(done.stdout)["payments"]}
+    assert told == set(map(request_id, range(MANY))) - {request_id(7)}
+    assert told_of(shop) == (MANY, MANY - 1), "the one that was not told is told by the next pay"
 
 
 def test_a_payment_that_vanished_stops_a_sweep(shop: Shop) -> None:
@@ -177,12 +292,42 @@ def test_a_payment_that_vanished_stops_a_sweep(shop: Shop) -> None:
 
 # ── kept small ───────────────────────────────────────────────────────────────────────────────
 
-texts = st.text(st.characters(), max_size=8)
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=4,
 )
+
+
+def test_a_sweep_holds_no_payment_that_is_done(shop: Shop) -> None:
+    """What waits and what is done is held as ids and packed JSON: no payment, no result of it."""
+    count = 2 * MANY
+    with FaultServer(answer(PAID)) as server:
+        open_many(shop, server.url, count)
+        profile = load(None, None, shop.env).profile
+        how: Any = {"timeout": profile.timeout, "proxy": None, "ca": None, "environ": {}}
+        gateway = Gateway(profile.gateway, monotonic=time.monotonic, pool_maxsize=WORKERS, **how)
+        with closing(SqliteJournal(shop.journal)) as journal, closing(gateway):
+            desk = Desk(
+                *(profile, "helloworld", journal, gateway, lambda *_: Who("till", 1, "1", "2")),
+                *(time.time, new_request_id, nullcontext),
+            )
+            several = Several(profile)
+            most = 0
+            for result in sweep(
+                [request_id(number) for number in range(count)],
+                Sweep(desk, frozenset(), False, Watch(time.monotonic, lambda: None)),
+            ):
+                several.add(result)
+                if len(several.payments) % 50 == 0:
+                    most = max(most, _alive())
+    assert len(several.payments) == count
+    assert 0 < most <= 2 * WORKERS, "those on their way, and a group that has just arrived"
+
+
+def _alive() -> int:
+    return sum(isinstance(one, (Payment, Result)) for one in gc.get_objects()) // 2
 
 
 @given(st.lists(st.dictionaries(texts, values, max_size=3), max_size=6), st.integers(1, 3))
@@ -215,6 +360,4 @@ def test_ten_thousand_results_are_kept_in_two_megabytes() -> None:
 
 
 def shape_of_a_result() -> dict[str, Any]:
-    from posctl.result import RESULT_KEYS  # noqa: PLC0415
-
     return {name: f"{name} of a payment" for name in RESULT_KEYS}

@@ -6,12 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from posctl.errors import JournalError, PosctlError
+from posctl.messages import _
 from posctl.outcome import EXIT_OF, Exit, outcome_of, worst
 from posctl.records import Records
 from posctl.result import Problem, problem_json, result_json
 from posctl.screen import View, draw_results
 
 if TYPE_CHECKING:
+    from posctl.profiles import Profile
     from posctl.result import Result
     from posctl.run import Run
 
@@ -21,20 +23,28 @@ class Several:
     reader must not hold up the recording of the others.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, profile: Profile) -> None:
         self.payments = Records()
-        self._profile = run.load().profile
+        self.whose = (profile.name, profile.live)  # of the first, which may be another profile's
+        self.bug: Exception | None = None
+        self._profile = profile
         self._codes: set[Exit] = set()
         self._behind: set[Exit] = set()  # how the payments stand that were not sent
 
     def add(self, result: Result) -> None:
-        """Take in one more."""
-        one = result_json(result, "retry", self._profile.name, live=self._profile.live)
-        del one["posctl"], one["command"]
-        self.payments.add(one)
+        """Take in one more. A bug in it is kept, and not raised: others are on their way."""
+        about = result.payment or result.blocked_by
+        if about is not None and not self._codes:
+            self.whose = (about.profile, about.live)
         self._codes.add(result.exit_code)
         if result.blocked_by is not None:
             self._behind.add(EXIT_OF[outcome_of(result.blocked_by.standing)])
+        try:
+            one = result_json(result, "retry", self._profile.name, live=self._profile.live)
+            del one["posctl"], one["command"]
+            self.payments.add(one)
+        except Exception as bug:  # noqa: BLE001  see above
+            self.bug = self.bug or bug
 
     @property
     def exit_code(self) -> Exit:
@@ -65,10 +75,16 @@ def tell_several(
         "payments": several.payments,
         "error": problem_json(problem),
     }
-    printed = run.screen.show(View(data, lambda canvas: draw_results(canvas, several.payments)))
+    profile, live = several.whose
+    printed = run.screen.show(
+        View(data, lambda canvas: draw_results(canvas, several.payments, profile, live=live))
+    )
+    if several.bug is not None:
+        words = _("posctl met an error of its own ({name}) while it told the result.")
+        run.screen.note(words.format(name=type(several.bug).__name__))
     if problem is not None:
         run.screen.problem(problem)
-    if printed and read:
+    if printed and read:  # what was not written out, or what nobody reads, stays untold
         closed = [one["request_id"] for one in several.payments if one["closed_at"] is not None]
         with suppress(JournalError):
             if closed:

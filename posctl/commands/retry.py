@@ -87,7 +87,7 @@ def retry_run(options: RetryOptions, run: Run) -> Exit:
 
     payment = _one(options, run)
     if payment is None:  # nothing open under that name
-        return tell_several(Several(run), run)
+        return tell_several(Several(run.load().profile), run)
     desk = run.desk()
     run.banner()
     patience = run.patience(options.wait_s)
@@ -130,7 +130,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     from posctl.crew import WORKERS, Watch  # noqa: PLC0415  as below
     from posctl.sweep import Sweep, sweep  # noqa: PLC0415  threads, only here
 
-    several = Several(run)
+    several = Several(run.load().profile)
     if options.due and not run.journal().hold_sweep():
         run.screen.note(_("Another posctl retry --due is at work; this one leaves it alone."))
         return tell_several(several, run)
