@@ -23,8 +23,8 @@ app = new_app()
     cls=Command,
     help=_(
         "Close an open payment by hand. Nothing is deleted: the record says who, when and why. "
-        "If the gateway says otherwise later, an alarm appears in posctl pending, until somebody "
-        "acknowledges it."
+        "An answer that comes in later and contradicts it raises an alarm in posctl pending, until "
+        "somebody acknowledges it."
     ),
     epilog='posctl resolve REQUEST_ID --as paid --note "the customer showed the receipt"\n'
     'posctl resolve REQUEST_ID --acknowledge --note "refunded by hand"',
