@@ -56,7 +56,7 @@ def _unknown(word: str) -> UsageError:
     from difflib import get_close_matches  # noqa: PLC0415  only for a typo
 
     words = {entry.code.lower(): entry.code for entry in _wordy(everything())}
-    near = get_close_matches(word.lower(), list(words), n=1)
+    near = get_close_matches(word.lower(), list(words), n=1, cutoff=0.8)
     return UsageError(
         "unknown_code",
         _("posctl has no explanation of {code}.").format(code=word[:64]),
