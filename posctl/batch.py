@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from posctl.admit import Block, Refuse, Tell
 from posctl.batch_results import Results, Said
 from posctl.crew import CHUNK, Done, Watch, send_all
-from posctl.errors import Busy, JournalError, UsageError
+from posctl.errors import Busy, JournalError, PosctlError, UsageError
 from posctl.journal import Journal, Payment, Transaction
 from posctl.messages import _
 from posctl.order import FIELDS, Limits, PayRequest, check, check_value, discreet, intent, read_file
@@ -344,6 +344,7 @@ class _Lines:
         self._left = deque(jobs)
         self._behind: dict[tuple[str, str], list[Job]] = {}  # by a checkout that is on its way
         self._bans: Counter[int] = Counter()
+        self.turned_away: dict[int, Result] = {}  # by a rate limit, and not sent again since
         self._desk = desk
         self._waived = waived
         self.stopped = False
@@ -375,6 +376,9 @@ class _Lines:
     def settle(self, done: Done[Job]) -> bool:
         """Let the next line of the checkout go; False when the job is to go once more itself."""
         again = self._again(done)
+        self.turned_away.pop(done.job.line.number, None)
+        if again is not None:
+            self.turned_away[done.job.line.number] = done.result
         behind = self._behind.pop(_checkout(done.job))
         self._left.extendleft(reversed([again, *behind] if again else behind))
         return again is None
@@ -461,13 +465,19 @@ def send_batch(
             ]
         )
     work = _Lines(batch.id, plan.jobs, desk, waived)
-    for group in send_all(work, desk, watch):
-        yield from book.enter(
-            [(done.job.line.number, done.result) for done in group if work.settle(done)]
-        )
-        work.stopped = book.failure is not None
-    if book.failure is not None:
-        raise book.failure
+    failure: PosctlError | None = None
+    try:
+        for group in send_all(work, desk, watch):
+            yield from book.enter(
+                [(done.job.line.number, done.result) for done in group if work.settle(done)]
+            )
+            work.stopped = book.failure is not None
+    except PosctlError as error:
+        failure = error
+    yield from book.enter(list(work.turned_away.items()))  # sent once, whatever came between
+    failure = failure or book.failure
+    if failure is not None:
+        raise failure
 
 
 def _decided(line: Line, request_id: str | None, results: Results, desk: Desk) -> Result:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from posctl.admit import Block, Refuse, Tell
-from posctl.crew import Watch, send_all
+from posctl.crew import Done, Watch, send_all
+from posctl.errors import PosctlError
 from posctl.journal import Payment, Transaction, Try
 from posctl.outcome import ban_s
 from posctl.payment import Desk, blocked, reopen, told, vanished
@@ -53,10 +54,14 @@ def sweep(request_ids: Iterable[str], how: Sweep) -> Iterator[Result]:
     that the journal cannot tell. Raises JournalError then.
     """
     work = _Resends(request_ids, how)
-    for group in send_all(work, how.desk, how.watch):
-        for done in group:
-            if not (done.ban_s and work.again(done.result.payment)):
-                yield done.result
+    try:
+        for group in send_all(work, how.desk, how.watch):
+            for done in group:
+                if not work.again(done):
+                    yield done.result
+    except PosctlError:
+        yield from work.turned_away.values()  # sent once, whatever kept them from going again
+        raise
     for request_id in work.left:
         payment = how.desk.journal.payment(request_id)
         if payment is None:
@@ -69,6 +74,7 @@ class _Resends:
 
     def __init__(self, request_ids: Iterable[str], how: Sweep) -> None:
         self.left = deque(request_ids)
+        self.turned_away: dict[str, Result] = {}  # by a rate limit, and not sent again since
         self._bans: Counter[str] = Counter()  # how often each payment met a rate limit
         self._how = how
 
@@ -84,10 +90,17 @@ class _Resends:
     def refused(self, _job: str, why: Refuse) -> Result:
         return blocked(why, None, self._how.desk)
 
-    def again(self, payment: Payment | None) -> bool:
-        """Send it once more after the ban that it met; False when that was so too often."""
-        if payment is None or not payment.open or self._bans[payment.request_id] == BAN_TRIES:
+    def again(self, done: Done[str]) -> bool:
+        """Send it once more, before all others, after the ban that it met; False when it met none,
+        or met one too often.
+        """
+        self.turned_away.pop(done.job, None)
+        payment = done.result.payment
+        if not done.ban_s or payment is None or not payment.open:
             return False
-        self._bans[payment.request_id] += 1
-        self.left.append(payment.request_id)
+        self._bans[done.job] += 1
+        if self._bans[done.job] > BAN_TRIES:
+            return False
+        self.turned_away[done.job] = done.result
+        self.left.appendleft(done.job)
         return True

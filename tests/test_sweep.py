@@ -218,6 +218,53 @@ def test_ctrl_c_tells_every_payment_as_it_stands(shop: Shop) -> None:
     assert 64 <= outcomes["success"] == len(gateway.charges) <= 128
 
 
+@pytest.mark.parametrize(
+    ("command", "what", "code"),
+    [
+        ("retry", "journal gone", 21),
+        ("retry", "Ctrl-C", 21),
+        ("batch", "journal gone", 21),
+        ("batch", "Ctrl-C", 12),
+    ],
+)
+def test_what_a_rate_limit_turned_away_was_sent(
+    shop: Shop, command: str, what: str, code: int
+) -> None:
+    """When the journal goes, or somebody stops the run, while a payment waits to be sent again, it
+    is still told, and the exit code is none that says that nothing was sent (31, 130).
+    """
+    limited = {"code": 7, "sub_msg": "This ban will last for 1 more seconds"}
+    with FaultServer(answer(json.dumps({"error_response": limited}).encode())) as server:
+        open_many(shop, server.url, 1)
+        (shop.home / "orders.jsonl").write_text('{"checkout_id": "new", "pay_fee": 100}\n')
+        words = {"retry": ("retry", "--all"), "batch": ("batch", "orders.jsonl")}[command]
+        process = shop.start(*words, "--json")
+        deadline = time.monotonic() + 30
+        while not limits_of(shop) and time.monotonic() < deadline:
+            os.sched_yield()
+        if what == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        else:
+            shop.journal.rename(shop.home / "gone.db")
+        out, _err = process.communicate()
+    data = json.loads(out)
+    assert len(server.requests) == 1
+    assert (process.returncode, data["exit_code"]) == (code, code)
+    assert (data["error"] is None) == (what == "Ctrl-C")
+    if command == "retry":
+        (told,) = data["payments"]
+        assert (told["request_id"], told["outcome"]) == (request_id(0), "unknown")
+    else:
+        assert (data["not_tried"], data["outcomes"]["rejected"]["count"]) == (0, 1)
+
+
+def limits_of(shop: Shop) -> int:
+    """How many tries are recorded that a rate limit turned away."""
+    with closing(sqlite3.connect(shop.journal)) as db:
+        (count,) = db.execute("SELECT count(*) FROM tries WHERE code = '7'").fetchone()
+    return int(count)
+
+
 def test_the_head_is_that_of_whose_money_it_is(shop: Shop) -> None:
     """Live payments that another profile was asked to retry are not told under its name."""
     with FaultServer(answer(PAID)) as server:
