@@ -511,6 +511,16 @@ def test_a_schema_that_it_cannot_serve_is_refused(database: Database, url: str) 
     assert caught.value.code == "journal_newer"
 
 
+def test_a_name_that_is_taken_for_a_moment(database: Database, url: str) -> None:
+    """While another till makes the tables, the name may be seen as that of a type, before it is one
+    of a table: posctl looks again, and a name that stays taken is somebody else's.
+    """
+    database.execute("CREATE DOMAIN posctl_schema AS TEXT", url)
+    with pytest.raises(JournalError) as caught:
+        PostgresJournal(url, try_s=5)
+    assert caught.value.code == "journal_foreign"
+
+
 def test_somebody_elses_tables_are_refused(database: Database, url: str) -> None:
     """And not touched."""
     database.execute("CREATE TABLE payments (mine TEXT)", url)

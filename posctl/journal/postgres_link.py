@@ -150,6 +150,7 @@ _REPEATABLE = ("40001", "40P01", "55P03", _TAKEN)  # serialisation, deadlock, lo
 # What CREATE TABLE says when another till makes the tables too.
 _MADE_MEANWHILE = (
     psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateObject,  # its row type, when that is seen before the table
     psycopg.errors.UniqueViolation,
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
