@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -185,6 +186,17 @@ def test_without_a_code_the_customer_must_be_there(trained: Training, shop: Shop
     yes = pty_run(command, env=shop.env, answers=[("[y/N]", "y\r")])
     assert yes.exit_code in (0, 12, 21)  # it was sent: the payload was altered by the test
     assert trained("show", opened["request_id"], "--json").json["payment"]["tries"] == 2
+
+
+def test_since_when_a_payment_is_open(trained: Training, shop: Shop) -> None:
+    """An old payment is said to be open since it was begun, and not since its last try."""
+    opened = begin(trained)
+    with closing(sqlite3.connect(shop.journal)) as db, db:
+        db.execute("UPDATE payments SET created_ms = created_ms - ?", (25 * HOUR_MS,))
+        (begun_ms,) = db.execute("SELECT created_ms FROM payments").fetchone()
+    db.close()
+    said = trained("retry", opened["request_id"], "--json").json["error"]["message"]
+    assert time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begun_ms / 1000)) in said
 
 
 # ── rate limits ──────────────────────────────────────────────────────────────────────────────
