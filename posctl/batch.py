@@ -376,8 +376,9 @@ class _Lines:
     def settle(self, done: Done[Job]) -> bool:
         """Let the next line of the checkout go; False when the job is to go once more itself."""
         again = self._again(done)
-        self.turned_away.pop(done.job.line.number, None)
-        if again is not None:
+        if again is None:
+            self.turned_away.pop(done.job.line.number, None)
+        else:
             self.turned_away[done.job.line.number] = done.result
         behind = self._behind.pop(_checkout(done.job))
         self._left.extendleft(reversed([again, *behind] if again else behind))
@@ -428,7 +429,7 @@ class Tally:
 
     def exit_code(self) -> Exit:
         """The worst of the lines; one that was blocked gives way to every other but a success."""
-        code = worst(list(self._codes - {Exit.BLOCKED}))
+        code = worst(self._codes - {Exit.BLOCKED})
         if self.left:
             return self.stopped(Exit.INTERRUPTED)
         return Exit.BLOCKED if code is Exit.OK and Exit.BLOCKED in self._codes else code
@@ -438,8 +439,8 @@ class Tally:
 
         It is open, as the lines are: run it again.
         """
-        codes = list(self._codes - {Exit.BLOCKED})
-        return worst([*codes, Exit.UNKNOWN]) if codes else unsent
+        codes = self._codes - {Exit.BLOCKED}
+        return worst(codes | {Exit.UNKNOWN}) if codes else unsent
 
 
 def send_batch(

@@ -24,11 +24,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from merciless import Merciless
 from pty_run import pty_run
+from test_journal_contract import new
 
 from posctl.commands._several import Several
 from posctl.crew import WORKERS, Watch
 from posctl.gateway import Gateway
-from posctl.journal import Checkout, NewPayment, Payment, TryEnd, Verdict, Who
+from posctl.journal import Checkout, Payment, TryEnd, Verdict, Who
 from posctl.journal.sqlite import SqliteJournal
 from posctl.outcome import Event, advance
 from posctl.payment import Desk
@@ -54,18 +55,12 @@ def open_many(shop: Shop, url: str, count: int, *, ago_s: int = 0) -> None:
     def fill(tx: SqliteJournal) -> None:
         for number in range(count):
             payment = tx.insert(
-                NewPayment(
-                    request_id=request_id(number),
-                    profile="store-1",
-                    live=True,
-                    checkout=Checkout(url, "12345678", "1", f"c{number}"),
-                    order_id=f"c{number}",
+                new(
+                    request_id(number),
+                    Checkout(url, "12345678", "1", f"c{number}"),
+                    now_ms,
                     operator_id="王芳",
-                    machine_id="001",
-                    pay_channel="alipay_facepay_v2",
-                    pay_fee=100,
                     pay_request=json.dumps({"request_id": request_id(number), "pay_fee": 100}),
-                    created_ms=now_ms,
                 )
             )
             tx.hold(payment)

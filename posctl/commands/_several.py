@@ -34,7 +34,7 @@ class Several:
     def add(self, result: Result) -> None:
         """Take in one more. A bug in it is kept, and not raised: others are on their way."""
         about = result.payment or result.blocked_by
-        if about is not None and not self._codes:
+        if about is not None and self.empty:
             self.whose = (about.profile, about.live)
         self._codes.add(result.exit_code)
         if result.blocked_by is not None:
@@ -45,6 +45,11 @@ class Several:
             self.payments.add(one)
         except Exception as bug:  # noqa: BLE001  see above
             self.bug = self.bug or bug
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was taken in, told or not."""
+        return not self._codes
 
     @property
     def exit_code(self) -> Exit:

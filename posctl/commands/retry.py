@@ -155,7 +155,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
 
         stopped = after_sending("", _("See what is open with: posctl pending"))
         stopped.__cause__ = bug
-    if stopped is not None and not several.payments:
+    if stopped is not None and several.empty:
         raise stopped
     # What cron saw nobody has read: the next same `pay` tells it.
     return tell_several(several, run, stopped=stopped, read=not options.due)
@@ -163,7 +163,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
 
 def _which(options: RetryOptions, run: Run) -> list[str]:
     """The request_ids of the payments that are meant. Raises UsageError, JournalError."""
-    from posctl.sweep import due_at_ms  # noqa: PLC0415  as above
+    from posctl.sweep import due_at_ms  # noqa: PLC0415  as in `_several`
 
     if options.request_ids:
         return list(dict.fromkeys(find(one, run).request_id for one in options.request_ids))
