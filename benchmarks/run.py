@@ -27,9 +27,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.journal import Checkout, NewPayment, Payment, Transaction, TryEnd, Verdict, Who
+from posctl.journal import NewPayment, Payment, Transaction, TryEnd, Verdict, Who
 from posctl.journal.sqlite import SqliteJournal
 from posctl.outcome import Event, advance
+from posctl.record import Checkout
 
 HERE = Path(__file__).parent
 DOC = HERE.parent / "docs" / "performance.md"
@@ -190,8 +191,9 @@ def _open_payment(tx: Transaction, checkout_id: str, port: int, now_ms: int) -> 
         NewPayment(
             request_id=request_id,
             profile="bench",
-            live=True,
-            checkout=Checkout(gateway, "12345678", "1", checkout_id),
+            gateway=gateway,
+            app_key="12345678",
+            checkout=Checkout(True, "12345678", "1", checkout_id),
             order_id=checkout_id,
             operator_id="123",
             machine_id="001",

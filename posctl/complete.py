@@ -174,12 +174,11 @@ def _codes() -> Iterator[Candidate]:
 
 def _open_payments(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
     """The open payments of the profile in use, the latest first."""
-    from posctl.journal import Merchant  # noqa: PLC0415  as above
     from posctl.journal.look import JournalReader  # noqa: PLC0415  loads SQLite
     from posctl.profiles import load  # noqa: PLC0415  loads YAML
 
     loaded = load(line.given.get("--config"), line.given.get("--profile"), environ)
-    merchant = Merchant(loaded.profile.gateway, loaded.profile.app_key)
+    merchant = loaded.profile.merchant
     if is_database(loaded.journal):  # too far away for a Tab
         return
     try:

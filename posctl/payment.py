@@ -14,16 +14,7 @@ from posctl import advice
 from posctl.admit import Ask, Block, Refuse, Resume, Start, Tell, admit, due, may_resend
 from posctl.errors import AfterSending, Busy, JournalError
 from posctl.exchange import Exchange, Sent
-from posctl.journal import (
-    Checkout,
-    Journal,
-    NewPayment,
-    Payment,
-    Transaction,
-    TryEnd,
-    Verdict,
-    Who,
-)
+from posctl.journal import Journal, NewPayment, Payment, Transaction, TryEnd, Verdict, Who
 from posctl.messages import _
 from posctl.order import PayRequest, codes_of, without_codes
 from posctl.outcome import (
@@ -41,6 +32,7 @@ from posctl.outcome import (
     read_event,
 )
 from posctl.profiles import Profile
+from posctl.record import Checkout
 from posctl.result import Asked, Result
 from posctl.top import (
     PAY_METHOD,
@@ -192,7 +184,7 @@ def _used_up(result: Result, order: PayRequest, *, sent: bool) -> Result:
 
 def checkout_of(order: PayRequest, profile: Profile) -> Checkout:
     """What the checkout of `order` is known by."""
-    return Checkout(profile.gateway, profile.app_key, order.shop_id, order.checkout_id)
+    return Checkout(*profile.merchant, order.shop_id, order.checkout_id)
 
 
 # ── the row ──────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +194,8 @@ def _new(order: PayRequest, ask: Ask, request_id: str, desk: Desk) -> NewPayment
     return NewPayment(
         request_id=request_id,
         profile=desk.profile.name,
-        live=desk.profile.live,
+        gateway=desk.profile.gateway,
+        app_key=desk.profile.app_key,
         checkout=ask.checkout,
         order_id=str(order.members["order_id"]),
         operator_id=str(order.members["operator_id"]),
@@ -211,6 +204,7 @@ def _new(order: PayRequest, ask: Ask, request_id: str, desk: Desk) -> NewPayment
         pay_fee=order.pay_fee,
         pay_request=ask.wire,
         created_ms=ask.now_ms,
+        own_id=order.request_id is None,
     )
 
 
@@ -259,7 +253,7 @@ def reopen(
         raise vanished(request_id)
     if not current.open:
         return Tell(current)
-    if current.checkout.merchant != (desk.profile.gateway, desk.profile.app_key):
+    if current.checkout.merchant != desk.profile.merchant:
         return Refuse(Block.OTHER_PROFILE, current)
     refused = may_resend(current, desk.now_ms(), waived, automatic=automatic)
     return Refuse(refused, current) if refused else _begin(tx, current, desk)

@@ -14,6 +14,7 @@ from posctl.errors import ConfigError, UsageError
 from posctl.exchange import Timeout
 from posctl.messages import _
 from posctl.order import FIELDS, check_value
+from posctl.record import Merchant
 from posctl.secret import Guarded, KeptIn, Secret, is_database, masked_url, utf8
 from posctl.top import SIGN_METHODS
 from posctl.yamltext import Bad, Map, parse, shown
@@ -32,7 +33,7 @@ _SECRET_KEYS: tuple[KeptIn, ...] = get_args(KeptIn)
 _PROFILE_KEYS = (
     *("gateway", "app_key", *_SECRET_KEYS, "sign_method", "session", "timeout", "max_fee"),
     *("proxy", "ca", "defaults", "status_words", "allow_card_numbers", "receipt", "statement"),
-    "till",
+    *("till", "merchant"),
 )
 _TIMEOUT_KEYS = ("connect", "read", "total")
 # What belongs to one payment alone has no default.
@@ -112,6 +113,12 @@ class Profile(NamedTuple):
     receipt: Receipt = DEFAULT_RECEIPT
     statement: Statement = DEFAULT_STATEMENT
     till: TillKeys = DEFAULT_TILL
+    merchant_name: str | None = None
+
+    @property
+    def merchant(self) -> Merchant:
+        """Whose money it is; `merchant` of the profile, else its app_key."""
+        return Merchant(self.live, self.merchant_name or self.app_key)
 
     @property
     def live(self) -> bool:
@@ -354,10 +361,12 @@ def _config(root: Map, path: Path) -> Config:
 def _profile(name: str, section: Map, folder: Path) -> Profile:
     _known_keys(section, _PROFILE_KEYS)
     ca = _word(section, "ca")
+    app_key = _pattern(section, "app_key", _APP_KEY, _APP_KEY_SIGNS)
     return Profile(
         name=name,
         gateway=_gateway(section),
-        app_key=_pattern(section, "app_key", r"[A-Za-z0-9._-]{1,64}", "A-Z a-z 0-9 . _ -"),
+        app_key=app_key,
+        merchant_name=_merchant_name(section, app_key),
         secret=_secret(section, folder),
         sign_method=_choice(section, "sign_method", SIGN_METHODS) or SIGN_METHODS[0],
         session=_word(section, "session")
@@ -366,6 +375,30 @@ def _profile(name: str, section: Map, folder: Path) -> Profile:
         ca=_expand(ca, folder) if ca else None,
         **_common(section),
     )
+
+
+_APP_KEY, _APP_KEY_SIGNS = r"[A-Za-z0-9._-]{1,64}", "A-Z a-z 0-9 . _ -"
+
+
+def _merchant_name(section: Map, app_key: str) -> str | None:
+    """The seller's name that never changes. An app with a session works for several sellers, and
+    only this tells them apart.
+    """
+    if _word(section, "merchant") is None:
+        if _word(section, "session") is not None:
+            raise Bad(
+                "no_merchant",
+                section.lines["session"],
+                _(
+                    "a profile with a session needs merchant: the seller's name, one that never "
+                    "changes"
+                ),
+            )
+        return None
+    name = _pattern(section, "merchant", _APP_KEY, _APP_KEY_SIGNS)
+    if TRAINING_APP_KEY in (name, app_key):
+        raise Bad("bad_value", section.lines["merchant"], _("merchant must not be training"))
+    return name
 
 
 def _training(section: Map) -> Profile:

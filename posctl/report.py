@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from posctl.journal import QUARTER_MS, Cell, Merchant, Payment, Shift
+from posctl.journal import QUARTER_MS, Cell, Payment, Shift
 from posctl.outcome import Outcome, State, outcome_of
+from posctl.record import Merchant
 
 DIMENSIONS = ("operator", "till", "channel", "hour", "outcome")
 
@@ -149,8 +150,7 @@ def seal(
     content = {
         **report._asdict(),
         "sums": {**sums._asdict(), "by": sums.by},
-        "gateway": merchant.gateway,
-        "app_key": merchant.app_key,
+        "merchant": merchant.name,
         "payments": contents.n,
         "payments_sha256": contents.sha256,
         "previous": previous.hash if previous else "",

@@ -240,11 +240,9 @@ class Run:
 
     def mention_open(self, besides: Payment | None = None) -> None:
         """One line on stderr about payments that have been open for over a minute."""
-        from posctl.journal import Merchant  # noqa: PLC0415
-
         profile = self.load().profile
         try:
-            found = self.journal().open_since(Merchant(profile.gateway, profile.app_key))
+            found = self.journal().open_since(profile.merchant)
         except JournalError:
             return
         if found is None or (found[0] == 1 and besides is not None and besides.open):

@@ -17,7 +17,7 @@ from posctl import advice
 from posctl.admit import Block, Refuse, Tell
 from posctl.crew import Workers, record
 from posctl.errors import AfterSending, JournalError, PosctlError
-from posctl.journal import Filter, Merchant, Payment, Transaction
+from posctl.journal import Filter, Payment, Transaction
 from posctl.keyboard import Keyboard
 from posctl.messages import _
 from posctl.order import PayRequest, codes_of
@@ -80,7 +80,7 @@ class Till:
     def __init__(self, desk: Desk, screen: Screen, keyboard: Keyboard, tools: Tools) -> None:
         self._desk, self._screen, self._keyboard, self._tools = desk, screen, keyboard, tools
         self._anyone = tools.order({"pay_fee": "1", "checkout_id": "1"})  # whose till it is
-        self._merchant = Merchant(desk.profile.gateway, desk.profile.app_key)
+        self._merchant = desk.profile.merchant
         self._entry = Entry(desk.profile)
         self._workers = Workers(desk, tools.monotonic, WORKERS, keyboard.wake)
         self._open = OpenPayments()

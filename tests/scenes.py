@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from posctl import advice
 from posctl.admit import Block, due
-from posctl.journal import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
+from posctl.journal import Alarm, Payment, Try, TryEnd, Verdict, Who
 from posctl.messages import use_language
 from posctl.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
+from posctl.record import Checkout
 from posctl.result import Asked, Result, result_json
 from posctl.screen import (
     Canvas,
@@ -62,8 +63,9 @@ def payment(
         seq=seq,
         request_id=request_id,
         profile="store-1" if live else "training",
-        live=live,
-        checkout=Checkout("https://gw", "12345678", "1", CHECKOUT_ID),
+        gateway="https://gw",
+        app_key="12345678",
+        checkout=Checkout(live, "12345678", "1", CHECKOUT_ID),
         order_id=CHECKOUT_ID,
         operator_id="123",
         machine_id="001",

@@ -18,17 +18,18 @@ import pytest
 from conftest import Ran, Shop
 
 from posctl.errors import JournalError, UsageError
-from posctl.journal import Checkout, Filter, NewPayment, Payment, TryEnd, Verdict, Who, care
+from posctl.journal import Filter, NewPayment, Payment, TryEnd, Verdict, Who, care
 from posctl.journal.care import back_up, examine, losses, prune, restore
 from posctl.journal.sqlite import SqliteJournal, highest_number
 from posctl.outcome import Event, State, advance
+from posctl.record import Checkout
 
 CODE = "283456789012345678"
 PENDING = "280000000000000004"  # the training gateway's: the customer is confirming
 PAY = ("pay", "--fee", "100", "--json", "--checkout")
 DAY_MS = 24 * 3_600_000
 NOW_MS = 1_767_250_800_000
-CHECKOUT = Checkout("https://gw", "12345678", "1", "111")
+CHECKOUT = Checkout(True, "12345678", "1", "111")
 WHO = Who("till-host", 42, "001", "123")
 
 Training = Callable[..., Ran]
@@ -53,7 +54,8 @@ def begin(journal: SqliteJournal, checkout_id: str, age_days: int = 0, name: str
     new = NewPayment(
         request_id=request_id,
         profile="store-1",
-        live=True,
+        gateway="https://gw",
+        app_key="12345678",
         checkout=CHECKOUT._replace(checkout_id=checkout_id),
         order_id=checkout_id,
         operator_id="123",

@@ -63,8 +63,8 @@ def test_a_till_that_comes_between_is_no_loss(path: Path, monkeypatch: pytest.Mo
     journal.close()
 
 
-@pytest.mark.parametrize("app_key", [CHECKOUT.app_key, "another"])
-def test_a_row_that_comes_between_is_no_damage(path: Path, app_key: str) -> None:
+@pytest.mark.parametrize("merchant", [CHECKOUT.merchant_name, "another"])
+def test_a_row_that_comes_between_is_no_damage(path: Path, merchant: str) -> None:
     """While one till reads a checkout, another pays it: the journal is not taken for damaged."""
     theirs = SqliteJournal(path)
     ours = SqliteJournal(path)
@@ -74,7 +74,7 @@ def test_a_row_that_comes_between_is_no_damage(path: Path, app_key: str) -> None
         nonlocal read
         read += statement.startswith("SELECT")
         if statement.startswith("SELECT") and read == 2:
-            begin(theirs, new("r-theirs", CHECKOUT._replace(app_key=app_key)))
+            begin(theirs, new("r-theirs", CHECKOUT._replace(merchant_name=merchant)))
 
     ours._db.set_trace_callback(somebody_pays)
     assert ours.payments_of(CHECKOUT) is not None

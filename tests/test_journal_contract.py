@@ -19,10 +19,8 @@ from posctl.journal import (
     QUARTER_MS,
     RUNNING_SHIFT,
     Cell,
-    Checkout,
     Filter,
     Journal,
-    Merchant,
     NewPayment,
     Payment,
     Shift,
@@ -33,9 +31,10 @@ from posctl.journal import (
 )
 from posctl.journal.choose import open_journal
 from posctl.outcome import Event, Outcome, Standing, State, advance, resolve
+from posctl.record import Checkout, Merchant
 
 CODE = "283456789012345678"
-CHECKOUT = Checkout("https://gw", "12345678", "1", "111")
+CHECKOUT = Checkout(True, "12345678", "1", "111")
 WHO = Who("till-host", 42, "001", "123")
 TRY_S = 5.0
 T = TypeVar("T")
@@ -78,7 +77,8 @@ def new(
     return NewPayment(
         request_id=request_id,
         profile="store-1",
-        live=True,
+        gateway="https://gw",
+        app_key="12345678",
         checkout=checkout,
         order_id="111",
         operator_id="123",
@@ -219,8 +219,8 @@ def test_a_checkout_has_one_open_payment(journal: Journal) -> None:
     begin(journal, new())
     with pytest.raises(JournalError):
         begin(journal, new("r-0000002"))
-    begin(journal, new("r-0000003", CHECKOUT._replace(gateway="training")))
-    begin(journal, new("r-0000004", CHECKOUT._replace(app_key="other")))
+    begin(journal, new("r-0000003", CHECKOUT._replace(live=False)))
+    begin(journal, new("r-0000004", CHECKOUT._replace(merchant_name="other")))
     begin(journal, new("r-0000005", CHECKOUT._replace(shop_id="2")))
     with pytest.raises(JournalError):
         begin(journal, new("r-0000005", CHECKOUT._replace(shop_id="3")))
@@ -378,7 +378,7 @@ def test_lists(journal: Journal) -> None:
     finish(journal, first, Event.PAID)
     finish(journal, second, Event.READ_TIMEOUT)
     assert journal.open_since(CHECKOUT.merchant) == (1, 20)
-    assert journal.open_since(CHECKOUT.merchant._replace(app_key="x")) is None
+    assert journal.open_since(CHECKOUT.merchant._replace(name="x")) is None
 
     def listed(**which: Any) -> list[str]:
         return [p.request_id for p in journal.history(Filter(**which))]
@@ -458,7 +458,7 @@ def test_alarms_stay_until_acknowledged(journal: Journal) -> None:
         Event.PAID,
         "paid after all",
     )
-    assert journal.alarms(Merchant("training", "x")) == []
+    assert journal.alarms(Merchant(False, "x")) == []
     assert journal.transact(lambda tx: tx.acknowledge("r-0000001", "me", 8)) == 1
     assert journal.transact(lambda tx: tx.acknowledge("r-0000001", "me", 8)) == 0
     assert journal.alarms(CHECKOUT.merchant) == []
@@ -487,7 +487,7 @@ def test_a_shift_takes_what_is_closed(journal: Journal) -> None:
     """Closed payments go into the shift for good; open ones and other merchants' stay."""
     paid(journal, "r-0000001")
     begin(journal, new("r-0000002"))
-    paid(journal, "r-0000003", checkout=CHECKOUT._replace(app_key="other"))
+    paid(journal, "r-0000003", checkout=CHECKOUT._replace(merchant_name="other"))
     merchant = CHECKOUT.merchant
     assert journal.shift(merchant) is None
     first = Shift(1, '{"n": 1}', "hash")
@@ -505,7 +505,7 @@ def test_a_shift_takes_what_is_closed(journal: Journal) -> None:
     journal.transact(lambda tx: tx.close_shift(merchant, second))
     assert journal.shifts(merchant) == [first, second]
     assert journal.shift(merchant) == second
-    assert journal.shifts(merchant._replace(app_key="other")) == []
+    assert journal.shifts(merchant._replace(name="other")) == []
 
 
 def test_prints_are_counted(journal: Journal) -> None:

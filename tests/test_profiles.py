@@ -359,6 +359,7 @@ def test_config_show_hides_every_secret(shop: Shop) -> None:
         "https://eco.taobao.com/router/rest",
         secret=SECRET,
         session="session-canary",
+        merchant="hema-hangzhou",
         proxy="http://user:proxy-canary@proxy:3128",
         defaults="{alipay_account: alipay-canary-123456}",
     )

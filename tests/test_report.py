@@ -21,29 +21,19 @@ from pty_run import pty_run
 from scenes import HOSTILE
 
 from posctl import messages
-from posctl.journal import (
-    Cell,
-    Checkout,
-    Filter,
-    Merchant,
-    NewPayment,
-    Payment,
-    Shift,
-    TryEnd,
-    Verdict,
-    Who,
-)
+from posctl.journal import Cell, Filter, NewPayment, Payment, Shift, TryEnd, Verdict, Who
 from posctl.journal import sqlite as sqlite_module
 from posctl.journal.rows import COLUMNS
 from posctl.journal.sqlite import MIGRATIONS, SqliteJournal
 from posctl.outcome import Event, Outcome, Standing, State, advance, outcome_of, resolve
+from posctl.record import Checkout, Merchant
 from posctl.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
 from posctl.report_html import html_page
 from posctl.sheet import sheet
 
 Training = Callable[..., Ran]
 
-MERCHANT = Merchant("https://gw", "12345678")
+MERCHANT = Merchant(True, "12345678")
 WHO = Who("till-host", 42, "001", "123")
 
 
@@ -65,7 +55,8 @@ def take(
     new = NewPayment(
         request_id=request_id,
         profile="store-1",
-        live=True,
+        gateway="https://gw",
+        app_key="12345678",
         checkout=Checkout(*merchant, "1", f"c{n}"),
         order_id=f"c{n}",
         operator_id=operator,
@@ -98,7 +89,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class OfSchema1:
-    """A connection that says what a posctl of schema 1 said, which knew no crc."""
+    """A connection that says what a posctl of schema 1 said, which knew no crc and no merchant."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -107,8 +98,13 @@ class OfSchema1:
         return getattr(self._db, name)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        if "updated_ms, crc)" in sql:
-            sql, values = sql.replace(", crc)", ")").replace("(?,", "("), values[:-1]
+        if "updated_ms, merchant," in sql:
+            sql = sql.replace(", merchant, own_id, code_hash, crc)", ")").replace(
+                "(?,?,?,?,?,", "(?,"
+            )
+            values = values[:-4]
+        elif "paid_for" in sql:
+            sql, values = "SELECT 1", ()
         elif "crc=?" in sql:
             sql, values = sql.replace(", crc=?", ""), (*values[:-2], values[-1])
         return self._db.execute(sql, values)
@@ -121,7 +117,7 @@ def test_an_older_posctl_that_is_open_goes_on_while_a_newer_one_migrates(
     monkeypatch.setattr(sqlite_module, "MIGRATIONS", MIGRATIONS[:1])
     older = SqliteJournal(path)
     older._db = cast("sqlite3.Connection", OfSchema1(older._db))
-    older._columns = f"{COLUMNS}, NULL"
+    older._columns = COLUMNS.replace("merchant, own_id, for_person", "NULL, NULL, NULL, NULL")
     take(older, 1)
     monkeypatch.setattr(sqlite_module, "MIGRATIONS", MIGRATIONS)
     newer = SqliteJournal(path)
@@ -211,7 +207,7 @@ def test_what_the_platform_charged_counts_not_what_was_asked(path: Path) -> None
 
 def test_one_merchant_never_meets_another(path: Path) -> None:
     """Sums and shifts are one merchant's, and so training's or live's."""
-    other = Merchant("training", "training")
+    other = Merchant(False, "training")
     journal = SqliteJournal(path)
     take(journal, 1)
     take(journal, 2, merchant=other)
@@ -319,7 +315,7 @@ def test_sums_altered_with_a_hash_to_match_show_too(
     forged = seal(richer, three_shifts.history(which), MERCHANT, three_shifts.shift(MERCHANT, 2))
     db = sqlite3.connect(path)
     with db:
-        db.execute("UPDATE shifts SET content=?, hash=? WHERE number=3", forged[1:])
+        db.execute("UPDATE shifts SET content=?, hash=? WHERE number=3", forged[1:3])
     db.close()
     assert faults(three_shifts)[2] == (3, "content")
 

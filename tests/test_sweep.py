@@ -29,11 +29,12 @@ from test_journal_contract import new
 from posctl.commands._several import Several
 from posctl.crew import WORKERS, Watch
 from posctl.gateway import Gateway
-from posctl.journal import Checkout, Payment, TryEnd, Verdict, Who
+from posctl.journal import Payment, TryEnd, Verdict, Who
 from posctl.journal.sqlite import SqliteJournal
 from posctl.outcome import Event, advance
 from posctl.payment import Desk
 from posctl.profiles import load
+from posctl.record import Checkout
 from posctl.records import Records
 from posctl.result import RESULT_KEYS, Result
 from posctl.run import new_request_id
@@ -57,7 +58,7 @@ def open_many(shop: Shop, url: str, count: int, *, ago_s: int = 0) -> None:
             payment = tx.insert(
                 new(
                     request_id(number),
-                    Checkout(url, "12345678", "1", f"c{number}"),
+                    Checkout(True, "12345678", "1", f"c{number}"),
                     now_ms,
                     operator_id="王芳",
                     pay_request=json.dumps({"request_id": request_id(number), "pay_fee": 100}),

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from posctl.errors import JournalError, UsageError
-from posctl.journal import Filter, Merchant
+from posctl.journal import Filter
 from posctl.messages import _
 from posctl.order import request_id
 from posctl.result import RESULT_KEYS, result_json
@@ -102,7 +102,7 @@ def latest(run: Run) -> Payment | None:
     """
     loaded = run.load()
     profile = loaded.profile
-    which = Filter(merchant=Merchant(profile.gateway, profile.app_key))
+    which = Filter(merchant=profile.merchant)
     if is_database(loaded.journal):
         here = profile.defaults
         which = which._replace(shop_id=here.get("shop_id"), machine_id=here.get("machine_id"))

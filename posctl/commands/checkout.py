@@ -7,7 +7,7 @@ import typer
 from posctl.admit import due
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
-from posctl.journal import Filter, Merchant
+from posctl.journal import Filter
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.result import payment_json
@@ -29,7 +29,7 @@ def checkout(
 ) -> int:
     run: Run = ctx.obj
     profile = run.load().profile
-    merchant = Merchant(profile.gateway, profile.app_key)
+    merchant = profile.merchant
     which = Filter(merchant=merchant, checkout_id=checkout_id, shop_id=shop)
     payments = list(run.journal().history(which))[::-1]
     if len({payment.checkout.shop_id for payment in payments}) > 1:

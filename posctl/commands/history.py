@@ -10,7 +10,7 @@ import typer
 
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
-from posctl.journal import Filter, Merchant
+from posctl.journal import Filter
 from posctl.messages import _
 from posctl.outcome import Exit, Outcome
 from posctl.result import payment_json
@@ -56,7 +56,7 @@ def history(
     if not (re.fullmatch(r"[0-9]{1,6}", limit) and 0 < int(limit) <= 100_000):
         raise UsageError("bad_limit", _("--limit is a whole number from 1 to 100000."))
     which = Filter(
-        merchant=Merchant(profile.gateway, profile.app_key),
+        merchant=profile.merchant,
         since_ms=since_ms,
         until_ms=until_ms,
         shop_id=shop,

@@ -280,8 +280,9 @@ def _export(closed: "Iterator[Closed]", file: Path) -> None:
 def _closed_json(one: "Closed") -> dict[str, Any]:
     payment = one.payment
     return payment_json(payment) | {
-        "gateway": payment.checkout.gateway,
-        "app_key": payment.checkout.app_key,
+        "merchant": payment.checkout.merchant_name,
+        "gateway": payment.gateway,
+        "app_key": payment.app_key,
         "pay_request": json.loads(payment.pay_request),
         "warnings": list(payment.warnings),
         "tries": [try_json(attempt) for attempt in one.tries],

@@ -7,7 +7,6 @@ import typer
 from posctl.advice import still_to_do, what_happened_last
 from posctl.command import Command, new_app
 from posctl.commands._money import narrowed
-from posctl.journal import Merchant
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.result import alarm_json, payment_json
@@ -35,7 +34,7 @@ def pending(
 ) -> int:
     run: Run = ctx.obj
     profile = run.load().profile
-    merchant = Merchant(profile.gateway, profile.app_key)
+    merchant = profile.merchant
     journal = run.journal()
     asked = {"shop_id": shop, "operator_id": operator, "machine_id": machine}
     only = {name: value for name, value in asked.items() if value is not None}

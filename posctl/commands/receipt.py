@@ -86,7 +86,7 @@ def _last(run: Run) -> Payment:
 def _paid(payment: Payment, run: Run) -> Payment:
     """`payment`, if it is this profile's and paid. Raises UsageError."""
     profile = run.load().profile
-    if payment.checkout.merchant != (profile.gateway, profile.app_key):
+    if payment.checkout.merchant != profile.merchant:
         raise UsageError(
             "other_profile",
             _("This payment belongs to profile {profile}.").format(profile=payment.profile),

@@ -9,7 +9,7 @@ from posctl.command import Command, new_app
 from posctl.commands._files import write_out
 from posctl.commands.history import day_span
 from posctl.errors import UsageError
-from posctl.journal import Filter, Merchant
+from posctl.journal import Filter
 from posctl.messages import _
 from posctl.order import yuan
 from posctl.outcome import Exit
@@ -57,7 +57,7 @@ def reconcile_command(
     path = Path(statement)
     since_ms, until_ms = _period(path, profile.statement, day, run)
     which = Filter(
-        merchant=Merchant(profile.gateway, profile.app_key),
+        merchant=profile.merchant,
         since_ms=since_ms - MARGIN_MS,
         until_ms=until_ms + MARGIN_MS,
     )

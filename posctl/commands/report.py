@@ -15,10 +15,11 @@ from posctl.commands._money import narrowed
 from posctl.commands.history import day_span
 from posctl.commands.resolve import _person
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
-from posctl.journal import QUARTER_MS, RUNNING_SHIFT, Filter, Journal, Merchant, Shift, Transaction
+from posctl.journal import QUARTER_MS, RUNNING_SHIFT, Filter, Journal, Shift, Transaction
 from posctl.messages import _
 from posctl.order import check_value, yuan
 from posctl.outcome import Exit
+from posctl.record import Merchant
 from posctl.report import (
     DIMENSIONS,
     Report,
@@ -164,7 +165,7 @@ def report_run(options: ReportOptions, run: Run) -> Exit:
 
 def _look(options: ReportOptions, run: Run) -> Report:
     profile = run.load().profile
-    merchant = Merchant(profile.gateway, profile.app_key)
+    merchant = profile.merchant
     journal = run.journal()
     now_ms = int(run.now_s() * 1000)
     if options.shift is not None:
@@ -289,7 +290,7 @@ def _moment(text: str, now_s: float) -> tuple[int, int]:
 
 def _close(options: ReportOptions, run: Run) -> Report:
     profile = run.load().profile
-    merchant = Merchant(profile.gateway, profile.app_key)
+    merchant = profile.merchant
     journal = run.journal()
     meant = None  # the number of the shift that a person said yes to
     if run.can_ask() and not options.yes:
@@ -353,7 +354,7 @@ def _ask(running: Report, options: ReportOptions, run: Run) -> None:
 
 def _verify(run: Run) -> Exit:
     profile = run.load().profile
-    merchant = Merchant(profile.gateway, profile.app_key)
+    merchant = profile.merchant
     journal = run.journal()
     checked = check(
         journal.shifts(merchant),

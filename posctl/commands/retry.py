@@ -9,9 +9,10 @@ from posctl.command import Command, new_app
 from posctl.commands._money import check_field, find, latest, seconds, tell
 from posctl.commands._several import Several, tell_several
 from posctl.errors import PosctlError, UsageError
-from posctl.journal import Merchant, Payment
+from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Exit, Outcome
+from posctl.record import Merchant
 from posctl.run import Run
 
 app = new_app()
@@ -182,4 +183,4 @@ def _which(options: RetryOptions, run: Run) -> list[str]:
 
 def _merchant(run: Run) -> Merchant:
     profile = run.load().profile
-    return Merchant(profile.gateway, profile.app_key)
+    return profile.merchant

@@ -8,7 +8,7 @@ from posctl.advice import about_alarm, what_happened
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import UsageError
-from posctl.journal import Filter, Merchant, Payment
+from posctl.journal import Filter, Payment
 from posctl.messages import _
 from posctl.order import check_value
 from posctl.outcome import EXIT_OF, Event, Exit, outcome_of
@@ -51,7 +51,7 @@ def status(
 
 def _of_payment(payment: Payment, run: Run) -> Exit:
     desk = run.desk()
-    if payment.checkout.merchant != (desk.profile.gateway, desk.profile.app_key):
+    if payment.checkout.merchant != desk.profile.merchant:
         raise UsageError(
             "other_profile",
             _("This payment belongs to profile {profile}.").format(profile=payment.profile),
@@ -76,7 +76,7 @@ def _of_checkout(checkout_id: str, shop: str | None, run: Run) -> Exit:
     started_ms = desk.now_ms()
     asked = ask_checkout(shop_id, checkout_id, buyer_id, desk)
     which = Filter(
-        merchant=Merchant(profile.gateway, profile.app_key),
+        merchant=profile.merchant,
         shop_id=shop_id,
         checkout_id=checkout_id,
     )

@@ -9,28 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from posctl.outcome import Event, Outcome, Standing
+from posctl.record import Checkout, Merchant
 
 T = TypeVar("T")
-
-
-class Merchant(NamedTuple):
-    """Training never meets live, nor one merchant another."""
-
-    gateway: str
-    app_key: str
-
-
-class Checkout(NamedTuple):
-    """What a checkout is known by."""
-
-    gateway: str
-    app_key: str
-    shop_id: str
-    checkout_id: str
-
-    @property
-    def merchant(self) -> Merchant:
-        return Merchant(self.gateway, self.app_key)
 
 
 class Who(NamedTuple):
@@ -59,12 +40,18 @@ class Verdict(NamedTuple):
 class Payment(NamedTuple):
     """One payment as it stands. `pay_request` is the very text on the wire; once the payment is
     closed its codes are masked in it, and the unmasked bytes are gone from the journal's files.
+
+    `gateway` and `app_key` are those of the profile that it was begun under: a record, no identity.
+    `own_id` tells that posctl made the request_id for this payment; False when somebody gave it, or
+    when that is not known. `for_person` tells that a journal put back or taken over could not say
+    what became of it: only a person sends or closes it.
     """
 
     seq: int
     request_id: str
     profile: str
-    live: bool
+    gateway: str
+    app_key: str
     checkout: Checkout
     order_id: str
     operator_id: str
@@ -82,6 +69,12 @@ class Payment(NamedTuple):
     told: bool
     resolved_by: str | None = None
     resolved_note: str | None = None
+    own_id: bool = False
+    for_person: bool = False
+
+    @property
+    def live(self) -> bool:
+        return self.checkout.live
 
     @property
     def open(self) -> bool:
@@ -109,11 +102,16 @@ class Payment(NamedTuple):
 
 
 class NewPayment(NamedTuple):
-    """What is known of a payment before its first try."""
+    """What is known of a payment before its first try.
+
+    `code_hash` is the keyed hash of a wallet's code in it (`Journal.code_key`), for the rule that a
+    code pays once.
+    """
 
     request_id: str
     profile: str
-    live: bool
+    gateway: str
+    app_key: str
     checkout: Checkout
     order_id: str
     operator_id: str
@@ -122,6 +120,12 @@ class NewPayment(NamedTuple):
     pay_fee: int
     pay_request: str
     created_ms: int
+    own_id: bool = False
+    code_hash: str | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.checkout.live
 
     def __repr__(self) -> str:
         return f"NewPayment({self.request_id})"  # no payment code
@@ -169,7 +173,10 @@ QUARTER_MS = 900_000  # every time zone is off by whole quarters of an hour
 
 
 class Filter(NamedTuple):
-    """Which payments a list shows; None lets everything through. Times are half open."""
+    """Which payments a list shows; None lets everything through. Times are half open.
+
+    `chain` narrows a closed shift to one `Shift.chain`.
+    """
 
     merchant: Merchant | None = None
     since_ms: int | None = None
@@ -180,6 +187,7 @@ class Filter(NamedTuple):
     machine_id: str | None = None
     outcome: Outcome | None = None
     shift: int | None = None  # a closed shift's number, or RUNNING_SHIFT
+    chain: str = ""
 
 
 class Cell(NamedTuple):
@@ -199,11 +207,15 @@ class Cell(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """A closed shift of a merchant, numbered from 1; `posctl.report` writes and reads `content`."""
+    """A closed shift of a merchant, numbered from 1; `posctl.report` writes and reads `content`.
+
+    `chain` is "" but for shifts that posctl 0.1 closed: it kept one chain for each gateway.
+    """
 
     number: int
     content: str
     hash: str
+    chain: str = ""
 
 
 class Transaction(Protocol):
@@ -272,6 +284,9 @@ class Transaction(Protocol):
     def close_shift(self, merchant: Merchant, shift: Shift) -> None:
         """Put all closed payments of the running shift into `shift`, for ever."""
 
+    def last_merchant(self, profile: str) -> str | None:
+        """The name of the live merchant that a profile of this name last paid for."""
+
     def count_print(self, payment: Payment, copy: str) -> int:
         """Count one more print of this copy of the payment's receipt; 1 is the first."""
 
@@ -331,6 +346,17 @@ class Journal(Protocol):
 
     def alarms(self, merchant: Merchant) -> list[Alarm]:
         """Alarms that nobody has acknowledged, oldest first."""
+
+    def last_merchant(self, profile: str) -> str | None:
+        """The name of the live merchant that a profile of this name last paid for."""
+
+    def open_merchants(self) -> list[tuple[Merchant, int, int]]:
+        """Every merchant with open payments: how many, and their fees' sum in fen."""
+
+    def gateways(self, merchant: Merchant) -> list[str]:
+        """Gateways under which posctl 0.1 closed shifts of this merchant, or left payments open
+        that stand in another's way. More than one: what it took for several merchants is one.
+        """
 
     def close(self) -> None:
         """Let go of everything. A closed journal is not used again."""

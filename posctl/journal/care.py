@@ -116,7 +116,8 @@ def _contradictions(db: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding("code_kept", what.format(request_id=payment.request_id))
     for (checkout_id,) in db.execute(
         """SELECT checkout_id FROM payments WHERE closed_ms IS NULL
-           GROUP BY gateway, app_key, shop_id, checkout_id HAVING count(*) > 1"""
+           AND clash IS NULL
+           GROUP BY live, coalesce(merchant, app_key), shop_id, checkout_id HAVING count(*) > 1"""
     ):
         what = _("checkout {checkout_id} has more than one open payment")
         yield Finding("two_open", what.format(checkout_id=checkout_id))
@@ -445,16 +446,17 @@ _PRUNABLE = """
   FROM payments AS p WHERE closed_ms < :before AND NOT EXISTS (
     SELECT 1 FROM payments AS q
     WHERE q.checkout_id=p.checkout_id AND q.shop_id=p.shop_id
-      AND q.app_key=p.app_key AND q.gateway=p.gateway
+      AND coalesce(q.merchant, q.app_key)=coalesce(p.merchant, p.app_key) AND q.live=p.live
       AND (q.closed_ms IS NULL OR q.closed_ms >= :before
         OR EXISTS (SELECT 1 FROM alarms AS a WHERE a.seq=q.seq AND a.acknowledged_ms IS NULL)
         OR (q.shift IS NULL AND EXISTS (
-          SELECT 1 FROM shifts AS s WHERE s.gateway=q.gateway AND s.app_key=q.app_key))))
+          SELECT 1 FROM shifts AS s WHERE s.app_key=coalesce(q.merchant, q.app_key)))))
 """
 
 
 _SELECT_PRUNABLE = (
-    f"SELECT p.seq, p.checkout_id, p.shop_id, p.app_key, p.gateway {_PRUNABLE} ORDER BY 2, 3, 4, 5"
+    "SELECT p.seq, p.checkout_id, p.shop_id, coalesce(p.merchant, p.app_key), p.live "
+    f"{_PRUNABLE} ORDER BY 2, 3, 4, 5"
 )
 
 

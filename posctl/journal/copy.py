@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from posctl.errors import Busy, UsageError
 from posctl.journal.care import _nobody_at_work
 from posctl.journal.choose import open_database
-from posctl.journal.rows import COLUMNS, payment_of
+from posctl.journal.rows import COLUMNS, OF_CHECKOUT, payment_of
 from posctl.journal.sqlite import SqliteJournal, _crc, _told_as_journal_error
 from posctl.messages import _
 from posctl.secret import is_database, masked_url
@@ -24,7 +24,12 @@ from posctl.secret import is_database, masked_url
 BATCH = 500  # payments in one transaction
 TRY_S = 30.0  # nothing is sent from here; the same lease as everywhere
 
-_PAYMENT = ("request_id", *COLUMNS.replace("\n", " ").replace(" ", "").split(",")[2:], "shift")
+_PAYMENT = (
+    "request_id",
+    *COLUMNS.replace("\n", " ").replace(" ", "").split(",")[2:],
+    "shift",
+    "clash",
+)
 _TRY = (
     *("n", "kind", "started_ms", "host", "pid", "machine_id", "operator_id", "event"),
     *("finished_ms", "http_status", "code", "sub_code", "message", "raw"),
@@ -32,7 +37,8 @@ _TRY = (
 _ALARM = ("at_ms", "event", "text", "acknowledged_by", "acknowledged_ms")
 _PRINT = ("copy", "count")
 _CHILDREN = (("tries", _TRY), ("alarms", _ALARM), ("prints", _PRINT))
-_YES_OR_NO = tuple(_PAYMENT.index(name) for name in ("live", "paid", "told"))
+_BOOLEANS = ("live", "paid", "told", "own_id", "for_person", "clash")
+_YES_OR_NO = tuple(_PAYMENT.index(name) for name in _BOOLEANS)
 _STATE, _FEE = _PAYMENT.index("state"), _PAYMENT.index("pay_fee")
 
 
@@ -303,7 +309,7 @@ class _Database(Side):
         self.many(
             f"""INSERT INTO payments ({_names(_PAYMENT)}, nth) VALUES ({_marks(_PAYMENT)},
                   (SELECT coalesce(max(nth), 0) + 1 FROM payments
-                   WHERE gateway=? AND app_key=? AND shop_id=? AND checkout_id=?)) {_SKIP}""",
+                   WHERE {OF_CHECKOUT})) {_SKIP}""",
             [(*one.payment, *at) for one, at in zip(fresh, checkouts, strict=True)],
         )
 

@@ -31,9 +31,7 @@ from posctl.journal import (
     QUARTER_MS,
     Alarm,
     Cell,
-    Checkout,
     Filter,
-    Merchant,
     NewPayment,
     Payment,
     Shift,
@@ -44,10 +42,23 @@ from posctl.journal import (
     Who,
 )
 from posctl.journal.postgres_link import Link, Stale
-from posctl.journal.rows import COLUMNS, clauses_of, sound_payment, standing_of, try_of
+from posctl.journal.rows import (
+    COLUMNS,
+    LATEST_SHIFT,
+    MERCHANT,
+    OF_CHECKOUT,
+    OF_MERCHANT,
+    OF_SHIFTS,
+    clauses_of,
+    named_merchant,
+    sound_payment,
+    standing_of,
+    try_of,
+)
 from posctl.messages import _
 from posctl.order import masked
 from posctl.outcome import NEW, Event, Standing, begin_try
+from posctl.record import Checkout, Merchant
 
 MAX_TRY_S = 300.0  # so long may one HTTP try take, and a dead till block its payment
 LEASE_MARGIN_S = 30.0  # for all that a try does besides HTTP
@@ -83,6 +94,7 @@ class PostgresJournal:
         self._claimed: set[int] = set()
         self._let_go: set[int] = set()
         self._counted: dict[Checkout, int] = {}
+        self._paid_for = "", ""  # the profile and merchant of the latest payment
         try:
             self._link.bring_up_to_date()
         except BaseException:
@@ -111,13 +123,17 @@ class PostgresJournal:
         rows = self._payments(
             f"""INSERT INTO payments (request_id, profile, live, gateway, app_key, shop_id,
                   checkout_id, nth, order_id, operator_id, machine_id, pay_channel, pay_fee,
-                  pay_request, state, created_ms, updated_ms)
-                VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s) RETURNING {COLUMNS}""",
+                  pay_request, state, created_ms, updated_ms, merchant, own_id, code_hash)
+                VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)
+                RETURNING {COLUMNS}""",
             (
                 new.request_id,
                 new.profile,
                 new.live,
-                *new.checkout,
+                new.gateway,
+                new.app_key,
+                new.checkout.shop_id,
+                new.checkout.checkout_id,
                 nth + 1,
                 new.order_id,
                 new.operator_id,
@@ -128,8 +144,24 @@ class PostgresJournal:
                 NEW.state,
                 new.created_ms,
                 new.created_ms,
+                named_merchant(new),
+                new.own_id,
+                new.code_hash,
             ),
         )
+        paid_for = new.profile, new.checkout.merchant_name
+        if (
+            new.live
+            and paid_for != self._paid_for
+            and self.last_merchant(paid_for[0]) != paid_for[1]
+        ):
+            # Only when it changes: every till would wait for every other at this row.
+            self._link.execute(
+                """INSERT INTO paid_for VALUES (%s,%s)
+                   ON CONFLICT (profile) DO UPDATE SET merchant=excluded.merchant""",
+                paid_for,
+            )
+        self._paid_for = paid_for
         self._counted[new.checkout] = nth + 1
         return rows[0]
 
@@ -281,11 +313,11 @@ class PostgresJournal:
 
     def alarmed(self, checkout: Checkout) -> Payment | None:
         rows = self._link.execute(
-            """SELECT request_id FROM payments
-               WHERE checkout_id=%s AND shop_id=%s AND app_key=%s AND gateway=%s
+            f"""SELECT request_id FROM payments
+               WHERE {_OF_CHECKOUT}
                  AND seq IN (SELECT seq FROM alarms WHERE acknowledged_ms IS NULL)
                ORDER BY seq DESC LIMIT 1""",
-            (checkout.checkout_id, checkout.shop_id, checkout.app_key, checkout.gateway),
+            checkout,
         ).fetchall()
         return self.payment(rows[0][0]) if rows else None
 
@@ -298,12 +330,21 @@ class PostgresJournal:
         ).rowcount
 
     def close_shift(self, merchant: Merchant, shift: Shift) -> None:
-        self._link.execute("INSERT INTO shifts VALUES (%s,%s,%s,%s,%s)", (*merchant, *shift))
         self._link.execute(
-            """UPDATE payments SET shift=%s
-               WHERE shift IS NULL AND closed_ms IS NOT NULL AND gateway=%s AND app_key=%s""",
+            "INSERT INTO shifts VALUES (%s,%s,%s,%s,%s)",
+            (shift.chain, merchant.name, shift.number, shift.content, shift.hash),
+        )
+        self._link.execute(
+            f"""UPDATE payments SET shift=%s
+               WHERE shift IS NULL AND closed_ms IS NOT NULL AND {_OF_MERCHANT}""",
             (shift.number, *merchant),
         )
+
+    def last_merchant(self, profile: str) -> str | None:
+        found = self._link.execute(
+            "SELECT merchant FROM paid_for WHERE profile=%s", (profile,)
+        ).fetchone()
+        return None if found is None else str(found[0])
 
     def count_print(self, payment: Payment, copy: str) -> int:
         (count,) = self._one_row(
@@ -337,8 +378,8 @@ class PostgresJournal:
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         rows = self._link.execute(
             f"""SELECT {COLUMNS}, nth FROM payments
-                WHERE checkout_id=%s AND shop_id=%s AND app_key=%s AND gateway=%s ORDER BY nth""",
-            (checkout.checkout_id, checkout.shop_id, checkout.app_key, checkout.gateway),
+                WHERE {_OF_CHECKOUT} ORDER BY nth""",
+            checkout,
         ).fetchall()
         self._counted[checkout] = rows[-1][-1] if rows else 0
         return [self._sound(row) for row in rows]
@@ -355,7 +396,7 @@ class PostgresJournal:
         seq = 0
         while True:
             page = self._select(
-                f"""WHERE closed_ms IS NULL AND gateway=%s AND app_key=%s AND seq > %s
+                f"""WHERE closed_ms IS NULL AND {_OF_MERCHANT} AND seq > %s
                     ORDER BY seq LIMIT {NEXT_PAGE}""",
                 (*merchant, seq),
             )
@@ -366,8 +407,8 @@ class PostgresJournal:
 
     def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
         count, since_ms = self._one_row(
-            """SELECT count(*), min(created_ms) FROM payments
-               WHERE closed_ms IS NULL AND gateway=%s AND app_key=%s""",
+            f"""SELECT count(*), min(created_ms) FROM payments
+               WHERE closed_ms IS NULL AND {_OF_MERCHANT}""",
             merchant,
         )
         return (count, since_ms) if count else None
@@ -404,22 +445,34 @@ class PostgresJournal:
 
     def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
         if number is None:
-            found = self._shifts("ORDER BY number DESC LIMIT 1", merchant)
+            found = self._shifts(LATEST_SHIFT, (merchant.name,))
         else:
-            found = self._shifts("AND number=%s", (*merchant, number))
+            found = self._shifts(f"AND number=%s {LATEST_SHIFT}", (merchant.name, number))
         return found[0] if found else None
 
     def shifts(self, merchant: Merchant) -> list[Shift]:
-        return self._shifts("ORDER BY number", merchant)
+        return self._shifts("ORDER BY number, gateway", (merchant.name,))
 
     def alarms(self, merchant: Merchant) -> list[Alarm]:
         rows = self._link.execute(
-            """SELECT id, request_id, at_ms, event, text, acknowledged_by, acknowledged_ms
+            f"""SELECT id, request_id, at_ms, event, text, acknowledged_by, acknowledged_ms
                FROM alarms JOIN payments USING (seq)
-               WHERE acknowledged_ms IS NULL AND gateway=%s AND app_key=%s ORDER BY id""",
+               WHERE acknowledged_ms IS NULL AND {_OF_MERCHANT} ORDER BY id""",
             merchant,
         ).fetchall()
         return [Alarm(i, rid, at, Event(event), *rest) for i, rid, at, event, *rest in rows]
+
+    def open_merchants(self) -> list[tuple[Merchant, int, int]]:
+        rows = self._link.execute(
+            f"""SELECT live, {MERCHANT}, count(*), CAST(sum(pay_fee) AS BIGINT) FROM payments
+                WHERE closed_ms IS NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+        ).fetchall()
+        return [(Merchant(live, name), n, fee) for live, name, n, fee in rows]
+
+    def gateways(self, merchant: Merchant) -> list[str]:
+        found = {shift.chain for shift in self.shifts(merchant)} - {""}
+        clashing = self._select(f"WHERE clash AND closed_ms IS NULL AND {_OF_MERCHANT}", merchant)
+        return sorted(found | {payment.gateway for payment in clashing})
 
     def close(self) -> None:
         self._leaving.set()
@@ -473,7 +526,7 @@ class PostgresJournal:
 
     def _shifts(self, rest: str, values: Sequence[Any]) -> list[Shift]:
         rows = self._link.execute(
-            f"SELECT number, content, hash FROM shifts WHERE gateway=%s AND app_key=%s {rest}",
+            f"SELECT number, content, hash, gateway FROM shifts WHERE {_OF_SHIFTS} {rest}",
             values,
         ).fetchall()
         return [Shift(*row) for row in rows]
@@ -487,6 +540,9 @@ class PostgresJournal:
         return [try_of(row) for row in rows]
 
 
+_OF_MERCHANT, _OF_CHECKOUT, _OF_SHIFTS = (
+    clause.replace("?", "%s") for clause in (OF_MERCHANT, OF_CHECKOUT, OF_SHIFTS)
+)
 _LEASE = "%s * INTERVAL '1 second'"
 _CLAIM = "INSERT INTO claims (seq, owner, host, pid, expires_at)"
 _UNLESS = """ON CONFLICT (seq) DO UPDATE SET owner=excluded.owner, host=excluded.host,

@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from posctl.errors import ConfigError, JournalError
 from posctl.journal import T
+from posctl.journal.rows import MERCHANT
 from posctl.messages import _
 from posctl.secret import masked_url
 
@@ -126,7 +127,44 @@ CREATE TABLE claims (
   expires_at TIMESTAMPTZ NOT NULL
 );
 """
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1,)
+# As `_SCHEMA_4` of SQLite. `nth` is counted anew where two gateways' checkouts have become one.
+_SCHEMA_2 = f"""
+ALTER TABLE payments ADD COLUMN merchant TEXT;
+ALTER TABLE payments ADD COLUMN own_id BOOLEAN;
+ALTER TABLE payments ADD COLUMN for_person BOOLEAN;
+ALTER TABLE payments ADD COLUMN code_hash TEXT;
+ALTER TABLE payments ADD COLUMN clash BOOLEAN;
+UPDATE payments SET clash=TRUE WHERE closed_ms IS NULL AND EXISTS (
+  SELECT 1 FROM payments AS newer WHERE newer.closed_ms IS NULL AND newer.seq > payments.seq
+    AND newer.checkout_id=payments.checkout_id AND newer.shop_id=payments.shop_id
+    AND newer.app_key=payments.app_key AND newer.live=payments.live);
+DROP INDEX one_open;
+CREATE UNIQUE INDEX one_open_of_merchant ON payments (checkout_id, shop_id, ({MERCHANT}), live)
+  WHERE closed_ms IS NULL AND clash IS NULL;
+UPDATE payments SET nth=1000000000+seq WHERE EXISTS (
+  SELECT 1 FROM payments AS one WHERE one.gateway<>payments.gateway
+    AND one.checkout_id=payments.checkout_id AND one.shop_id=payments.shop_id
+    AND one.app_key=payments.app_key AND one.live=payments.live);
+ALTER TABLE payments DROP CONSTRAINT payments_checkout_id_shop_id_app_key_gateway_nth_key;
+CREATE UNIQUE INDEX nth_of_merchant ON payments (checkout_id, shop_id, ({MERCHANT}), live, nth);
+CREATE INDEX by_merchant ON payments (({MERCHANT}), created_ms, seq);
+CREATE INDEX by_code ON payments (code_hash) WHERE code_hash IS NOT NULL;
+CREATE INDEX by_payment_order ON payments (payment_order_id) WHERE payment_order_id IS NOT NULL;
+CREATE INDEX by_channel_order ON payments (channel_order_id) WHERE channel_order_id IS NOT NULL;
+CREATE SEQUENCE whole_count;
+CREATE TABLE whole (
+  one BIGINT PRIMARY KEY CHECK (one = 1),
+  id TEXT NOT NULL,
+  code_key TEXT NOT NULL,
+  moved_to TEXT
+);
+INSERT INTO whole (one, id, code_key) VALUES (1, gen_random_uuid()::TEXT,
+  replace(gen_random_uuid()::TEXT || gen_random_uuid()::TEXT, '-', ''));
+CREATE TABLE paid_for (profile TEXT PRIMARY KEY, merchant TEXT NOT NULL);
+INSERT INTO paid_for SELECT profile, app_key FROM payments
+  WHERE seq IN (SELECT max(seq) FROM payments WHERE live GROUP BY profile);
+"""
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2)
 OLDEST = 1  # the schema version a posctl must know to work with what MIGRATIONS make
 
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.

@@ -9,14 +9,32 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from posctl.journal import RUNNING_SHIFT, Checkout, Filter, Payment, Try, TryEnd, Verdict, Who
+from posctl.journal import RUNNING_SHIFT, Filter, NewPayment, Payment, Try, TryEnd, Verdict, Who
 from posctl.outcome import Event, Outcome, Standing, State
+from posctl.record import Checkout
 
 COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout_id, order_id,
   operator_id, machine_id, pay_channel, pay_fee, pay_request, state, doubt, paid, result_status,
   remaining_fee, current_pay_fee, current_payment_channel, payment_order_id, channel_order_id,
   result_code, result_message, trace_id, warnings, tries, created_ms, updated_ms, closed_ms, told,
-  resolved_by, resolved_note"""
+  resolved_by, resolved_note, merchant, own_id, for_person"""
+
+# What a merchant and a checkout are known by. The app_key is the name of a merchant without one:
+# so are the rows of posctl 0.1, and those that it goes on writing beside a newer one.
+MERCHANT = "coalesce(merchant, app_key)"
+OF_MERCHANT = f"live=? AND {MERCHANT}=?"
+OF_CHECKOUT = f"{OF_MERCHANT} AND shop_id=? AND checkout_id=?"
+# Shifts keep the columns that 0.1 gave them. It wrote the gateway into the first; now that is "",
+# and the chain goes on from whichever gateway's went furthest. "training" is no live merchant's
+# name, so the name alone tells training and live apart.
+OF_SHIFTS = "app_key=?"
+LATEST_SHIFT = "ORDER BY number DESC, gateway LIMIT 1"
+
+
+def named_merchant(new: NewPayment) -> str | None:
+    """What the column `merchant` holds: nothing when the app_key is the name."""
+    name = new.checkout.merchant_name
+    return None if name == new.app_key else name
 
 
 def standing_of(state: str, doubt: str | None, paid: int | None) -> Standing:
@@ -30,8 +48,9 @@ def payment_of(row: Sequence[Any]) -> Payment:
         seq=row[0],
         request_id=row[1],
         profile=row[2],
-        live=bool(row[3]),
-        checkout=Checkout(*row[4:8]),
+        gateway=row[4],
+        app_key=row[5],
+        checkout=Checkout(bool(row[3]), row[34] or row[5], row[6], row[7]),
         order_id=row[8],
         operator_id=row[9],
         machine_id=row[10],
@@ -48,6 +67,8 @@ def payment_of(row: Sequence[Any]) -> Payment:
         told=bool(row[31]),
         resolved_by=row[32],
         resolved_note=row[33],
+        own_id=bool(row[35]),
+        for_person=bool(row[36]),
     )
 
 
@@ -96,7 +117,7 @@ def clauses_of(which: Filter) -> tuple[str, list[Any]]:
     clauses: list[str] = ["1=1"]
     values: list[Any] = []
     if which.merchant is not None:
-        clauses.append("gateway=? AND app_key=?")
+        clauses.append(OF_MERCHANT)
         values += which.merchant
     for clause, value in (
         ("created_ms>=?", which.since_ms),
@@ -114,6 +135,9 @@ def clauses_of(which: Filter) -> tuple[str, list[Any]]:
     elif which.shift is not None:
         clauses.append("shift=?")
         values.append(which.shift)
+        if which.chain:
+            clauses.append("gateway=?")
+            values.append(which.chain)
     if which.outcome is not None:
         clauses.append(_OUTCOME_CLAUSE[which.outcome])
     return " AND ".join(clauses), values

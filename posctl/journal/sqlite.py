@@ -27,9 +27,7 @@ from posctl.journal import (
     QUARTER_MS,
     Alarm,
     Cell,
-    Checkout,
     Filter,
-    Merchant,
     NewPayment,
     Payment,
     Shift,
@@ -39,10 +37,23 @@ from posctl.journal import (
     Verdict,
     Who,
 )
-from posctl.journal.rows import COLUMNS, clauses_of, sound_payment, standing_of, try_of
+from posctl.journal.rows import (
+    COLUMNS,
+    LATEST_SHIFT,
+    MERCHANT,
+    OF_CHECKOUT,
+    OF_MERCHANT,
+    OF_SHIFTS,
+    clauses_of,
+    named_merchant,
+    sound_payment,
+    standing_of,
+    try_of,
+)
 from posctl.messages import _
 from posctl.order import masked
 from posctl.outcome import NEW, Event, Standing, begin_try
+from posctl.record import Checkout, Merchant
 
 APPLICATION_ID = 0x706F7363  # "posc": tells our file from anybody's SQLite file
 BUSY_S = 10.0  # how long a busy journal is waited for
@@ -147,7 +158,41 @@ CREATE TRIGGER older_posctl AFTER UPDATE OF pay_request ON payments
   WHEN NEW.crc = OLD.crc AND NEW.pay_request != OLD.pay_request
   BEGIN UPDATE payments SET crc = NULL WHERE seq = NEW.seq; END;
 """
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+# Whose a payment is; what has to be known of the journal as a whole. What an older posctl writes
+# beside this one has no merchant, and is its app_key's; the new index refuses it a second open one.
+# Of open payments that two gateways had on one checkout all but the newest are left out of it; a
+# person closes them.
+_SCHEMA_4 = f"""
+ALTER TABLE payments ADD COLUMN merchant TEXT;
+ALTER TABLE payments ADD COLUMN own_id INTEGER;
+ALTER TABLE payments ADD COLUMN for_person INTEGER;
+ALTER TABLE payments ADD COLUMN code_hash TEXT;
+ALTER TABLE payments ADD COLUMN clash INTEGER;
+UPDATE payments SET clash=1 WHERE closed_ms IS NULL AND EXISTS (
+  SELECT 1 FROM payments AS newer WHERE newer.closed_ms IS NULL AND newer.seq > payments.seq
+    AND newer.checkout_id=payments.checkout_id AND newer.shop_id=payments.shop_id
+    AND newer.app_key=payments.app_key AND newer.live=payments.live);
+DROP INDEX one_open;
+CREATE UNIQUE INDEX one_open_of_merchant ON payments (checkout_id, shop_id, {MERCHANT}, live)
+  WHERE closed_ms IS NULL AND clash IS NULL;
+CREATE INDEX by_code ON payments (code_hash) WHERE code_hash IS NOT NULL;
+CREATE INDEX by_payment_order ON payments (payment_order_id) WHERE payment_order_id IS NOT NULL;
+CREATE INDEX by_channel_order ON payments (channel_order_id) WHERE channel_order_id IS NOT NULL;
+CREATE TABLE whole (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  id TEXT NOT NULL,
+  machine TEXT,
+  count INTEGER NOT NULL,
+  code_key TEXT NOT NULL,
+  moved_to TEXT
+) STRICT;
+INSERT INTO whole (one, id, count, code_key)
+  VALUES (1, lower(hex(randomblob(16))), 0, lower(hex(randomblob(32))));
+CREATE TABLE paid_for (profile TEXT PRIMARY KEY, merchant TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO paid_for SELECT profile, app_key FROM payments
+  WHERE seq IN (SELECT max(seq) FROM payments WHERE live GROUP BY profile);
+"""
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 
 
 CHECKED_COLUMNS = f"{COLUMNS}, crc"
@@ -172,9 +217,12 @@ def trusted(row: Sequence[Any]) -> Payment | None:
 
 def _crc(payment: NewPayment | Payment) -> int:
     """Of what must not change while a payment is resent, or looked for by its checkout."""
+    checkout = payment.checkout
     what = (
-        *(payment.request_id, payment.profile, payment.live, *payment.checkout, payment.pay_fee),
-        payment.pay_request,
+        *(payment.request_id, payment.profile, payment.live, payment.gateway, payment.app_key),
+        *(checkout.shop_id, checkout.checkout_id, payment.pay_fee, payment.pay_request),
+        # As 0.1 made it, for the rows that it wrote and goes on writing.
+        *(() if checkout.merchant_name == payment.app_key else (checkout.merchant_name,)),
     )
     return crc32("\0".join(map(str, what)).encode())
 
@@ -233,13 +281,16 @@ class SqliteJournal:
         inserted = self._db.execute(
             """INSERT INTO payments (request_id, profile, live, gateway, app_key, shop_id,
                  checkout_id, order_id, operator_id, machine_id, pay_channel, pay_fee,
-                 pay_request, state, created_ms, updated_ms, crc)
-               VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
+                 pay_request, state, created_ms, updated_ms, merchant, own_id, code_hash, crc)
+               VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
             (
                 new.request_id,
                 new.profile,
                 new.live,
-                *new.checkout,
+                new.gateway,
+                new.app_key,
+                new.checkout.shop_id,
+                new.checkout.checkout_id,
                 new.order_id,
                 new.operator_id,
                 new.machine_id,
@@ -249,9 +300,19 @@ class SqliteJournal:
                 NEW.state,
                 new.created_ms,
                 new.created_ms,
+                named_merchant(new),
+                new.own_id,
+                new.code_hash,
                 _crc(new),
             ),
         )
+        if new.live:
+            self._db.execute(
+                """INSERT INTO paid_for VALUES (?,?)
+                   ON CONFLICT (profile) DO UPDATE SET merchant=excluded.merchant
+                   WHERE merchant != excluded.merchant""",
+                (new.profile, new.checkout.merchant_name),
+            )
         self._newest = inserted.lastrowid or 0
         if self._newest <= highest_number(self._path):
             raise _older(self._path)
@@ -364,7 +425,7 @@ class SqliteJournal:
         )
         changed = self._db.execute(
             f"""UPDATE payments SET {more} state=?, doubt=?, paid=?, updated_ms=?, closed_ms=?,
-                  pay_request=?, crc=? WHERE seq=? AND closed_ms IS NULL""",  # noqa: S608  names of ours
+                  pay_request=?, crc=? WHERE seq=? AND closed_ms IS NULL""",
             (
                 *(*values, *standing, now_ms, closed_ms),
                 *(settled.pay_request, _crc(settled), payment.seq),
@@ -403,10 +464,10 @@ class SqliteJournal:
 
     def alarmed(self, checkout: Checkout) -> Payment | None:
         rows = self._db.execute(
-            """SELECT request_id FROM payments WHERE checkout_id=? AND shop_id=? AND app_key=?
-                 AND gateway=? AND seq IN (SELECT seq FROM alarms WHERE acknowledged_ms IS NULL)
+            f"""SELECT request_id FROM payments WHERE {OF_CHECKOUT}
+                 AND seq IN (SELECT seq FROM alarms WHERE acknowledged_ms IS NULL)
                ORDER BY seq DESC LIMIT 1""",
-            checkout[::-1],
+            checkout,
         ).fetchall()
         return self.payment(rows[0][0]) if rows else None
 
@@ -419,12 +480,22 @@ class SqliteJournal:
         ).rowcount
 
     def close_shift(self, merchant: Merchant, shift: Shift) -> None:
-        self._db.execute("INSERT INTO shifts VALUES (?,?,?,?,?)", (*merchant, *shift))
         self._db.execute(
-            """UPDATE payments SET shift=?
-               WHERE shift IS NULL AND closed_ms IS NOT NULL AND gateway=? AND app_key=?""",
+            "INSERT INTO shifts VALUES (?,?,?,?,?)",
+            (shift.chain, merchant.name, shift.number, shift.content, shift.hash),
+        )
+        self._db.execute(
+            f"""UPDATE payments SET shift=?
+               WHERE shift IS NULL AND closed_ms IS NOT NULL AND {OF_MERCHANT}""",
             (shift.number, *merchant),
         )
+
+    def last_merchant(self, profile: str) -> str | None:
+        with _told_as_journal_error(self._path):
+            found = self._db.execute(
+                "SELECT merchant FROM paid_for WHERE profile=?", (profile,)
+            ).fetchone()
+        return None if found is None else str(found[0])
 
     def count_print(self, payment: Payment, copy: str) -> int:
         (count,) = self._db.execute(
@@ -478,7 +549,7 @@ class SqliteJournal:
         with _told_as_journal_error(self._path):
             latest = self._db.execute(
                 f"""SELECT seq FROM payments
-                    WHERE +checkout_id=? AND +shop_id=? AND seq > {_LAST_SEQ} - {LATEST}""",  # noqa: S608
+                    WHERE +checkout_id=? AND +shop_id=? AND seq > {_LAST_SEQ} - {LATEST}""",
                 named,
             ).fetchall()
         found = list(self._select("WHERE checkout_id=? AND shop_id=? ORDER BY seq", named))
@@ -494,15 +565,13 @@ class SqliteJournal:
         return self._tries("WHERE seq=? ORDER BY started_ms, n", (payment.seq,))
 
     def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
-        return self._select(
-            "WHERE closed_ms IS NULL AND gateway=? AND app_key=? ORDER BY seq", merchant
-        )
+        return self._select(f"WHERE closed_ms IS NULL AND {OF_MERCHANT} ORDER BY seq", merchant)
 
     def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
         with _told_as_journal_error(self._path):
             count, since_ms = self._db.execute(
-                """SELECT count(*), min(created_ms) FROM payments INDEXED BY open_by_age
-                   WHERE closed_ms IS NULL AND gateway=? AND app_key=?""",
+                f"""SELECT count(*), min(created_ms) FROM payments INDEXED BY open_by_age
+                   WHERE closed_ms IS NULL AND {OF_MERCHANT}""",
                 merchant,
             ).fetchone()
         return (count, since_ms) if count else None
@@ -518,7 +587,7 @@ class SqliteJournal:
                 f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS},
                       state, doubt, paid, count(*),
                       sum(CASE WHEN paid THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
-                    FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",  # noqa: S608
+                    FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
                 values,
             ).fetchall()
         return [
@@ -528,23 +597,37 @@ class SqliteJournal:
 
     def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
         if number is None:
-            found = self._shifts("ORDER BY number DESC LIMIT 1", merchant)
+            found = self._shifts(LATEST_SHIFT, (merchant.name,))
         else:
-            found = self._shifts("AND number=?", (*merchant, number))
+            found = self._shifts(f"AND number=? {LATEST_SHIFT}", (merchant.name, number))
         return found[0] if found else None
 
     def shifts(self, merchant: Merchant) -> list[Shift]:
-        return self._shifts("ORDER BY number", merchant)
+        return self._shifts("ORDER BY number, gateway", (merchant.name,))
 
     def alarms(self, merchant: Merchant) -> list[Alarm]:
         with _told_as_journal_error(self._path):
             rows = self._db.execute(
-                """SELECT id, request_id, at_ms, event, text, acknowledged_by, acknowledged_ms
+                f"""SELECT id, request_id, at_ms, event, text, acknowledged_by, acknowledged_ms
                    FROM alarms JOIN payments USING (seq)
-                   WHERE acknowledged_ms IS NULL AND gateway=? AND app_key=? ORDER BY id""",
+                   WHERE acknowledged_ms IS NULL AND {OF_MERCHANT} ORDER BY id""",
                 merchant,
             ).fetchall()
         return [Alarm(i, rid, at, Event(event), *rest) for i, rid, at, event, *rest in rows]
+
+    def open_merchants(self) -> list[tuple[Merchant, int, int]]:
+        with _told_as_journal_error(self._path):
+            rows = self._db.execute(
+                f"""SELECT live, {MERCHANT}, count(*), sum(pay_fee)
+                    FROM payments INDEXED BY open_by_age
+                    WHERE closed_ms IS NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+            ).fetchall()
+        return [(Merchant(bool(live), name), n, fee) for live, name, n, fee in rows]
+
+    def gateways(self, merchant: Merchant) -> list[str]:
+        found = {shift.chain for shift in self.shifts(merchant)} - {""}
+        clashing = self._select(f"WHERE clash AND closed_ms IS NULL AND {OF_MERCHANT}", merchant)
+        return sorted(found | {payment.gateway for payment in clashing})
 
     def close(self) -> None:
         if self._lock_fd is not None:
@@ -562,7 +645,7 @@ class SqliteJournal:
 
     def _select(self, where: str, values: Sequence[Any]) -> Iterator[Payment]:
         with _told_as_journal_error(self._path):
-            rows = self._db.execute(f"SELECT {self._columns} FROM payments {where}", values)  # noqa: S608
+            rows = self._db.execute(f"SELECT {self._columns} FROM payments {where}", values)
             for row in rows:
                 payment = trusted(row)
                 if payment is None:
@@ -572,7 +655,7 @@ class SqliteJournal:
     def _shifts(self, rest: str, values: Sequence[Any]) -> list[Shift]:
         with _told_as_journal_error(self._path):
             rows = self._db.execute(
-                f"SELECT number, content, hash FROM shifts WHERE gateway=? AND app_key=? {rest}",  # noqa: S608  the rest is ours
+                f"SELECT number, content, hash, gateway FROM shifts WHERE {OF_SHIFTS} {rest}",
                 values,
             ).fetchall()
         return [Shift(*row) for row in rows]
@@ -581,7 +664,7 @@ class SqliteJournal:
         with _told_as_journal_error(self._path):
             rows = self._db.execute(
                 f"""SELECT n, kind, started_ms, host, pid, machine_id, operator_id, event,
-                      finished_ms, http_status, code, sub_code, message, raw FROM tries {where}""",  # noqa: S608
+                      finished_ms, http_status, code, sub_code, message, raw FROM tries {where}""",
                 values,
             ).fetchall()
         try:

@@ -24,7 +24,7 @@ from typing import Any
 from posctl import advice, cli
 from posctl.errors import ConfigError, UsageError
 from posctl.exchange import Exchange
-from posctl.journal import Checkout, Payment, Verdict
+from posctl.journal import Payment, Verdict
 from posctl.order import (
     CODE_FIELDS,
     FIELDS,
@@ -40,6 +40,7 @@ from posctl.order import (
 from posctl.outcome import EXIT_OF, Event, Standing, State, advance, outcome_of, read_event
 from posctl.payment import MAX_RAW, read_exchange
 from posctl.profiles import DEFAULT_KEYS, TRAINING, Config, read
+from posctl.record import Checkout
 from posctl.result import payment_json, problem_json
 from posctl.run import one_code
 from posctl.screen import plain
@@ -200,8 +201,9 @@ def _payment(voucher: str | None) -> Payment:
         seq=1,
         request_id="12345678",
         profile="store-1",
-        live=True,
-        checkout=Checkout("https://gw", "12345678", "1", "111"),
+        gateway="https://gw",
+        app_key="12345678",
+        checkout=Checkout(True, "12345678", "1", "111"),
         order_id="111",
         operator_id="123",
         machine_id="001",
