@@ -17,6 +17,7 @@ from posctl.record import Checkout
 
 AUTOMATIC_MS = 15 * 60_000  # so long posctl resends by itself (docs/outcomes.md)
 BY_HAND_MS = 24 * 3_600_000  # so long a person may resend; later only a person closes it
+LEAVE_WITHIN_MS = 30_000  # a shared journal's claim lasts as long, and the longest try besides
 REPEAT_MS = 60_000  # the same fee so soon again is more often Up and Enter than a second part
 
 
@@ -147,6 +148,17 @@ def may_resend(
     ):
         return Block.CUSTOMER_GONE
     return None
+
+
+def may_leave(payment: Payment, waited_s: float, now_ms: int) -> bool:
+    """Whether the try that `payment` has just begun may still be sent: asked before its first byte.
+
+    `waited_s` is the time since before the try was recorded, by a clock that counts the machine's
+    sleep. The wall clock is asked as well, since no machine counts everything. Who waited so long
+    may have lost the payment to another till, or its customer.
+    """
+    waited_ms = max(waited_s * 1000, now_ms - payment.updated_ms)
+    return waited_ms <= LEAVE_WITHIN_MS and abs(now_ms - payment.created_ms) <= BY_HAND_MS
 
 
 class Due(NamedTuple):

@@ -27,6 +27,10 @@ EVENT_WORDS = {
     Event.HANDSHAKE_CUT: N_("The connection broke before anything was sent."),
     Event.PROXY_REFUSED: N_("The proxy refused the connection."),
     Event.DEADLINE_UNSENT: N_("Time ran out before anything was sent."),
+    Event.TOO_LATE: N_(
+        "Too much time passed between recording the try and sending it (was the machine asleep?), "
+        "so it was not sent."
+    ),
     Event.UNSENT: N_("The request could not be sent."),
     Event.INTERRUPTED_UNSENT: N_("Interrupted before anything was sent."),
     Event.READ_TIMEOUT: N_("The gateway did not answer in time."),

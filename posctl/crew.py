@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 from posctl import advice
 from posctl.admit import Refuse, Tell
 from posctl.errors import JournalError, PosctlError
-from posctl.exchange import Exchange, Sent
+from posctl.exchange import Exchange
 from posctl.journal import Payment, Transaction
 from posctl.order import codes_of
 from posctl.outcome import Event, ban_s
@@ -28,6 +28,7 @@ from posctl.payment import (
     as_result,
     close_row,
     form_of,
+    looks_again,
     read_exchange,
     told,
     unrecorded,
@@ -111,6 +112,7 @@ class _Sending(Generic[J]):
     ) -> None:
         self.interrupts = 0
         self.failure: PosctlError | None = None
+        self._since_s = 0.0  # when the last chunk was begun
         self._jobs: dict[str, J] = {}
         self._work, self._desk, self._workers = work, desk, workers
         self._stopping = stopping
@@ -138,7 +140,7 @@ class _Sending(Generic[J]):
         for job, one in zip(taken, begun, strict=True):
             if isinstance(one, Payment):
                 self._jobs[one.request_id] = job
-                self._workers.send(one)
+                self._workers.send(one, self._since_s)
         unsent: list[Done[J]] = []
         try:
             for job, one in zip(taken, begun, strict=True):
@@ -151,6 +153,7 @@ class _Sending(Generic[J]):
         return len(taken), unsent
 
     def _open(self, jobs: Sequence[J]) -> list[Payment | Tell | Refuse]:
+        self._since_s = self._desk.uptime_s()
         return self._desk.journal.transact(lambda tx: [self._work.open(tx, job) for job in jobs])
 
     def collect(self) -> list[Done[J]]:
@@ -235,7 +238,7 @@ class Workers:
         self._monotonic = monotonic
         self._most = most
         self._wake = wake
-        self._todo: queue.SimpleQueue[Payment | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[tuple[Payment, float] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Payment, Reading]] = queue.SimpleQueue()
         self._some_done = threading.Event()
         self._leaving = threading.Event()
@@ -249,8 +252,8 @@ class Workers:
         for _thread in self._threads:
             self._todo.put(None)
 
-    def send(self, payment: Payment) -> None:
-        """Put a payment, whose try is committed, on its way."""
+    def send(self, payment: Payment, since_s: float) -> None:
+        """Put a payment on its way; its try is committed, and was begun at `since_s`."""
         self.in_flight[payment.request_id] = payment
         if len(self._threads) < min(len(self.in_flight), self._most):
             thread = threading.Thread(target=self._work, daemon=True)
@@ -258,13 +261,13 @@ class Workers:
                 thread.start()
             except RuntimeError:  # no more threads on this machine
                 if not self._threads:
-                    self._todo.put(payment)
+                    self._todo.put((payment, since_s))
                     self._todo.put(None)
                     self._work()  # this one thread does it
                     return
             else:
                 self._threads.append(thread)
-        self._todo.put(payment)
+        self._todo.put((payment, since_s))
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Until an answer is there. Takes none, so that an interrupt here loses none."""
@@ -295,18 +298,20 @@ class Workers:
         self._leaving.set()
 
     def _work(self) -> None:
-        while (payment := self._todo.get()) is not None:
+        while (job := self._todo.get()) is not None:
+            payment, since_s = job
             while (left_s := self.banned_s()) and left_s <= MAX_BAN_WAIT_S:
                 if self._leaving.wait(left_s):
                     break
-            reading = self._read(payment, _LEFT) if left_s else self._post(payment)
+            reading = self._read(payment, _LEFT) if left_s else self._post(payment, since_s)
             self._done.put((payment, reading))
             self._some_done.set()
             self._wake()
 
-    def _post(self, payment: Payment) -> Reading:
+    def _post(self, payment: Payment, since_s: float) -> Reading:
+        sent = looks_again(payment, since_s, self._desk)
         try:
-            exchange = self._desk.gateway.post(form_of(payment, self._desk), Sent())
+            exchange = self._desk.gateway.post(form_of(payment, self._desk), sent)
             reading = self._read(payment, exchange)
         except Exception:  # noqa: BLE001  a bug must not lose the row: nobody knows whether it left
             return self._read(payment, _LOST)

@@ -1,5 +1,6 @@
 """What goes into one POST to the gateway and what comes out; plain data, cheap to import."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from posctl.outcome import Event
@@ -18,12 +19,16 @@ class Timeout(NamedTuple):
 class Sent:
     """Whether bytes of a request may have left. It stays true to the byte when Ctrl-C ends the
     post, or falls between the post and its record.
+
+    `may_leave` is asked once, right before the first byte: a try that was recorded long ago, by a
+    process that slept meanwhile, is not sent any more.
     """
 
-    __slots__ = ("may_have_left",)
+    __slots__ = ("may_have_left", "may_leave")
 
-    def __init__(self) -> None:
+    def __init__(self, may_leave: Callable[[], bool] = lambda: True) -> None:
         self.may_have_left = False
+        self.may_leave = may_leave
 
 
 class Exchange(NamedTuple):

@@ -86,6 +86,7 @@ class Event(StrEnum):
     HANDSHAKE_CUT = "handshake_cut"
     PROXY_REFUSED = "proxy_refused"
     DEADLINE_UNSENT = "deadline_before_sending"
+    TOO_LATE = "too_late_to_send"
     UNSENT = "not_sent"
     INTERRUPTED_UNSENT = "interrupted_before_sending"
     # Bytes may have left, and no answer can be trusted.
@@ -126,6 +127,7 @@ EVENT_TABLE = {
     Event.HANDSHAKE_CUT: Outcome.NOT_SENT,
     Event.PROXY_REFUSED: Outcome.NOT_SENT,
     Event.DEADLINE_UNSENT: Outcome.NOT_SENT,
+    Event.TOO_LATE: Outcome.NOT_SENT,
     Event.UNSENT: Outcome.NOT_SENT,
     Event.INTERRUPTED_UNSENT: Outcome.NOT_SENT,
     Event.READ_TIMEOUT: Outcome.UNKNOWN,

@@ -11,7 +11,18 @@ from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple, Protocol
 
 from posctl import advice
-from posctl.admit import Ask, Block, Refuse, Resume, Start, Tell, admit, due, may_resend
+from posctl.admit import (
+    Ask,
+    Block,
+    Refuse,
+    Resume,
+    Start,
+    Tell,
+    admit,
+    due,
+    may_leave,
+    may_resend,
+)
 from posctl.errors import AfterSending, Busy, JournalError
 from posctl.exchange import Exchange, Sent
 from posctl.journal import Journal, NewPayment, Payment, Transaction, TryEnd, Verdict, Who
@@ -56,6 +67,7 @@ class Post(Protocol):
 class Desk(NamedTuple):
     """Everything a payment needs besides itself, passed in: who, where, when, how.
 
+    `now_s` is the wall clock, `uptime_s` one that never goes back and counts the machine's sleep.
     `interruptible` is entered around the network: only there does Ctrl-C take effect, so that it
     can never fall between an answer and its record.
     """
@@ -66,6 +78,7 @@ class Desk(NamedTuple):
     gateway: Post
     who: Callable[[str, str], Who]
     now_s: Callable[[], float]
+    uptime_s: Callable[[], float]
     new_id: Callable[[], str]
     interruptible: Callable[[], AbstractContextManager[None]]
 
@@ -99,6 +112,7 @@ def pay(
     another payload has, JournalError before sending, AfterSending for a bug after it.
     """
     fresh_id = desk.new_id()
+    since_s = desk.uptime_s()
     begun = desk.journal.transact(lambda tx: open_order(tx, order, fresh_id, desk, waived))
     if isinstance(begun, Refuse):
         return blocked(begun, order, desk)
@@ -107,7 +121,7 @@ def pay(
     resumed = begun.tries > 1
     set_aside = resumed and order.codes and order.codes != codes_of(begun.pay_request)
     notes = ("code_set_aside",) if set_aside else ()
-    result = _until_settled(begun, desk, patience, notes, resumed=resumed)
+    result = _until_settled(begun, since_s, desk, patience, notes, resumed=resumed)
     return _used_up(result, order, sent=True)
 
 
@@ -120,6 +134,7 @@ def retry(
     automatic: bool = False,
 ) -> Result:
     """Resend an open payment with its own request_id and payload, or tell how it was closed."""
+    since_s = desk.uptime_s()
     begun = desk.journal.transact(
         lambda tx: reopen(tx, payment.request_id, desk, waived, automatic=automatic)
     )
@@ -127,15 +142,24 @@ def retry(
         return blocked(begun, None, desk)
     if isinstance(begun, Tell):
         return told(begun.payment, desk)
-    return _until_settled(begun, desk, patience, (), resumed=True)
+    return _until_settled(begun, since_s, desk, patience, (), resumed=True)
 
 
 def _until_settled(
-    begun: Payment, desk: Desk, patience: Patience | None, notes: tuple[str, ...], *, resumed: bool
+    begun: Payment,
+    since_s: float,
+    desk: Desk,
+    patience: Patience | None,
+    notes: tuple[str, ...],
+    *,
+    resumed: bool,
 ) -> Result:
-    """Send; with patience go on asking while the outcome is open. Holds the payment meanwhile."""
+    """Send; with patience go on asking while the outcome is open. Holds the payment meanwhile.
+
+    `since_s` is when the try was begun, before its record, by `Desk.uptime_s`.
+    """
     try:
-        result, end = _send(begun, desk, notes, resumed=resumed)
+        result, end = _send(begun, since_s, desk, notes, resumed=resumed)
         if patience is None:
             return result
         deadline = patience.monotonic() + patience.wait_s
@@ -147,6 +171,7 @@ def _until_settled(
                 return result
             try:
                 patience.pause(min(max(pause_s, ban), left_s), result)
+                since_s = desk.uptime_s()
                 again = _ask_again(result.payment, desk)
             except (KeyboardInterrupt, JournalError):
                 return result  # the last record says what is known, and so does the exit code
@@ -154,7 +179,7 @@ def _until_settled(
                 return told(again.payment, desk)
             if isinstance(again, Refuse):
                 return result
-            result, end = _send(again, desk, notes, resumed=resumed)
+            result, end = _send(again, since_s, desk, notes, resumed=resumed)
             pause_s = NEXT_PAUSE_S
         return result
     finally:
@@ -280,11 +305,11 @@ def _ask_again(payment: Payment, desk: Desk) -> Payment | Tell | Refuse:
 
 
 def _send(
-    payment: Payment, desk: Desk, notes: tuple[str, ...], *, resumed: bool
+    payment: Payment, since_s: float, desk: Desk, notes: tuple[str, ...], *, resumed: bool
 ) -> tuple[Result, TryEnd]:
     """One HTTP try of a payment whose row says `sending`, its record, and what to tell."""
     form = form_of(payment, desk)
-    sent = Sent()
+    sent = looks_again(payment, since_s, desk)
     interrupted = False
     try:
         with desk.interruptible():
@@ -305,6 +330,14 @@ def _send(
     if interrupted and result.outcome is Outcome.NOT_SENT:
         result = result._replace(exit_code=Exit.INTERRUPTED)
     return result, reading.end
+
+
+def looks_again(payment: Payment, since_s: float, desk: Desk) -> Sent:
+    """The `Sent` of a try begun at `since_s`: between the commit and the first byte lies whatever
+    a machine can do, such as a closed lid, and a payment that somebody else may have now must not
+    leave.
+    """
+    return Sent(lambda: may_leave(payment, desk.uptime_s() - since_s, desk.now_ms()))
 
 
 def after_sending(request_id: str, hint: str) -> AfterSending:

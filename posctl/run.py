@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -188,6 +189,7 @@ class Run:
             gateway=self._discreet(gateway, profile.session),
             who=_who,
             now_s=time.time,
+            uptime_s=uptime_s,
             new_id=new_request_id,
             interruptible=self.interrupts.allowed,
         )
@@ -316,6 +318,19 @@ def new_request_id() -> str:
     raw[8] = raw[8] & 0x3F | 0x80
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def uptime_s() -> float:
+    """Seconds by a clock that never goes back and counts the time a machine sleeps.
+
+    Linux has CLOCK_BOOTTIME for that; macOS counts sleep in CLOCK_MONOTONIC, Windows in what
+    Python calls monotonic.
+    """
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.monotonic()
 
 
 def _who(machine_id: str, operator_id: str) -> Who:

@@ -311,13 +311,14 @@ class Till:
             self._entry.offer = Offer(order.checkout_id, order.pay_fee, rest=False)
             return
         fresh_id = desk.new_id()
+        since_s = desk.uptime_s()
         begun = desk.journal.transact(lambda tx: open_order(tx, order, fresh_id, desk, waived))
         if isinstance(begun, Payment):
             if begun.tries > 1 and order.codes != codes_of(begun.pay_request):
                 self._note(advice.warning("code_set_aside").partition(": ")[2])
             if begun.tries > 1:  # open before: told even when nothing has changed
                 self._wanted.add(begun.request_id)
-            self._put_on_its_way(begun)
+            self._put_on_its_way(begun, since_s)
             self._watch(begun)
         elif isinstance(begun, Tell):
             self._tell(told(begun.payment, desk))
@@ -332,9 +333,10 @@ class Till:
         """Ask about an open payment because somebody wants to know."""
         if self._banned():
             return
+        since_s = self._desk.uptime_s()
         begun = self._reopened(payment, waived, automatic=False)
         if isinstance(begun, Payment):
-            self._put_on_its_way(begun)
+            self._put_on_its_way(begun, since_s)
             self._watch(begun)
         elif isinstance(begun, Tell):
             self._settle(told(begun.payment, self._desk))
@@ -353,9 +355,10 @@ class Till:
                 self._open.ask_at(payment.request_id, now_s + banned_s)
                 continue
             self._open.ask_at(payment.request_id, now_s + LATER_PAUSE_S)  # if the journal fails
+            since_s = self._desk.uptime_s()
             begun = self._reopened(payment, frozenset(), automatic=True)
             if isinstance(begun, Payment):
-                self._put_on_its_way(begun)
+                self._put_on_its_way(begun, since_s)
             elif isinstance(begun, Tell):
                 self._settle(told(begun.payment, self._desk))
             else:
@@ -382,9 +385,9 @@ class Till:
         self._on_yes = on_yes
         self._entry.ask(question)
 
-    def _put_on_its_way(self, payment: Payment) -> None:
+    def _put_on_its_way(self, payment: Payment, since_s: float) -> None:
         self._sent_s[payment.request_id] = self._tools.monotonic()
-        self._workers.send(payment)
+        self._workers.send(payment, since_s)
 
     def _watch(self, payment: Payment) -> None:
         self._watched = payment.request_id

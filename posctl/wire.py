@@ -62,6 +62,8 @@ class Flight:
         """The next bytes belong to the request. Raises Failed when it is too late to begin."""
         if not self.sent.may_have_left:
             self.patience_s()
+            if not self.sent.may_leave():
+                raise Failed(Event.TOO_LATE)
             self.sent.may_have_left = True
 
     def receives(self, count: int) -> None:

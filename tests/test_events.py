@@ -996,6 +996,7 @@ class Counter:
             gateway=self.gateway,
             who=lambda machine_id, operator_id: Who("host", 1, machine_id, operator_id),
             now_s=lambda: self.now_s,
+            uptime_s=lambda: self.now_s,
             new_id=new_request_id,
             interruptible=nullcontext,
         )

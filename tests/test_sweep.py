@@ -354,7 +354,7 @@ def test_a_sweep_holds_no_payment_that_is_done(shop: Shop) -> None:
         with closing(SqliteJournal(shop.journal)) as journal, closing(gateway):
             desk = Desk(
                 *(profile, "helloworld", journal, gateway, lambda *_: Who("till", 1, "1", "2")),
-                *(time.time, new_request_id, nullcontext),
+                *(time.time, time.monotonic, new_request_id, nullcontext),
             )
             several = Several(profile)
             most = 0

@@ -992,7 +992,13 @@ def payment(request_id: str) -> Any:
     from posctl.outcome import Standing, State  # noqa: PLC0415
     from posctl.record import Checkout  # noqa: PLC0415
 
-    members: Members = {"seq": 1, "request_id": request_id, "profile": "p", "live": True}
+    members: Members = {
+        "seq": 1,
+        "request_id": request_id,
+        "profile": "p",
+        "gateway": "g",
+        "app_key": "a",
+    }
     members |= {"checkout": Checkout(True, "a", "1", request_id), "order_id": "1"}
     members |= dict.fromkeys(("operator_id", "machine_id", "pay_channel", "pay_request"), "1")
     members |= {"pay_fee": 1, "standing": Standing(State.PENDING, State.PENDING)}

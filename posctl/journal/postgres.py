@@ -106,7 +106,10 @@ class PostgresJournal:
     def transact(self, work: Callable[[PostgresJournal], T]) -> T:
         def step() -> T:
             self._claimed, self._let_go, self._counted = set(), set(), {}
-            return work(self)
+            done = work(self)
+            if self._claimed:  # before COMMIT: the server may take its time to acknowledge it
+                self._go_on_renewing()
+            return done
 
         done = self._link.transact(step)
         self._held = (self._held | self._claimed) - self._let_go
@@ -491,7 +494,7 @@ class PostgresJournal:
     def _renew(self) -> None:
         """Three times in a lease, over a connection of its own; most payments need none."""
         while not self._leaving.wait(self._lease_s / 3):
-            if self._held:
+            if self._held or self._claimed:
                 with suppress(psycopg.Error, JournalError), self._link.connect() as db:
                     db.execute(
                         f"""UPDATE claims SET expires_at = clock_timestamp() + {_LEASE}
