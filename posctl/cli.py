@@ -292,8 +292,12 @@ def _taking_globals(callback: Callable[..., Any] | None) -> Callable[..., Any]:
 def _print_version(ctx: typer.Context, wanted: bool) -> None:
     """Before anything else is looked at: `posctl --version` names no command."""
     if wanted:
-        the_run: Run = ctx.obj
-        the_run.screen.line(f"posctl {__version__}")
+        screen = ctx.obj.screen
+        if screen.json or screen.field is not None:
+            data = {"posctl": 1, "command": "version", "exit_code": 0, "version": __version__}
+            screen.show(View(data | {"error": None}, lambda _canvas: None))
+        else:
+            screen.line(f"posctl {__version__}")
         raise typer.Exit
 
 

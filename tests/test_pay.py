@@ -367,6 +367,21 @@ def test_version(shop: Shop) -> None:
     assert (ran.code, re.fullmatch(r"posctl \d+\.\d+\.\d+\n", ran.out) is not None) == (0, True)
 
 
+@pytest.mark.parametrize("args", [("--version", "--json"), ("--json", "--version")])
+def test_version_in_json(shop: Shop, args: tuple[str, ...]) -> None:
+    """With `--json` the version is an object on one line, and `--field version` is the bare one."""
+    ran = shop.run(*args)
+    bare = shop.run("--version", "--field", "version")
+    assert (ran.code, ran.out.count("\n"), bare.code) == (0, 1, 0)
+    assert ran.json == {
+        "posctl": 1,
+        "command": "version",
+        "exit_code": 0,
+        "version": bare.out.strip(),
+        "error": None,
+    }
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_language_by_flag_and_environment(shop: Shop, lang: str) -> None:
     """Errors are in the language of --lang, $POSCTL_LANG or the locale."""
