@@ -33,6 +33,7 @@ class Block(StrEnum):
     CUSTOMER_GONE = "customer_gone"  # no code in it: a late resend is a live charge
     TOO_OLD = "too_old"
     OTHER_PROFILE = "other_profile"
+    RESTORED = "restored"  # a journal put back or taken over cannot know what became of it
     ALARM = "alarm"  # the platform spoke against the record of a payment: a person decides
 
 
@@ -141,6 +142,8 @@ def may_resend(
     age_ms = abs(now_ms - payment.created_ms)
     if age_ms > BY_HAND_MS or (automatic and age_ms > AUTOMATIC_MS):
         return Block.TOO_OLD
+    if payment.for_person and (automatic or Block.RESTORED not in waived):
+        return Block.RESTORED
     if (
         age_ms > AUTOMATIC_MS
         and not has_one_time_code(payment.pay_request)

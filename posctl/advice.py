@@ -170,7 +170,7 @@ def what_happened_last(one: Try | None) -> str:
 def still_to_do(payment: Payment, now_ms: int) -> str:
     """What to type about an open payment that may have been left alone for long."""
     refused = may_resend(payment, now_ms)
-    if refused in (Block.TOO_OLD, Block.CUSTOMER_GONE):
+    if refused in (Block.TOO_OLD, Block.CUSTOMER_GONE, Block.RESTORED):
         return _fill((_NEVER_AGAIN, *BLOCKED[refused][1]), payment)
     return next_step(payment)
 
@@ -310,6 +310,19 @@ BLOCKED = {
             N_("Ask the platform; that moves no money:"),
             "{posctl} status {request_id}",
             *_RESOLVE,
+        ),
+    ),
+    Block.RESTORED: (
+        N_(
+            "Open since {since}, and the journal was put back or taken over since: it cannot know "
+            "what became of this payment."
+        ),
+        (
+            N_("Find out whether it was settled; asking the platform moves no money:"),
+            "{posctl} status {request_id}",
+            *_RESOLVE,
+            N_("Only when it certainly was not settled since:"),
+            "{posctl} retry {request_id}",
         ),
     ),
     Block.OTHER_PROFILE: (

@@ -343,6 +343,10 @@ class Till:
         elif begun.block is Block.CUSTOMER_GONE:
             again = waived | {Block.CUSTOMER_GONE}
             self._confirm(_("Is the customer still here?"), lambda: self._ask(payment, again))
+        elif begun.block is Block.RESTORED:
+            sure = waived | {Block.RESTORED}
+            question = _("Are you sure that nobody has settled this payment since? Send it?")
+            self._confirm(question, lambda: self._ask(payment, sure))
         else:
             self._tell(blocked(begun, None, self._desk))
 

@@ -137,8 +137,10 @@ def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
     if holding is None:
         return
     problem = result.problem if result.blocked_by else None
-    left_to_people = outcome_of(holding.standing) is Outcome.CONFLICT or (
-        problem is not None and problem.code == Block.TOO_OLD
+    left_to_people = (
+        holding.for_person
+        or outcome_of(holding.standing) is Outcome.CONFLICT
+        or (problem is not None and problem.code == Block.TOO_OLD)
     )
     if number is None or left_to_people:
         _draw_hint(canvas, problem.hint if problem else advice.next_step(holding))

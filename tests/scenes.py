@@ -246,6 +246,7 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
                 (Block.CUSTOMER_GONE, still_open, None),
                 (Block.TOO_OLD, still_open, None),
                 (Block.OTHER_PROFILE, still_open, None),
+                (Block.RESTORED, still_open._replace(for_person=True), None),
             )
         },
         "results": lambda canvas: draw_results(

@@ -494,6 +494,44 @@ def test_the_clock_set_back_opens_no_door(trained: Training, shop: Shop) -> None
     assert trained(*args[:3], "1", *args[4:]).json["error"]["code"] == "same_fee_again"
 
 
+def restored(shop: Shop) -> None:
+    """As after a backup that was put back, or a journal that was taken over."""
+    with closing(sqlite3.connect(shop.journal)) as db, db:
+        db.execute("UPDATE payments SET for_person=1 WHERE closed_ms IS NULL")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("pay", "--fee", "100", "--checkout", "111"), ("retry", "--all"), ("retry", "--due")],
+)
+def test_what_a_restored_journal_cannot_know_is_for_a_person(
+    command: tuple[str, ...], trained: Training, shop: Shop
+) -> None:
+    """A payment that only a person may send is sent by no `pay`, no sweep and no timer, whatever
+    their --yes says.
+    """
+    opened = begin(trained)["request_id"]
+    restored(shop)
+    trained(*command, "--json", *(() if "--due" in command else ("--yes",)))
+    told = trained("pay", "--fee", "100", "--checkout", "111", "--json")
+    assert (told.code, told.json["error"]["code"]) == (30, "restored")
+    assert f"resolve {opened}" in told.json["error"]["hint"]
+    shown = trained("show", opened, "--json").json
+    assert len(shown["tries"]) == 1
+
+
+def test_a_person_may_send_what_a_restored_journal_cannot_know(
+    trained: Training, shop: Shop
+) -> None:
+    """`retry ID` asks whether it was settled since, and `--yes` answers; `--wait` asks nobody."""
+    opened = begin(trained)["request_id"]
+    restored(shop)
+    refused = trained("retry", opened, "--json", "--wait", "5")
+    assert (refused.code, refused.json["error"]["code"]) == (30, "restored")
+    assert trained("retry", opened, "--json", "--yes").code == 0
+    assert charges(shop) == 1
+
+
 def test_refused_payments_do_not_stop_a_sweep(shop: Shop) -> None:
     """However many open payments may not be resent, `retry --all` goes on to those that may."""
     with FaultServer(cut_after_reading) as server:

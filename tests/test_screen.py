@@ -131,7 +131,15 @@ VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] 
     "show_resolved": ({"en": "√ PAID (by hand)", "zh": "√ 已付款 （人工）"}, None, None),
 }
 BLOCKED = {"en": "● BLOCKED", "zh": "● 已拦截"}
-for block in ("held", "open_payment", "conflict", "customer_gone", "too_old", "other_profile"):
+for block in (
+    "held",
+    "open_payment",
+    "conflict",
+    "customer_gone",
+    "too_old",
+    "other_profile",
+    "restored",
+):
     VERDICTS[f"blocked_{block}"] = (BLOCKED, NOTHING_SENT, STOP)
 for block in ("more_than_due", "same_fee_again"):
     VERDICTS[f"blocked_{block}"] = (BLOCKED, NOTHING_SENT, DUE_2300)

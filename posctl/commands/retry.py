@@ -1,6 +1,6 @@
 """`posctl retry`: resend open payments with their own request_id and payload."""
 
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -14,6 +14,9 @@ from posctl.messages import _
 from posctl.outcome import Exit, Outcome
 from posctl.record import Merchant
 from posctl.run import Run
+
+if TYPE_CHECKING:
+    from posctl.result import Result
 
 app = new_app()
 
@@ -92,17 +95,26 @@ def retry_run(options: RetryOptions, run: Run) -> Exit:
     desk = run.desk()
     run.banner()
     patience = run.patience(options.wait_s)
-    waived = frozenset({Block.CUSTOMER_GONE} if options.yes else ())
+    waived = frozenset({Block.CUSTOMER_GONE, Block.RESTORED} if options.yes else ())
     result = retry_one(payment, desk, waived, patience)
-    if (
-        result.outcome is Outcome.BLOCKED
-        and result.problem is not None
-        and result.problem.code == Block.CUSTOMER_GONE
-        and run.can_ask()
-        and run.confirm(_("Is the customer still here?"))
-    ):
-        result = retry_one(payment, desk, waived | {Block.CUSTOMER_GONE}, patience)
+    while answered := _answered(result, run):
+        waived |= {answered}
+        result = retry_one(payment, desk, waived, patience)
     return tell(result, "retry", run)
+
+
+def _answered(result: "Result", run: Run) -> Block | None:
+    """The block that a person at the terminal answers for, if any."""
+    if result.outcome is not Outcome.BLOCKED or result.problem is None or not run.can_ask():
+        return None
+    questions = {
+        Block.CUSTOMER_GONE: _("Is the customer still here?"),
+        Block.RESTORED: _("Are you sure that nobody has settled this payment since? Send it?"),
+    }
+    for block, question in questions.items():
+        if result.problem.code == block:
+            return block if run.confirm(question) else None
+    return None
 
 
 def _one(options: RetryOptions, run: Run) -> Payment | None:
