@@ -225,36 +225,55 @@ class Checked(NamedTuple):
     fault: str | None
 
 
-PaymentsOf = Callable[[int], Iterable[Payment]]
+PaymentsOf = Callable[[int, str], Iterable[Payment]]
 
 
 def check(shifts: Sequence[Shift], payments_of: PaymentsOf) -> list[Checked]:
-    """Recompute every hash. `payments_of` gives a shift's payments as they are in the journal."""
-    found = {shift.number: shift for shift in shifts}
+    """Recompute every hash. `payments_of` gives the payments of a shift, by its number and chain,
+    as they are in the journal.
+
+    posctl 0.1 kept a chain of shifts for each gateway. The one that went furthest goes on; the
+    others end where they were, and are checked by themselves.
+    """
+    ended = {shift.chain for shift in shifts if shift.chain}
+    # As the journal's `LATEST_SHIFT` has it.
+    of_old = (shift for shift in shifts if shift.chain)
+    last = min(of_old, key=lambda shift: (-shift.number, shift.chain), default=None)
+    going_on = ("",) if last is None else (last.chain, "")
+    checked = _check(shifts, going_on, payments_of)
+    for chain in sorted(ended.difference(going_on)):
+        checked += _check(shifts, (chain,), payments_of)
+    return checked
+
+
+def _check(
+    shifts: Sequence[Shift], chains: Sequence[str], payments_of: PaymentsOf
+) -> list[Checked]:
+    found = {shift.number: shift for shift in shifts if shift.chain in chains}
     last = max(found, default=0)
     checked = []
     previous = ""
     for number in range(1, last + 1):
         shift = found.get(number)
-        fault = _fault(shift, number, previous, payments_of) if shift else "missing"
+        fault = _fault(shift, previous, payments_of) if shift else "missing"
         checked.append(Checked(number, fault))
         previous = shift.hash if shift else ""
-    if next(iter(payments_of(last + 1)), None) is not None:
+    if "" in chains and next(iter(payments_of(last + 1, "")), None) is not None:
         checked.append(Checked(last + 1, "missing"))
     return checked
 
 
-def _fault(shift: Shift, number: int, previous: str, payments_of: PaymentsOf) -> str | None:
+def _fault(shift: Shift, previous: str, payments_of: PaymentsOf) -> str | None:
     try:
         content = json.loads(shift.content)
         sums = unseal(shift).sums
     except ValueError:
         return "content"
-    if _hash(shift.content) != shift.hash or content["shift"] != number:
+    if _hash(shift.content) != shift.hash or content["shift"] != shift.number:
         return "content"
     if content["previous"] != previous:
         return "chain"
-    now = _contents(payments_of(number))
+    now = _contents(payments_of(shift.number, shift.chain))
     if now.n == 0 < content["payments"]:
         return "gone"
     if now.sha256 != content["payments_sha256"]:

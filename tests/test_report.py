@@ -239,7 +239,9 @@ def faults(journal: SqliteJournal) -> list[tuple[int, str | None]]:
         (one.number, one.fault)
         for one in check(
             journal.shifts(MERCHANT),
-            lambda number: journal.history(Filter(merchant=MERCHANT, shift=number)),
+            lambda number, chain: journal.history(
+                Filter(merchant=MERCHANT, shift=number, chain=chain)
+            ),
         )
     ]
 

@@ -319,6 +319,14 @@ def _close(options: ReportOptions, run: Run) -> Report:
     return unseal(journal.transact(work))
 
 
+def _mention_merged(run: Run) -> None:
+    """One line on stderr when what posctl 0.1 took for several merchants is one."""
+    merged = run.journal().gateways(run.load().profile.merchant)
+    if len(merged) > 1:
+        words = _("▲ posctl 0.1 counted these gateways apart; they are one merchant's: {gateways}")
+        run.screen.note(words.format(gateways=", ".join(merged)))
+
+
 def _now_ms(run: Run) -> int:
     return int(run.now_s() * 1000)
 
@@ -358,7 +366,7 @@ def _verify(run: Run) -> Exit:
     journal = run.journal()
     checked = check(
         journal.shifts(merchant),
-        lambda number: journal.history(Filter(merchant=merchant, shift=number)),
+        lambda number, chain: journal.history(Filter(merchant=merchant, shift=number, chain=chain)),
     )
     bad = [one.number for one in checked if one.fault not in (None, "gone")]
     problem = None
@@ -382,6 +390,7 @@ def _verify(run: Run) -> Exit:
         "error": problem_json(problem),
     }
     run.banner()
+    _mention_merged(run)
     run.screen.show(View(data, lambda canvas: draw_checked(canvas, checked)))
     if problem:
         run.screen.problem(problem)
@@ -403,6 +412,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
 
         _write(options.csv, sheet(_COLUMNS, _rows(found, dimensions)), found, run)
     run.banner()
+    _mention_merged(run)
     if "-" not in (options.html, options.csv):
         data = _json(found, dimensions)
         run.screen.show(View(data, lambda canvas: draw_report(canvas, found, dimensions)))

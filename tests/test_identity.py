@@ -1,0 +1,247 @@
+"""A payment belongs to its merchant, shop and checkout; how the merchant is reached may change."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import Shop
+from merciless import Merciless, paid
+from test_report import close as close_shift
+from test_report import take
+
+from posctl.journal import Filter, Journal
+from posctl.journal import postgres_link as link_module
+from posctl.journal import sqlite as sqlite_module
+from posctl.journal.choose import open_journal
+from posctl.journal.sqlite import SqliteJournal
+from posctl.record import Checkout, Merchant
+from posctl.report import check
+
+DEFAULTS = (
+    '{shop_id: "1", operator_id: "123", machine_id: "001", buyer_id: 1, source: hema, '
+    "merchant_code: HM}"
+)
+OLD, NEW = "https://gw.api.taobao.com/router/rest", "https://eco.taobao.com/router/rest"
+
+
+@pytest.fixture
+def gateway() -> Iterator[Merciless]:
+    with Merciless() as one:
+        yield one
+
+
+def profiles(shop: Shop, url: str, **of: dict[str, Any]) -> None:
+    """A configuration with these profiles; the first is the default."""
+    text = f"default_profile: {next(iter(of))}\nprofiles:\n"
+    for name, keys in of.items():
+        lines = {"gateway": url, "app_key": '"12345678"', "secret": "helloworld"} | keys
+        lines |= {"timeout": "{connect: 2, read: 1, total: 3}", "defaults": DEFAULTS}
+        text += f"  {name}:\n" + "".join(f"    {key}: {value}\n" for key, value in lines.items())
+    path = shop.home / "config.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    shop.env["POSCTL_CONFIG"] = str(path)
+
+
+PAY = ("pay", "--fee", "100", "--checkout", "777", "--json")
+EDITS: dict[str, tuple[str, dict[str, Any]]] = {
+    "the gateway's address": ("store", {"gateway": "ANOTHER"}),
+    "the profile's name": ("shop-7", {}),
+    "a renewed session": ("store", {"session": "renewed"}),
+    "the sign method": ("store", {"sign_method": "md5"}),
+    "the secret": ("store", {"secret": "another-secret"}),
+}
+
+
+@pytest.mark.parametrize(("name", "keys"), EDITS.values(), ids=EDITS)
+def test_an_edit_between_two_tries_resumes_the_same_payment(
+    shop: Shop, gateway: Merciless, name: str, keys: dict[str, Any]
+) -> None:
+    """Whatever changes of the way to the merchant, the customer is charged once."""
+    before = {"merchant": "hema-hangzhou", "session": "first"}
+    profiles(shop, gateway.url, store=before)
+    shop.run("journal", "create")
+    gateway.answer = lambda _members: None
+    first = shop.run(*PAY)
+    assert first.code == 21
+    gateway.answer = paid
+    if keys.get("gateway") == "ANOTHER":
+        keys = {"gateway": gateway.url.replace("127.0.0.1", "localhost")}
+    profiles(shop, gateway.url, **{name: before | keys})
+    again = shop.run(*PAY)
+    assert (again.code, again.json["resumed"]) == (0, True)
+    assert again.json["request_id"] == first.json["request_id"]
+    assert {one["request_id"] for one in gateway.requests} == {first.json["request_id"]}
+
+
+def test_two_sellers_of_one_app_never_meet(shop: Shop, gateway: Merciless) -> None:
+    """One app_key, two sessions: lists, retries and sums of one seller leave the other's alone."""
+    seller = {"session": "SESSION-A", "merchant": "a"}, {"session": "SESSION-B", "merchant": "b"}
+    profiles(shop, gateway.url, a=seller[0], b=seller[1])
+    shop.run("journal", "create")
+    gateway.answer = lambda _members: None
+    lost = shop.run("--profile", "b", *PAY)
+    assert lost.code == 21
+    gateway.answer = paid
+    sent = len(gateway.requests)
+    assert shop.run("--profile", "a", "pending", "--json").json["payments"] == []
+    assert shop.run("--profile", "a", "retry", "--all", "--json").code == 0
+    refused = shop.run("--profile", "a", "retry", lost.json["request_id"], "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (30, "other_profile")
+    assert len(gateway.requests) == sent
+    assert shop.run("--profile", "a", *PAY).code == 0
+    assert shop.run("--profile", "b", "retry", "--all", "--json").code == 0
+    for name in ("a", "b"):
+        assert shop.run("--profile", name, "report", "--json").json["paid"] == 1
+
+
+def test_a_session_needs_the_sellers_name(shop: Shop, gateway: Merciless) -> None:
+    """An app with a session works for several sellers: without `merchant` nothing is sent (3)."""
+    profiles(shop, gateway.url, store={"session": "SESSION-A"})
+    ran = shop.run(*PAY)
+    assert (ran.code, ran.json["error"]["code"]) == (3, "no_merchant")
+    assert gateway.requests == []
+
+
+# ── journals of posctl 0.1 ───────────────────────────────────────────────────────────────────
+
+ROW: dict[str, Any] = {
+    "profile": "store-1",
+    "live": True,
+    "app_key": "12345678",
+    "shop_id": "1",
+    "checkout_id": "111",
+    "order_id": "111",
+    "operator_id": "123",
+    "machine_id": "001",
+    "pay_channel": "alipay_facepay_v2",
+    "pay_fee": 100,
+    "state": "unknown",
+    "tries": 1,
+    "created_ms": 1000,
+    "updated_ms": 1000,
+}
+MERCHANT = Merchant(True, "12345678")
+CHECKOUT = Checkout(*MERCHANT, "1", "111")
+
+
+def rows_of_01() -> list[dict[str, Any]]:
+    """Two gateways' open payments of one checkout, and a closed one."""
+    rows = []
+    for n, url in enumerate((OLD, NEW), start=1):
+        wire = json.dumps({"request_id": f"r-000000{n}", "pay_fee": 100})
+        rows.append(ROW | {"request_id": f"r-000000{n}", "gateway": url, "pay_request": wire})
+    closed = {"state": "success", "paid": True, "result_status": 1, "closed_ms": 2000}
+    wire = json.dumps({"request_id": "r-0000003", "pay_fee": 100})
+    rows.append(
+        ROW
+        | closed
+        | {"request_id": "r-0000003", "gateway": OLD, "pay_request": wire, "told": True}
+    )
+    return rows
+
+
+def sqlite_of_01(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as at:
+        at.setattr(sqlite_module, "MIGRATIONS", sqlite_module.MIGRATIONS[:3])
+        sqlite_module._create(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        for row in rows_of_01():
+            marks = ", ".join("?" * len(row))
+            db.execute(
+                f"INSERT INTO payments ({', '.join(row)}) VALUES ({marks})", tuple(row.values())
+            )
+
+
+def postgres_of_01(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as db:
+        for statement in link_module.MIGRATIONS[0].strip().split(";\n"):
+            db.execute(statement.encode())
+        db.execute("CREATE TABLE posctl_schema (version BIGINT, oldest BIGINT)")
+        db.execute("INSERT INTO posctl_schema VALUES (1, 1)")
+        for row in rows_of_01():
+            nth = 2 if "closed_ms" in row else 1
+            values = [*row.values(), nth]
+            marks = ", ".join(["%s"] * len(values))
+            names = ", ".join([*row, "nth"])
+            db.execute(f"INSERT INTO payments ({names}) VALUES ({marks})".encode(), values)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def migrated(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Journal]:
+    """A journal that posctl 0.1 kept under two gateways, opened by this one."""
+    if request.param == "sqlite":
+        place = str(tmp_path / "journal.db")
+        sqlite_of_01(Path(place), monkeypatch)
+    else:
+        place = request.getfixturevalue("database").url()
+        postgres_of_01(place)
+    journal = open_journal(place, 30.0)
+    yield journal
+    journal.close()
+
+
+def test_two_identities_that_are_one_keep_every_payment(migrated: Journal) -> None:
+    """Both open payments are there, of one checkout, and it is told that they were two's."""
+    found = migrated.payments_of(CHECKOUT)
+    assert sorted(one.request_id for one in found) == ["r-0000001", "r-0000002", "r-0000003"]
+    assert [one.open for one in found].count(True) == 2
+    assert migrated.open_since(MERCHANT) == (2, 1000)
+    assert OLD in migrated.gateways(MERCHANT)
+    assert migrated.last_merchant("store-1") == "12345678"
+    assert migrated.last_merchant("another") is None
+
+
+def test_shifts_of_two_gateways_stay_valid_and_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each chain still verifies, and the next shift follows the one that went furthest."""
+    path = tmp_path / "journal.db"
+    with closing(SqliteJournal(path)) as journal:
+        for n in (1, 2):
+            take(journal, n)
+            close_shift(journal, n)
+    with closing(sqlite3.connect(path)) as db, db:  # as 0.1 kept them
+        db.execute("UPDATE shifts SET gateway=?", (NEW,))
+        db.execute("UPDATE payments SET gateway=?, crc=NULL", (NEW,))
+    with closing(SqliteJournal(path)) as journal:
+        take(journal, 3)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE payments SET gateway=?, crc=NULL WHERE shift IS NULL", (OLD,))
+            (row,) = db.execute("SELECT * FROM shifts WHERE number=1").fetchall()
+        taken = list(journal.history(Filter(merchant=MERCHANT, shift=0)))
+        assert [one.gateway for one in taken] == [OLD]
+        close_shift(journal, 3)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE shifts SET gateway=?, number=3 WHERE number=3", ("",))
+            # and a chain of one shift, over no payment, that another gateway had
+            db.execute("INSERT INTO shifts VALUES (?,?,?,?,?)", (OLD, *row[1:]))
+            db.execute(
+                "UPDATE payments SET gateway=?, crc=NULL WHERE shift=1 AND gateway=?", (NEW, NEW)
+            )
+        shifts = journal.shifts(MERCHANT)
+        found = check(
+            shifts,
+            lambda number, chain: journal.history(
+                Filter(merchant=MERCHANT, shift=number, chain=chain)
+            ),
+        )
+        assert [(one.number, one.fault) for one in found] == [
+            (1, None),
+            (2, None),
+            (3, None),
+            (1, "gone"),
+        ]
+        latest = journal.shift(MERCHANT)
+        assert latest is not None
+        assert (latest.number, latest.chain) == (3, "")
+        assert journal.gateways(MERCHANT) == sorted((NEW, OLD))
