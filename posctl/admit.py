@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from posctl.errors import UsageError
+from posctl.hint import Say, Type
 from posctl.journal import Payment
 from posctl.messages import _
 from posctl.order import has_one_time_code, intent
@@ -98,7 +99,7 @@ def admit(
                 _("The request_id {request_id} belongs to another payment.").format(
                     request_id=known.request_id
                 ),
-                _("See it with: posctl show {request_id}").format(request_id=known.request_id),
+                (Say(_("See it:")), Type(("show", known.request_id))),
             )
         return _resume(known, ask) if known.open else Tell(known)
 

@@ -1,7 +1,7 @@
 """What a person should read about an outcome, and what to type next. Pure words, no drawing.
 
-Every sentence about a payment says what happened and whether money may have moved. In a hint each
-command stands on a line of its own, so that it can be copied and cannot be mistaken for prose.
+Every sentence about a payment says what happened and whether money may have moved. A hint's
+commands are data (`posctl.hint`): they can be copied and cannot be mistaken for prose.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from shlex import quote
 
 from posctl.admit import Block, may_resend
+from posctl.hint import Hint, Say, Type, said
 from posctl.journal import Payment, Try, TryEnd
 from posctl.messages import N_, _
 from posctl.order import CODE_FIELDS, yuan
@@ -140,10 +140,10 @@ def money(outcome: Outcome) -> str:
     return _("The customer may have been charged.")
 
 
-def _hint(payment: Payment, outcome: Outcome, end: TryEnd | None) -> str:
+def _hint(payment: Payment, outcome: Outcome, end: TryEnd | None) -> Hint:
     if outcome in (Outcome.FAIL, Outcome.NOT_SENT, Outcome.REJECTED):
         code = int(end.code) if end and end.code and end.code.isdecimal() else 0
-        return remedy(outcome, end.event if end else None, code)
+        return said(remedy(outcome, end.event if end else None, code))
     if outcome is Outcome.CONFLICT and not payment.open:  # the answer came in against the record
         return about_alarm(payment.request_id)
     return next_step(payment)
@@ -167,7 +167,7 @@ def what_happened_last(one: Try | None) -> str:
     return what_happened(one.end) if one and one.end else _(NO_END)
 
 
-def still_to_do(payment: Payment, now_ms: int) -> str:
+def still_to_do(payment: Payment, now_ms: int) -> Hint:
     """What to type about an open payment that may have been left alone for long."""
     refused = may_resend(payment, now_ms)
     if refused in (Block.TOO_OLD, Block.CUSTOMER_GONE, Block.RESTORED):
@@ -175,60 +175,84 @@ def still_to_do(payment: Payment, now_ms: int) -> str:
     return next_step(payment)
 
 
-def next_step(payment: Payment) -> str:
+def next_step(payment: Payment) -> Hint:
     """What to type about an open payment that was just tried, and not to charge again."""
     conflict = outcome_of(payment.standing) is Outcome.CONFLICT
     return _fill(DECIDE if conflict else ASK, payment)
 
 
-def rest(payment: Payment, remaining_fee: int) -> str:
+def rest(payment: Payment, remaining_fee: int) -> Hint:
     """What to type for the rest of a checkout of which `payment` paid a part."""
-    command = (
-        f"posctl --profile {quote(payment.profile)} pay --shop {payment.checkout.shop_id} "
-        f"--checkout {quote(payment.checkout.checkout_id)} --fee {remaining_fee}"
-    )
     scanned = CODE_FIELDS[0] in json.loads(payment.pay_request)
-    return "\n".join((_("For the rest:"), command + (" --scan" if scanned else "")))
+    about = payment.checkout
+    return (
+        Say(_("For the rest:")),
+        Type(
+            (
+                *("--profile", payment.profile, "pay", "--shop", str(about.shop_id)),
+                *("--checkout", about.checkout_id, "--fee", str(remaining_fee)),
+                *(("--scan",) if scanned else ()),
+            )
+        ),
+    )
 
 
 NO_END = N_("No end is recorded: it is on its way, or posctl was stopped.")
-_NEVER_AGAIN = N_("Do not charge again.")
+_NEVER_AGAIN = Say(N_("Do not charge again."), barred=True)
 ASK = (
     _NEVER_AGAIN,
     N_("Retry the same payment; it charges once at most:"),
-    "{posctl} retry {request_id}",
+    Type(("retry", "{request_id}")),
 )
 _RESOLVE = (
     N_("If the customer was charged:"),
-    '{posctl} resolve {request_id} --as paid --note "…"',
+    Type(("resolve", "{request_id}", "--as", "paid", "--note", "…")),
     N_("If not:"),
-    '{posctl} resolve {request_id} --as not-paid --note "…"',
+    Type(("resolve", "{request_id}", "--as", "not-paid", "--note", "…")),
 )
 _FIND_OUT = (N_("Find out whether the customer was charged."), *_RESOLVE)
 DECIDE = (_NEVER_AGAIN, *_FIND_OUT)
+_SETTLE = (
+    N_("See it:"),
+    Type(("show", "{request_id}")),
+    N_("When it is settled:"),
+    Type(("resolve", "{request_id}", "--acknowledge", "--note", "…")),
+)
 
 
-def _fill(lines: Sequence[str], payment: Payment, **more: object) -> str:
-    """`lines` in the user's language, each command as it works for `payment`.
+def _fill(lines: Sequence[str | Say | Type], payment: Payment, **more: object) -> Hint:
+    """`lines` as `filled`, each command as it works for `payment`."""
+    before = of_profile(payment.profile, live=payment.live)
+    return filled(lines, before, request_id=payment.request_id, **more)
 
-    A training payment's command says so, or it would go to the profile that is the default.
+
+def of_profile(profile: str, *, live: bool) -> tuple[str, ...]:
+    """What a command about `profile` says before its name: of training it must, or it would go to
+    the profile that is the default.
     """
-    posctl = "posctl" if payment.live else f"posctl --profile {quote(payment.profile)}"
-    return "\n".join(
-        _(line).format(posctl=posctl, request_id=payment.request_id, **more) for line in lines
-    )
+    return () if live else ("--profile", profile)
 
 
-def about_alarm(request_id: str) -> str:
+def filled(
+    lines: Sequence[str | Say | Type], before: tuple[str, ...] = (), **values: object
+) -> Hint:
+    """`lines` in the user's language, with `values` for their names. `before` stands in front of
+    each command that names no profile itself.
+    """
+    parts: list[Say | Type] = []
+    for line in lines:
+        if isinstance(line, Type):
+            own = () if line.args[0] == "--profile" else before
+            parts.append(Type((*own, *(word.format(**values) for word in line.args))))
+        else:
+            text, barred = line if isinstance(line, Say) else (line, False)
+            parts.append(Say(_(text).format(**values), barred))
+    return tuple(parts)
+
+
+def about_alarm(request_id: str) -> Hint:
     """What to type about evidence that came in against a closed payment."""
-    return "\n".join(
-        (
-            _("See it:"),
-            f"posctl show {request_id}",
-            _("When it is settled:"),
-            f'posctl resolve {request_id} --acknowledge --note "…"',
-        )
-    )
+    return filled(_SETTLE, request_id=request_id)
 
 
 def blocked(block: Block, by: Payment, holder: Try | None, due_fee: int | None) -> Problem:
@@ -252,7 +276,7 @@ def blocked(block: Block, by: Payment, holder: Try | None, due_fee: int | None) 
             due=amount(due_fee or 0),
             profile=by.profile,
         ),
-        hint=_fill(hint, by, due_fee=due_fee, profile=quote(by.profile)),
+        hint=_fill(hint, by, due_fee=due_fee, profile=by.profile),
     )
 
 
@@ -263,7 +287,7 @@ BLOCKED = {
     ),
     Block.OPEN: (
         N_("The checkout is held by an open payment of {money}, by {who}, since {since}."),
-        (N_("Settle it first:"), "{posctl} retry {request_id}"),
+        (N_("Settle it first:"), Type(("retry", "{request_id}"))),
     ),
     Block.CONFLICT: (
         N_("The checkout has a payment whose answers contradict each other, since {since}."),
@@ -271,18 +295,13 @@ BLOCKED = {
     ),
     Block.ALARM: (
         N_("The platform spoke against the record of a payment on this checkout, of {money}."),
-        (
-            N_("See it:"),
-            "{posctl} show {request_id}",
-            N_("When it is settled:"),
-            '{posctl} resolve {request_id} --acknowledge --note "…"',
-        ),
+        _SETTLE,
     ),
     Block.PAID: (
         N_("The checkout was already paid: {money}, by {who}, at {since}."),
         (
             N_("See it:"),
-            "{posctl} show {request_id}",
+            Type(("show", "{request_id}")),
             N_("To take a second payment on purpose, run the command with --another."),
         ),
     ),
@@ -298,9 +317,9 @@ BLOCKED = {
         N_("Open since {since}, and without a payment code: sending it again may charge now."),
         (
             N_("If the customer is still here and wants to pay:"),
-            "{posctl} retry {request_id} --yes",
+            Type(("retry", "{request_id}", "--yes")),
             N_("If the customer has left, ask the platform; that moves no money:"),
-            "{posctl} status {request_id}",
+            Type(("status", "{request_id}")),
             *_RESOLVE,
         ),
     ),
@@ -308,7 +327,7 @@ BLOCKED = {
         N_("This payment has been open since {since}: too long for posctl to send it again."),
         (
             N_("Ask the platform; that moves no money:"),
-            "{posctl} status {request_id}",
+            Type(("status", "{request_id}")),
             *_RESOLVE,
         ),
     ),
@@ -319,15 +338,15 @@ BLOCKED = {
         ),
         (
             N_("Find out whether it was settled; asking the platform moves no money:"),
-            "{posctl} status {request_id}",
+            Type(("status", "{request_id}")),
             *_RESOLVE,
             N_("Only when it certainly was not settled since:"),
-            "{posctl} retry {request_id}",
+            Type(("retry", "{request_id}")),
         ),
     ),
     Block.OTHER_PROFILE: (
         N_("This payment belongs to profile {profile}."),
-        (N_("Type:"), "posctl --profile {profile} retry {request_id}"),
+        (N_("Type:"), Type(("--profile", "{profile}", "retry", "{request_id}"))),
     ),
 }
 

@@ -32,6 +32,7 @@ from posctl.outcome import EXIT_OF, Exit, Outcome, State, outcome_of, worst
 from posctl.payment import Desk, blocked, checkout_of, open_order, told
 from posctl.profiles import Profile
 from posctl.result import Asked, Result
+from posctl.shell import lines_of
 
 MAX_BYTES = 64 << 20
 MAX_LINES = 100_000
@@ -201,8 +202,9 @@ class BadLines:
     def add(self, number: int, error: UsageError) -> None:
         self._count += 1
         if self._count <= MAX_SHOWN:
-            hint = "" if error.code.startswith("missing_") else f" {error.hint}"  # it names flags
-            line = _("line {number}: {what}").format(number=number, what=error.message + hint)
+            names_flags = error.code.startswith("missing_")
+            what = [error.message, *lines_of(() if names_flags else error.hint)]
+            line = _("line {number}: {what}").format(number=number, what=" ".join(what))
             self._shown.append(line.rstrip())
 
     def refuse(self) -> None:

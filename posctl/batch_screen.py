@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import TYPE_CHECKING
 
+from posctl.hint import Say
 from posctl.messages import _
 from posctl.order import yuan
 from posctl.outcome import Exit
@@ -19,6 +19,7 @@ from posctl.screen import (
     _draw_prose,
     _draw_rows,
 )
+from posctl.shell import same_command
 
 if TYPE_CHECKING:
     from posctl.batch import Tally
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 def draw_batch(
     canvas: Canvas,
     tally: Tally,
-    file: str,
     results: str,
     profile: Profile,
     problem: Problem | None,
@@ -58,5 +58,4 @@ def draw_batch(
     _draw_facts(canvas, [(_("results"), results)])
     if tally.exit_code() is not Exit.OK:
         again = _("To go on with what is open, not sent or not tried, run the same command again:")
-        command = "posctl" if profile.live else f"posctl --profile {quote(profile.name)}"
-        _draw_hint(canvas, f"{again}\n{command} batch {quote(file)}", gap=True)
+        _draw_hint(canvas, (Say(again), same_command()), gap=True)

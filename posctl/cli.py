@@ -6,6 +6,7 @@ every command; what a command function gets is its own options and a `Run` (`ctx
 """
 
 import importlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TextIO
 
@@ -33,12 +34,14 @@ from posctl.errors import (
     PosctlError,
     UsageError,
 )
+from posctl.hint import Hint, Say, Type, said
 from posctl.messages import LANGUAGES, N_, _, use_language
 from posctl.order import discreet
 from posctl.outcome import Exit, Outcome
 from posctl.result import Asked, Problem, Result, result_json
 from posctl.run import Globals, Run
 from posctl.screen import Screen, View
+from posctl.shell import as_text, shell_at_hand, use_shell
 
 # name → (module, what it does), in the order of the help.
 COMMANDS = {
@@ -94,6 +97,7 @@ def run(
     """Run one command line; returns its exit code and raises nothing."""
     early = _early(argv)
     use_language(_language(early.get("--lang"), environ))
+    use_shell(shell_at_hand(os.name, environ), argv)
     screen = Screen(stdout, stderr, json="--json" in early, field=early.get("--field"))
     the_run = Run(Globals(), environ, stdin, screen)
     try:
@@ -138,7 +142,7 @@ def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
             "command": command,
             "exit_code": int(code),
             "error": {"kind": problem.kind, "code": problem.code, "sub_code": problem.sub_code}
-            | {"message": problem.message, "hint": problem.hint},
+            | {"message": problem.message, "hint": as_text(problem.hint)},
         }
     if (the_run.screen.json or the_run.screen.field is not None) and not the_run.screen.begun:
         the_run.screen.show(View(data, lambda _canvas: None))
@@ -160,24 +164,25 @@ def _problem(error: BaseException) -> Problem:
         _("posctl met an error of its own ({name}). Nothing was sent.").format(
             name=type(error).__name__
         ),
-        _("Run it again with --debug and report what it prints."),
+        (Say(_("Run it again with --debug and report what it prints.")),),
     )
 
 
-def _usage_words(error: ClickUsageError) -> tuple[str, str]:
+def _usage_words(error: ClickUsageError) -> tuple[str, Hint]:
     """The framework's complaints in our words; values are not repeated, they may be codes."""
-    hint = _("Help: {command} -h").format(command=error.ctx.command_path if error.ctx else "posctl")
+    path = error.ctx.command_path if error.ctx else "posctl"
+    hint: Hint = (Say(_("Help:")), Type((*path.split()[1:], "-h")))
     if isinstance(error, UnknownCommand):
         near = _nearest(error.word, error.names)
         if near:
-            name = f"{error.path} {near}".removeprefix("posctl ")
-            hint = _("Did you mean: posctl {name}?").format(name=name)
+            hint = (Say(_("Did you mean:")), Type((*error.path.split()[1:], near)))
         return _("There is no command {word}.").format(word=discreet(error.word)), hint
     if isinstance(error, GivenTwice):
         return _("{option} was given twice.").format(option=error.option), hint
     if isinstance(error, NoSuchOption):
         if error.possibilities:
-            hint = _("Did you mean {name}?").format(name=" / ".join(sorted(error.possibilities)))
+            names = " / ".join(sorted(error.possibilities))
+            hint = said(_("Did you mean {name}?").format(name=names))
         return _("There is no option {name}.").format(name=discreet(error.option_name)), hint
     if isinstance(error, MissingParameter) and error.param is not None:
         name = error.param.opts[0] if error.param.opts else str(error.param.name)

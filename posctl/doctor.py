@@ -16,13 +16,13 @@ from contextlib import closing
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from posctl import advice
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.exchange import Exchange, Sent
+from posctl.hint import Hint, Say, Type, said
 from posctl.messages import _
 from posctl.order import FIELDS, not_in
 from posctl.outcome import Event, Exit, Outcome, read_event
@@ -48,7 +48,7 @@ class Check(NamedTuple):
     name: str
     status: Status
     message: str
-    hint: str = ""
+    hint: Hint = ()
     exit_code: Exit = Exit.OK
 
 
@@ -136,9 +136,10 @@ def _config(loaded: Loaded) -> Check:
         "config",
         "warn",
         message + " " + _("Not in its defaults: {names}.").format(names=", ".join(missing)),
-        _("Put them there, or give each payment {flags}.").format(flags=flags)
-        + "\n"
-        + _("posctl till needs all of them there."),
+        (
+            Say(_("Put them there, or give each payment {flags}.").format(flags=flags)),
+            Say(_("posctl till needs all of them there.")),
+        ),
     )
 
 
@@ -160,7 +161,7 @@ def files(journal: Path) -> Check:
     folder = journal.parent
     found = _mode(folder)
     if found is not None and found & stat.S_IWOTH and not found & stat.S_ISVTX:
-        return _exposed("bad", _("{path} can be changed by others."), "chmod o-w {path}", folder)
+        return _exposed("bad", _("{path} can be changed by others."), "o-w", folder)
     said = [] if found is None else [f"{folder.name}/ {found:04o}"]
     loose: Check | None = None
     for name in (journal.name, *(f"{journal.name}{end}" for end in ("-wal", "-shm", ".held"))):
@@ -170,16 +171,16 @@ def files(journal: Path) -> Check:
             continue
         said.append(f"{name} {mode:04o}")
         if mode & stat.S_IWOTH:
-            return _exposed("bad", _("{path} can be changed by others."), "chmod 600 {path}", path)
+            return _exposed("bad", _("{path} can be changed by others."), "600", path)
         if mode & 0o077 and loose is None:
             words = _("{path} can be read by others; it may hold payment codes.")
-            loose = _exposed("warn", words, "chmod 600 {path}", path)
+            loose = _exposed("warn", words, "600", path)
     return loose or Check("files", "good", " · ".join(said) or _("There are none yet."))
 
 
-def _exposed(status: Status, words: str, command: str, path: Path) -> Check:
-    typed = _("Type: {command}").format(command=command.format(path=quote(str(path))))
-    return Check("files", status, words.format(path=path), typed, Exit.JOURNAL)
+def _exposed(status: Status, words: str, mode: str, path: Path) -> Check:
+    mend = (Say(_("Type:")), Type((mode, str(path)), program="chmod"))
+    return Check("files", status, words.format(path=path), mend, Exit.JOURNAL)
 
 
 def _mode(path: Path) -> int | None:
@@ -264,7 +265,9 @@ def disk(journal: Path, need_bytes: int = MIN_FREE_BYTES) -> Check:
     )
     if free >= need_bytes:
         return Check("disk", "good", message)
-    return Check("disk", "bad", message, _("Free some space: no row, no payment."), Exit.JOURNAL)
+    return Check(
+        "disk", "bad", message, said(_("Free some space: no row, no payment.")), Exit.JOURNAL
+    )
 
 
 def terminal(stdout: TextIO | None) -> Check:
@@ -279,7 +282,7 @@ def terminal(stdout: TextIO | None) -> Check:
             _(
                 "Its encoding {encoding} lacks signs that posctl shows; it gets others instead."
             ).format(encoding=encoding),
-            _("Use a UTF-8 terminal, or set PYTHONUTF8=1."),
+            said(_("Use a UTF-8 terminal, or set PYTHONUTF8=1.")),
         )
     return Check("terminal", "good", _("Its encoding is {encoding}.").format(encoding=encoding))
 
@@ -333,7 +336,7 @@ def _broken(step: str, exchange: Exchange, profile: Profile, doctor: Doctor) -> 
         if issuer:
             message += " " + _("It was issued by: {issuer}").format(issuer=issuer)
     hint = advice.remedy(Outcome.NOT_SENT, event)
-    return Check(step, "bad", message, hint, Exit.NOT_SENT)
+    return Check(step, "bad", message, said(hint), Exit.NOT_SENT)
 
 
 def _addresses(host: str) -> str:
@@ -360,10 +363,10 @@ def _certificate(profile: Profile, doctor: Doctor) -> Check:
         if profile.ca:
             message += " " + _("It is trusted through ca: {path}").format(path=profile.ca)
         hint = _("A proxy or a virus scanner may read along. Do not pay unless it is your own.")
-        return Check("tls", "warn", message, hint)
+        return Check("tls", "warn", message, said(hint))
     if days < SHORT_VALIDITY_DAYS:
         hint = _("Nothing to do here; when it expires and is not renewed, payments stop.")
-        return Check("tls", "warn", message, hint)
+        return Check("tls", "warn", message, said(hint))
     return Check("tls", "good", message)
 
 
@@ -376,7 +379,7 @@ def _answer(exchange: Exchange, answered_s: float) -> Iterator[Check]:
         event = event if event in (Event.REDIRECT, Event.HTTP_ERROR) else Event.NOT_TOP
         message = f"{_(advice.EVENT_WORDS[event])} (HTTP {status})"
         hint = _("Check gateway in the profile, the proxy, and whether the network wants a login.")
-        yield Check("gateway", "bad", message, hint, Exit.NOT_SENT)
+        yield Check("gateway", "bad", message, said(hint), Exit.NOT_SENT)
         return
     words = _("It answers as TOP: it refuses an empty call with code {code}.")
     yield Check("gateway", "good", words.format(code=reply.code))
@@ -396,7 +399,7 @@ def _clock(server_date: str | None, now_s: float) -> Check:
         message = _("{seconds} s behind the gateway.").format(seconds=-ahead_s)
     hint = _("Set this machine's clock: it may be at most 10 minutes off.")
     if abs(ahead_s) > WRONG_CLOCK_S:
-        return Check("clock", "bad", message, hint, Exit.CONFIG)
+        return Check("clock", "bad", message, said(hint), Exit.CONFIG)
     if abs(ahead_s) > SLOW_CLOCK_S:
-        return Check("clock", "warn", message, hint)
+        return Check("clock", "warn", message, said(hint))
     return Check("clock", "good", message)

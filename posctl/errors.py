@@ -15,21 +15,24 @@ is never an exception: it is an `Outcome`.
 
 from __future__ import annotations
 
+from posctl.hint import Hint, said
+
 
 class PosctlError(Exception):
     """What a person should read.
 
-    `code` is a stable word for scripts (`error.code` in JSON); `kind` its family.
+    `code` is a stable word for scripts (`error.code` in JSON); `kind` its family. A `hint` of
+    sentences alone may be given as text, one a line.
     Neither `message` nor `hint` may hold a secret or a whole payment code.
     """
 
     kind = "internal"
 
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
+    def __init__(self, code: str, message: str, hint: Hint | str = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.hint = hint
+        self.hint = said(hint)
 
 
 class UsageError(PosctlError):
@@ -69,6 +72,6 @@ class AfterSending(PosctlError):
 
     kind = "internal"
 
-    def __init__(self, request_id: str, message: str, hint: str) -> None:
+    def __init__(self, request_id: str, message: str, hint: Hint | str) -> None:
         super().__init__("after_sending", message, hint)
         self.request_id = request_id

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from posctl import advice
 from posctl.admit import Block
+from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.outcome import (
     EVENT_TABLE,
@@ -45,7 +46,7 @@ class Entry(NamedTuple):
     title: str
     outcome: Outcome | None
     money: str
-    remedy: str
+    remedy: Hint
 
 
 KINDS = {
@@ -92,12 +93,12 @@ _EXITS = {
     Exit.CONFIG: (
         N_("The configuration, the profile or the secret cannot be used."),
         _SENT_NOTHING,
-        (N_("Correct what the message names. To check it:"), "posctl doctor"),
+        (N_("Correct what the message names. To check it:"), Type(("doctor",))),
     ),
     Exit.JOURNAL: (
         N_("The journal cannot be written, read or trusted."),
         _SENT_NOTHING,
-        (N_("Never delete the journal. To check it:"), "posctl doctor"),
+        (N_("Never delete the journal. To check it:"), Type(("doctor",))),
     ),
     Exit.INTERRUPTED: (
         N_("Interrupted before anything was sent; after sending the exit code is 21."),
@@ -294,12 +295,12 @@ def _by_sub_code(code: str, title: str) -> Entry:
 
 def _over_100(code: str) -> Entry:
     event = _event_of(101)
-    remedy = f"{_remedy(EVENT_TABLE[event], event)}\n{_see_sub_code()}"
+    remedy = (*_remedy(EVENT_TABLE[event], event), *_see_sub_code())
     return Entry("top_code", code, _(_OVER_100), EVENT_TABLE[event], _money(event), remedy)
 
 
-def _see_sub_code() -> str:
-    return _(_BY_SUB_CODE) + "\nposctl explain SUB_CODE"
+def _see_sub_code() -> Hint:
+    return _lines((_BY_SUB_CODE, Type(("explain", "SUB_CODE"))))
 
 
 def _sub_code(word: str) -> list[Entry]:
@@ -326,7 +327,7 @@ def _of_sub_code(shown: str, sub_code: str, code: int, title: str, remedy: str |
     outcome = EVENT_TABLE[event]
     if event is Event.MAYBE_DUPLICATE:
         title = _(advice.EVENT_WORDS[event])
-    todo = _(remedy) if remedy else _remedy(outcome, event, code)
+    todo = said(_(remedy)) if remedy else _remedy(outcome, event, code)
     return Entry("sub_code", shown, title, outcome, _money(event), todo)
 
 
@@ -337,7 +338,7 @@ def _word_of_answer(kind: str, word: str) -> Entry:
         _("The only word of its kind that is documented. It decides nothing."),
         None,
         _("result_status decides: 1 is charged, 2 is not charged, 3 is open."),
-        _lines((N_("See the outcome:"), "posctl show {request_id}")),
+        _lines((N_("See the outcome:"), Type(("show", "{request_id}")))),
     )
 
 
@@ -357,23 +358,20 @@ def _money(event: Event) -> str:
     return f"{advice.money(first)} {_(_DOUBT)}"
 
 
-def _remedy(outcome: Outcome, event: Event | None = None, code: int = 0) -> str:
+def _remedy(outcome: Outcome, event: Event | None = None, code: int = 0) -> Hint:
     match outcome:
         case Outcome.SUCCESS:
-            return _("Look at remaining_fee: it says what the checkout still needs.")
+            return said(_("Look at remaining_fee: it says what the checkout still needs."))
         case Outcome.PENDING | Outcome.UNKNOWN:
             return _lines(advice.ASK)
         case Outcome.CONFLICT:
             return _lines(advice.DECIDE)
         case Outcome.BLOCKED:
-            return _lines((N_("See what is open:"), "posctl pending"))
+            return _lines((N_("See what is open:"), Type(("pending",))))
         case _:
-            return advice.remedy(outcome, event, code)
+            return said(advice.remedy(outcome, event, code))
 
 
-def _lines(lines: Sequence[str]) -> str:
+def _lines(lines: Sequence[str | Say | Type]) -> Hint:
     """`lines` of advice with names where a payment's own values would stand."""
-    return "\n".join(
-        _(line).format(posctl="posctl", request_id="REQUEST_ID", due_fee="FEN", profile="NAME")
-        for line in lines
-    )
+    return advice.filled(lines, request_id="REQUEST_ID", due_fee="FEN", profile="NAME")

@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError
 from posctl import __version__
 from posctl.errors import ConfigError
 from posctl.exchange import Exchange, Sent, Timeout
+from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.outcome import Event
 from posctl.wire import Adapter, Failed, Flight, here, tls_context
@@ -248,7 +249,7 @@ def trusting(ca: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext:
         raise ConfigError(
             "ca",
             _("The folder {path} holds no certificates by hash.").format(path=folder),
-            _("Type: openssl rehash {path}").format(path=folder),
+            (Say(_("Type:")), Type(("rehash", str(folder)), program="openssl")),
         )
     context = tls_context()
     try:

@@ -7,8 +7,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from posctl.explain import KINDS, Entry
+from posctl.hint import Say, Type
 from posctl.messages import N_, _
-from posctl.screen import Canvas, _draw_facts, _draw_parts, _draw_prose, _draw_whole
+from posctl.screen import Canvas, _draw_facts, _draw_hint, _draw_parts, _draw_prose, _draw_whole
+from posctl.shell import lines_of
 
 if TYPE_CHECKING:
     from posctl.doctor import Check
@@ -25,7 +27,7 @@ def draw_entries(canvas: Canvas, entries: Sequence[Entry]) -> None:
         _draw_parts(canvas, parts, "bold")
         _draw_prose(canvas, entry.title)
         _draw_prose(canvas, entry.money)
-        _draw_steps(canvas, entry.remedy)
+        _draw_hint(canvas, entry.remedy, style="", barred=False)
 
 
 def draw_all(canvas: Canvas, entries: Sequence[Entry]) -> None:
@@ -34,8 +36,8 @@ def draw_all(canvas: Canvas, entries: Sequence[Entry]) -> None:
         _draw_prose(canvas, _(KINDS[kind]), "bold")
         _draw_facts(canvas, [(entry.code, entry.title) for entry in group])
         canvas.print()
-    _draw_prose(canvas, _("To read more about one of them:"))
-    _draw_whole(canvas, " posctl explain CODE", "bold cyan")
+    more = (Say(_("To read more about one of them:")), Type(("explain", "CODE")))
+    _draw_hint(canvas, more, style="")
 
 
 _LOOKS = {
@@ -67,7 +69,7 @@ def draw_checks(canvas: Canvas, checks: Sequence[Check]) -> None:
         glyph, color, word = _LOOKS[check.status]
         style = "" if check.status == "good" else f"bold {color}"
         _draw_prose(canvas, f"{glyph} {_(word)} · {_(NAMES[check.name])} · {check.message}", style)
-        for line in check.hint.splitlines():
+        for line in lines_of(check.hint):
             _draw_whole(canvas, f"   → {line}")
     canvas.print()
     bad = [check for check in checks if check.status == "bad"]
@@ -75,12 +77,3 @@ def draw_checks(canvas: Canvas, checks: Sequence[Check]) -> None:
         _draw_prose(canvas, _("× Not ready to pay."), "bold red")
     else:
         _draw_prose(canvas, _("√ Ready to pay."), "bold green")
-
-
-def _draw_steps(canvas: Canvas, steps: str) -> None:
-    """Sentences, and commands each on a line of its own, ready to be copied."""
-    for line in steps.splitlines():
-        if line.startswith("posctl "):
-            _draw_whole(canvas, f" {line}", "bold cyan")
-        else:
-            _draw_prose(canvas, line)

@@ -25,6 +25,7 @@ from posctl.admit import (
 )
 from posctl.errors import AfterSending, Busy, JournalError
 from posctl.exchange import Exchange, Sent
+from posctl.hint import Hint, Say, said
 from posctl.journal import Journal, NewPayment, Payment, Transaction, TryEnd, Verdict, Who
 from posctl.messages import _
 from posctl.order import PayRequest, codes_of, without_codes
@@ -201,9 +202,10 @@ def _used_up(result: Result, order: PayRequest, *, sent: bool) -> Result:
     if order.request_id is None or result.problem is None or not closed:
         return result
     if sent:
-        hint = result.problem.hint + "\n" + _("With a new request_id: this one is used up.")
+        new = Say(_("With a new request_id: this one is used up."))
+        hint: Hint = (*result.problem.hint, new)
     else:
-        hint = _("Nothing was sent: this request_id is used up. Pay with a new one.")
+        hint = said(_("Nothing was sent: this request_id is used up. Pay with a new one."))
     return result._replace(problem=result.problem._replace(hint=hint))
 
 
@@ -340,7 +342,7 @@ def looks_again(payment: Payment, since_s: float, desk: Desk) -> Sent:
     return Sent(lambda: may_leave(payment, desk.uptime_s() - since_s, desk.now_ms()))
 
 
-def after_sending(request_id: str, hint: str) -> AfterSending:
+def after_sending(request_id: str, hint: Hint) -> AfterSending:
     """What to tell of a bug met when a request may have left."""
     return AfterSending(
         request_id,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from posctl.errors import ConfigError, UsageError
 from posctl.exchange import Timeout
+from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.order import FIELDS, check_value
 from posctl.record import Merchant
@@ -290,7 +291,10 @@ def _no_profile(config: Config) -> ConfigError:
         return ConfigError(
             "no_config",
             _("There is no configuration yet: {path}").format(path=config.path),
-            _("To make one, type: posctl init. To practise: posctl --profile training …"),
+            (
+                *(Say(_("To make one:")), Type(("init",))),
+                *(Say(_("To practise:")), Type(("--profile", "training", "till"))),
+            ),
         )
     return ConfigError(
         "no_profile",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from posctl import advice
+from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.outcome import Outcome
 from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
@@ -39,26 +39,28 @@ def draw_reconciled(canvas: Canvas, found: Reconciled, profile: Profile) -> None
         glyph="√", n=found.matched, money=advice.amount(found.matched_fee)
     )
     _draw_bar(canvas, words, "green", gap=True)
-    posctl = "posctl" if profile.live else f"posctl --profile {quote(profile.name)}"
+    before = advice.of_profile(profile.name, live=profile.live)
     _draw_found(canvas, _("× ONLY IN THE JOURNAL: {n}, {money}"), found.only_ours)
-    _draw_found(canvas, _("× ONLY IN THE STATEMENT: {n}, {money}"), found.only_theirs, posctl)
+    _draw_found(canvas, _("× ONLY IN THE STATEMENT: {n}, {money}"), found.only_theirs, before)
     _draw_found(canvas, _("× AMOUNTS DIFFER: {n}, {money} in all"), found.differ)
     _draw_found(canvas, _("… OPEN HERE, NOT IN THE STATEMENT: {n}, {money}"), found.open)
 
 
-def _draw_found(canvas: Canvas, words: str, found: Found, posctl: str | None = None) -> None:
+def _draw_found(
+    canvas: Canvas, words: str, found: Found, before: tuple[str, ...] | None = None
+) -> None:
     if not found.n:
         return
     title = words.format(n=found.n, money=advice.amount(found.fee))
     _draw_bar(canvas, title, "yellow" if words.startswith("…") else "red", gap=True)
     for item in found.items[:SHOWN]:
-        _draw_item(canvas, item, posctl)
+        _draw_item(canvas, item, before)
     if found.n > SHOWN:
         more = _("and {n} more; --csv FILE lists up to {most}")
         _draw_prose(canvas, more.format(n=found.n - SHOWN, most=MAX_LISTED))
 
 
-def _draw_item(canvas: Canvas, item: Item, posctl: str | None) -> None:
+def _draw_item(canvas: Canvas, item: Item, before: tuple[str, ...] | None) -> None:
     parts = []
     if item.outcome is not None:
         parts.append(_named(item.outcome))
@@ -74,6 +76,8 @@ def _draw_item(canvas: Canvas, item: Item, posctl: str | None) -> None:
     _draw_parts(canvas, parts, "")
     for one in item.ids if item.request_id is None else (item.request_id,):
         _draw_whole(canvas, f"   {one}", "dim")
-    if posctl is not None and item.outcome in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT):
+    open_here = item.outcome in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT)
+    if before is not None and item.request_id is not None and open_here:
         hint = _("It is open here, and they charged it. If that is certain:")
-        _draw_hint(canvas, f'{hint}\n{posctl} resolve {item.request_id} --as paid --note "…"')
+        words = (*before, "resolve", item.request_id, "--as", "paid", "--note", "…")
+        _draw_hint(canvas, (Say(hint), Type(words)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from shlex import quote
 
 from posctl import advice
+from posctl.hint import Say, Type
 from posctl.messages import N_, _
 from posctl.order import yuan
 from posctl.outcome import Outcome
@@ -81,9 +81,9 @@ def open_words(report: Report) -> str:
     )
 
 
-def command(report: Report) -> str:
-    """How posctl is called for the profile of `report`: what is training stays in training."""
-    return "posctl" if report.live else f"posctl --profile {quote(report.profile)}"
+def command(report: Report, *words: str) -> Type:
+    """A command for the profile of `report`: what is training stays in training."""
+    return Type((*advice.of_profile(report.profile, live=report.live), *words))
 
 
 def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> None:
@@ -123,7 +123,7 @@ def _draw_open(canvas: Canvas, report: Report) -> None:
     if len(report.open) > SHOWN_OPEN:
         _draw_prose(canvas, _("and {n} more").format(n=len(report.open) - SHOWN_OPEN))
     if report.closed_ms is None:
-        _draw_hint(canvas, _("See what to do:") + f"\n{command(report)} pending")
+        _draw_hint(canvas, (Say(_("See what to do:")), command(report, "pending")))
 
 
 def _open_parts(one: Open) -> list[str]:

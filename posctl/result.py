@@ -6,8 +6,10 @@ Every key stands on every path, null where there is no value. Keys are only ever
 import time
 from typing import Any, NamedTuple
 
+from posctl.hint import Hint
 from posctl.journal import Alarm, Payment, Try
 from posctl.outcome import EXIT_OF, Exit, Outcome, outcome_of
+from posctl.shell import as_text
 
 
 class Problem(NamedTuple):
@@ -16,7 +18,7 @@ class Problem(NamedTuple):
     kind: str
     code: str
     message: str
-    hint: str = ""
+    hint: Hint = ()
     sub_code: str | None = None
 
 
@@ -96,7 +98,7 @@ def problem_json(problem: Problem | None) -> dict[str, Any] | None:
         "code": problem.code,
         "sub_code": problem.sub_code,
         "message": problem.message,
-        "hint": problem.hint,
+        "hint": as_text(problem.hint),
     }
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from posctl.errors import JournalError, UsageError
+from posctl.hint import Type
 from posctl.light import light_imports
 from posctl.messages import LANGUAGES, _
 from posctl.screen import Screen, age
+from posctl.shell import use_globals
 
 if TYPE_CHECKING:
     from posctl.journal import Journal, Payment, Who
@@ -121,9 +123,8 @@ class Run:
             json=self.screen.json or self.globals.as_json,  # seen before anything was parsed
             field=self.globals.field or self.screen.field,
             color=False if self.globals.no_color else None,
-            profile=self.globals.profile,
-            config=self.globals.config,
         )
+        use_globals(self.globals.profile, self.globals.config)
 
     @property
     def profile_name(self) -> str | None:
@@ -252,11 +253,10 @@ class Run:
         count, since_ms = found
         age_ms = int(time.time() * 1000) - since_ms
         if age_ms >= 60_000:
-            words = _("▲ Open payments: {count}, the oldest for {age}. See: {command}")
-            command = (
-                "posctl pending" if profile.live else f"posctl --profile {profile.name} pending"
-            )
-            self.screen.note(words.format(count=count, age=age(age_ms), command=command))
+            words = _("▲ Open payments: {count}, the oldest for {age}. See:")
+            before = () if profile.live else ("--profile", profile.name)
+            see = Type((*before, "pending"))
+            self.screen.note(words.format(count=count, age=age(age_ms)), see)
 
     def can_ask(self) -> bool:
         """Whether a person sits at a terminal and can answer."""

@@ -21,13 +21,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeGuard, TypeVar
 
 from posctl import advice
+from posctl.hint import Hint, Say, Type
 from posctl.messages import N_, _, language
 from posctl.order import CODE_FIELDS, masked, yuan
 from posctl.outcome import Event, Exit, Outcome, State, outcome_of
+from posctl.shell import line_of, lines_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,13 +47,6 @@ _UNSAFE = (
     "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\ud800-\udfff]"
 )
-# Commands that are about one profile's payments, or one configuration, where a sentence names them
-# without it.
-_ABOUT_PAYMENTS = (
-    "pay|retry|pending|show|checkout|history|status|resolve|report|receipt|till|batch|doctor"
-)
-_OF_PROFILE = rf"\bposctl (?=(?:{_ABOUT_PAYMENTS})\b)"
-_OF_CONFIG = rf"\bposctl (?=(?:--profile \S+ )?(?:{_ABOUT_PAYMENTS}|config|init|journal)\b)"
 MAX_SHOWN = 1024  # characters of one text from elsewhere; no id and no evidence is longer
 
 
@@ -92,9 +86,8 @@ class Canvas:
 
     PIECE = 2000  # parts of lines; a verdict has some dozens
 
-    def __init__(self, console: Console, as_called: Callable[[str], str] = str) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
-        self.as_called = as_called  # see `Screen.as_called`
         self.width = console.width
         self.color_system = console.color_system  # None where nothing can stand out
         self._segments: list[Segment] = []
@@ -131,15 +124,12 @@ class Screen:
         json: bool = False,
         field: str | None = None,
         color: bool | None = None,
-        profile: str | None = None,
-        config: str | None = None,
     ) -> None:
         self.stdout = stdout
         self.stderr = stderr
         self.json = json
         self.field = field
         self.color = color
-        self._profile, self._config = profile, config  # as they were given
         self._consoles: dict[tuple[TextIO, int | None], Console] = {}  # by columns: windows grow
         self.begun = False  # whether a result has begun to go out: there must not be two
         for stream in (stdout, stderr):
@@ -167,7 +157,7 @@ class Screen:
             return _write(stdout, _bare(self._field(self.field, view.data)) + "\n")
         if _is_tty(stdout):
             try:
-                canvas = Canvas(self._console(stdout), self.as_called)
+                canvas = Canvas(self._console(stdout))
                 view.draw(canvas)
                 canvas.show()
                 stdout.flush()
@@ -201,20 +191,20 @@ class Screen:
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
         return _write_pieces(stream, (f"{name}: {value}\n" for name, value in plain(data)))
 
-    def note(self, text: str) -> None:
-        """One line of banner, progress, warning or hint on stderr."""
-        _write(self.stderr, self._in_lines(one_line(self.as_called(text))) + "\n")
-
-    def as_called(self, text: str) -> str:
-        """`text` with the profile and the configuration in its commands, as posctl was called:
-        without them `posctl pending` would be about others, and say "nothing".
+    def note(self, text: str, command: Type | None = None) -> None:
+        """One line of banner, progress or warning on stderr, and a `command` whole behind it; below
+        it, where a terminal has no room beside it.
         """
-        if self._profile is not None and re.fullmatch(r"[\w.-]+", self._profile):
-            text = re.sub(_OF_PROFILE, f"posctl --profile {self._profile} ", text)
-        if self._config is not None:
-            before = f"posctl --config {quote(self._config)} "
-            text = re.sub(_OF_CONFIG, lambda _found: before, text)
-        return text
+        line = one_line(text)
+        if command is None:
+            _write(self.stderr, self._in_lines(line) + "\n")
+            return
+        typed = one_line(line_of(command))
+        width = _width(self.stderr) if self.stderr and _is_tty(self.stderr) else None
+        if width is None or len(line) + 1 + len(typed) < width:
+            _write(self.stderr, f"{line} {typed}\n")
+        else:
+            _write(self.stderr, f"{self._in_lines(line)}\n   {typed}\n")
 
     def _in_lines(self, text: str) -> str:
         """English broken between words on a terminal; a path or a command is left whole.
@@ -254,10 +244,8 @@ class Screen:
     def problem(self, problem: Problem) -> None:
         """What went wrong and what to type next, on stderr."""
         self.note(_("Error: {text}").format(text=problem.message))
-        for line in problem.hint.splitlines():
-            _write(
-                self.stderr, f"  → {one_line(self.as_called(line))}\n"
-            )  # it may be a command: to be copied
+        for line in lines_of(problem.hint):
+            _write(self.stderr, f"  → {one_line(line)}\n")  # a command must be whole to be copied
 
     def input_line(self, text: str, *, keep: bool = False) -> bool:
         """Write over the terminal's last line and leave the cursor behind `text`, or behind the
@@ -605,18 +593,18 @@ def draw_result(canvas: Canvas, result: Result, profile: str | None, *, live: bo
     _draw_hint(canvas, _next(result), gap=True)
 
 
-def _next(result: Result) -> str:
-    """What to type after a verdict; "" when there is nothing left to do."""
+def _next(result: Result) -> Hint:
+    """What to type after a verdict; nothing when there is nothing left to do."""
     payment = result.payment
     if result.problem is not None:
         return result.problem.hint
     if payment is None:
-        return ""
+        return ()
     if payment.open:
         return advice.next_step(payment)
     if payment.standing.paid and (result.remaining_fee or 0) > 0:
         return advice.rest(payment, result.remaining_fee or 0)
-    return ""
+    return ()
 
 
 def draw_results(
@@ -644,7 +632,7 @@ def draw_results(
     _draw_parts(canvas, parts, "bold")
     if not _STILL_OPEN.isdisjoint(counts):
         _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
-        _draw_hint(canvas, _("See what to do:") + "\nposctl pending")
+        _draw_hint(canvas, (Say(_("See what to do:")), Type(("pending",))))
 
 
 def draw_status(
@@ -978,7 +966,7 @@ def _draw_prose(canvas: Canvas, text: str, style: str = "", *, gap: bool = False
     """Sentences, wrapped. Only the first line begins where posctl's own lines begin."""
     if gap:
         canvas.print()
-    _draw_wrapped(canvas, _text(canvas.as_called(text)), (1, 3), style)
+    _draw_wrapped(canvas, _text(text), (1, 3), style)
 
 
 def _draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str = "") -> None:
@@ -1037,24 +1025,22 @@ def _draw_facts(canvas: Canvas, facts: Sequence[tuple[str, str | None]]) -> None
                 _draw_wrapped(canvas, value, (3, 3))
 
 
-_COMMAND = (
-    r"posctl (?:--profile \S+ )?"
-    r"(?:pay|retry|pending|show|checkout|history|status|resolve|config|explain|journal)\b"
-)
-
-
-def _draw_hint(canvas: Canvas, hint: str, *, gap: bool = False) -> None:
-    """What to do next; each command on a line of its own, ready to be copied."""
-    for line in hint.splitlines():
-        if line == _("Do not charge again."):  # the bar says it, and louder
+def _draw_hint(
+    canvas: Canvas, hint: Hint, *, gap: bool = False, barred: bool = True, style: str = "bold"
+) -> None:
+    """What to do next; each command on a line of its own, ready to be copied. `barred` is whether a
+    bar says what a bar says louder; `style` is of the sentences.
+    """
+    for part in hint:
+        if isinstance(part, Say) and part.barred and barred:
             continue
         if gap:
             canvas.print()
             gap = False
-        if re.match(_COMMAND, line):
-            _draw_whole(canvas, f" {canvas.as_called(line)}", "bold cyan")
+        if isinstance(part, Say):
+            _draw_prose(canvas, part.text, style)
         else:
-            _draw_prose(canvas, line, "bold")
+            _draw_whole(canvas, f" {line_of(part)}", "bold cyan")
 
 
 def _draw_rows(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from posctl.errors import ConfigError
+from posctl.hint import Say, Type
 from posctl.messages import _
 
 MAX_SECRET_BYTES = 4096
@@ -111,7 +112,7 @@ class Guarded:
             raise ConfigError(
                 self._what,
                 _("{path} can be changed by others.").format(path=self._path),
-                _("Type: chmod go-w {path}").format(path=self._path),
+                (Say(_("Type:")), Type(("go-w", str(self._path)), program="chmod")),
             )
 
     def refuse_readable(self) -> None:
@@ -123,7 +124,7 @@ class Guarded:
             raise ConfigError(
                 self._what,
                 _("{path} holds a secret and can be read by others.").format(path=self._path),
-                _("Type: chmod 600 {path}").format(path=self._path),
+                (Say(_("Type:")), Type(("600", str(self._path)), program="chmod")),
             )
 
     def _group_is_owner(self) -> bool:

@@ -17,6 +17,7 @@ from posctl import advice
 from posctl.admit import Block, Refuse, Tell
 from posctl.crew import Workers, record
 from posctl.errors import AfterSending, JournalError, PosctlError
+from posctl.hint import Say, Type
 from posctl.journal import Filter, Payment, Transaction
 from posctl.keyboard import Keyboard
 from posctl.messages import _
@@ -33,6 +34,7 @@ from posctl.payment import (
 )
 from posctl.result import Result, result_json
 from posctl.screen import Screen, View
+from posctl.shell import lines_of
 from posctl.till_entry import (
     Answer,
     Command,
@@ -117,7 +119,7 @@ class Till:
             raise AfterSending(
                 next(iter(self._workers.in_flight), ""),
                 _("posctl met an error of its own at the till. Payments may be open."),
-                _("See what is open:") + "\nposctl pending",
+                (Say(_("See what is open:")), Type(("pending",))),
             ) from bug
         return self._end()
 
@@ -158,8 +160,7 @@ class Till:
         self._screen.input_line("")
         if list(self._open):
             self._show_open()
-        pending = self._screen.as_called("posctl pending")
-        self._show({}, lambda canvas: draw_farewell(canvas, self._status(), pending))
+        self._show({}, lambda canvas: draw_farewell(canvas, self._status()))
         left = [*self._workers.in_flight.values(), *(one.payment for one in self._open)]
         return worst([EXIT_OF[outcome_of(payment.standing)] for payment in left])
 
@@ -509,7 +510,7 @@ class Till:
 
     def _complain(self, error: PosctlError) -> None:
         self._note(error.message)
-        for line in error.hint.splitlines():
+        for line in lines_of(error.hint):
             self._note(line)
         self._status_due = True
 

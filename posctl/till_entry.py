@@ -17,6 +17,7 @@ from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.order import check_value, is_scanned, is_wallet_code, mask, yuan
 from posctl.profiles import Profile
+from posctl.shell import lines_of
 
 MAX_TYPED = 256  # characters
 MAX_ECHO = 6  # digits in a row: a code may have been scanned where the amount belongs
@@ -239,7 +240,7 @@ class Entry:
                 case Prompt.WATCH:
                     yield Plain.NEXT
         except UsageError as error:
-            yield Note(f"{error.message} {error.hint}".rstrip())
+            yield Note(" ".join((error.message, *lines_of(error.hint))))
 
     # ── one prompt each ──────────────────────────────────────────────────────────────────────
 

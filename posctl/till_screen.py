@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from posctl import advice
 from posctl.admit import Block
+from posctl.hint import Say, Type
 from posctl.messages import N_, _
 from posctl.order import PayRequest, yuan
 from posctl.outcome import Event, Outcome, outcome_of
@@ -67,12 +68,12 @@ def draw_help(canvas: Canvas) -> None:
     _draw_facts(canvas, [(key, _(words)) for key, words in HELP.items()])
 
 
-def draw_farewell(canvas: Canvas, status: Status, pending: str) -> None:
-    """The day's sum once more, and whether something is left to do: `pending` lists it."""
+def draw_farewell(canvas: Canvas, status: Status) -> None:
+    """The day's sum once more, and whether something is left to do."""
     draw_status(canvas, status, leaving=True)
     if status.open or status.on_its_way:
-        words = _("You have left the till. Settle what is open: {command}")
-        _draw_hint(canvas, words.format(command=f"\n{pending}"))
+        words = _("You have left the till. Settle what is open:")
+        _draw_hint(canvas, (Say(words), Type(("pending",))))
     else:
         _draw_prose(canvas, _("You have left the till. Nothing is open."), "bold")
 
@@ -121,7 +122,7 @@ def draw_settled(
     if holding is not None and holding.open:
         _draw_open_hint(canvas, result, number)
     elif result.problem is not None and outcome is not Outcome.BLOCKED:
-        _draw_prose(canvas, result.problem.hint, "bold")
+        _draw_hint(canvas, result.problem.hint)
 
 
 def _draw_reason(canvas: Canvas, result: Result) -> None:

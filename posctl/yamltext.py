@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from posctl.hint import Hint
 from posctl.light import light_imports
 from posctl.messages import _
 
@@ -22,7 +23,7 @@ MAX_DEPTH = 5  # the deepest key, `profiles: store-1: defaults: shop_id`, is at 
 class Bad(Exception):
     """Something wrong at a line of the file; the texts are already in the user's language."""
 
-    def __init__(self, code: str, line: int, message: str, hint: str = "") -> None:
+    def __init__(self, code: str, line: int, message: str, hint: Hint | str = ()) -> None:
         super().__init__(message)
         self.code, self.line, self.message, self.hint = code, line, message, hint
 

@@ -604,7 +604,7 @@ def test_the_summary_on_a_terminal(shop: Shop, gateway: Merciless, lang: str, co
     assert all(word in shown.text for word in words[lang])
     assert "119" in shown.text
     assert "￥191.58" in shown.text
-    assert f"posctl batch {FILE}" in shown.text
+    assert f"\n posctl --lang {lang} batch {FILE}" in shown.text
     assert shown.widest <= columns
 
 

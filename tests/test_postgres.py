@@ -591,7 +591,7 @@ def test_without_the_driver_it_says_what_to_install(url: str, shop: Shop) -> Non
         check=False,
     )
     assert done.returncode == 3
-    assert "pip install 'posctl[postgres]'" in done.stderr
+    assert 'pip install "posctl[postgres]"' in done.stderr
 
 
 def test_a_journal_in_a_file_loads_nothing_of_it(shop: Shop) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from posctl.errors import ConfigError
 from posctl.profiles import Loaded, Profile, load, read
+from posctl.shell import as_text
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 SECRET = "s3cr3t-canary"
@@ -54,7 +55,7 @@ def store(path: Path, **environ: str) -> Profile:
 def refused(path: Path, *, profile: str | None = "store-1", **environ: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         load(str(path), profile, environ)
-    assert SECRET not in f"{caught.value.message} {caught.value.hint}"
+    assert SECRET not in f"{caught.value.message} {as_text(caught.value.hint)}"
     return caught.value
 
 
@@ -211,7 +212,7 @@ def test_what_is_refused_says_where(what: str, written: Callable[..., Path]) -> 
     text, line, near = REFUSED[what]
     error = refused(written(text))
     assert line in error.message
-    assert near in f"{error.message} {error.hint}"
+    assert near in f"{error.message} {as_text(error.hint)}"
 
 
 # ── secrets and files ────────────────────────────────────────────────────────────────────────
@@ -326,8 +327,10 @@ def test_where_the_journal_is(written: Callable[..., Path], tmp_path: Path) -> N
 def test_names_that_do_not_exist(written: Callable[..., Path]) -> None:
     """A wrong profile is answered with the nearest, a missing choice with all there are."""
     path = written(CONTRACT)
-    assert "store-1?" in refused(path, profile="store1").hint
-    assert "store-1" in refused(written(_with("default_profile: store-1\n", "")), profile=None).hint
+    assert "store-1?" in as_text(refused(path, profile="store1").hint)
+    assert "store-1" in as_text(
+        refused(written(_with("default_profile: store-1\n", "")), profile=None).hint
+    )
 
 
 def test_training_needs_no_file(shop: Shop) -> None:

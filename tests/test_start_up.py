@@ -22,6 +22,7 @@ ALWAYS = {
     *("posctl", "posctl.cli", "posctl.command", "posctl.errors", "posctl.messages", "posctl.run"),
     *("posctl.screen", "posctl.result", "posctl.advice", "posctl.admit", "posctl.outcome"),
     *("posctl.order", "posctl.top", "posctl.journal", "posctl.light", "posctl.record"),
+    *("posctl.hint", "posctl.shell"),
 }
 WITH_JOURNAL = ALWAYS | {
     *("posctl.commands", "posctl.commands._money", "posctl.profiles", "posctl.yamltext"),

@@ -31,6 +31,7 @@ from posctl.gateway import Gateway
 from posctl.order import check_value
 from posctl.outcome import Event, read_event
 from posctl.profiles import TRAINING_APP_KEY, TRAINING_SECRET
+from posctl.shell import as_text
 from posctl.training import SCENARIOS, reset, start_in_process
 from posctl.training.answers import Answer
 from posctl.training.gateway import TrainingGateway
@@ -769,7 +770,7 @@ def test_a_ledger_of_another_version_is_said_in_words(ledger_path: Path) -> None
     connection.close()
     with pytest.raises(ConfigError, match="another version") as caught:
         start_in_process(ledger_path)
-    assert "posctl training reset" in caught.value.hint
+    assert "posctl training reset" in as_text(caught.value.hint)
     assert error(send(make(ledger_path), params()))["sub_code"] == "isp.remote-service-error"
     reset(ledger_path)
     assert pay(make(ledger_path))["result_status"] == 1

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from posctl.errors import JournalError, UsageError
+from posctl.hint import Say, Type
 from posctl.journal import Filter
 from posctl.messages import _
 from posctl.order import request_id
@@ -84,14 +85,17 @@ def find(text: str, run: Run) -> Payment:
         raise UsageError(
             error.code,
             _("What stands for {name} is no request_id.").format(name="REQUEST_ID"),
-            _("It is what posctl history shows. For a checkout: posctl checkout CHECKOUT_ID"),
+            (
+                *(Say(_("List payments with:")), Type(("history",))),
+                *(Say(_("For a checkout:")), Type(("checkout", "CHECKOUT_ID"))),
+            ),
         ) from None
     payment = run.journal().payment(wanted)
     if payment is None:
         raise UsageError(
             "unknown_payment",
             _("The journal holds no payment {request_id}.").format(request_id=text[:64]),
-            _("List payments with: posctl history"),
+            (Say(_("List payments with:")), Type(("history",))),
         )
     return payment
 

@@ -168,7 +168,7 @@ def _tell(file: str, path: Path, tally: "Tally", problem: Problem | None, run: R
         "error": problem_json(problem),
     }
     run.screen.show(
-        View(data, lambda canvas: draw_batch(canvas, tally, file, str(path), profile, problem))
+        View(data, lambda canvas: draw_batch(canvas, tally, str(path), profile, problem))
     )
     if problem is not None and not run.screen.interactive:
         run.screen.problem(problem)

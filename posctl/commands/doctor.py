@@ -10,6 +10,7 @@ from posctl.outcome import Exit
 from posctl.result import Problem, problem_json
 from posctl.run import Run
 from posctl.screen import View
+from posctl.shell import as_text
 
 app = new_app()
 
@@ -39,7 +40,8 @@ def doctor(ctx: typer.Context) -> int:
         "exit_code": int(code),
         "profile": run.profile_name,
         "checks": [
-            {name: getattr(check, name) for name in ("name", "status", "message", "hint")}
+            {name: getattr(check, name) for name in ("name", "status", "message")}
+            | {"hint": as_text(check.hint)}
             for check in checks
         ],
         "error": problem_json(problem),

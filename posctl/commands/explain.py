@@ -9,10 +9,12 @@ from posctl.command import Command, new_app
 from posctl.errors import UsageError
 from posctl.explain import Entry, everything
 from posctl.explain import explain as meanings
+from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.run import Run
 from posctl.screen import View
+from posctl.shell import as_text
 
 app = new_app()
 
@@ -42,7 +44,7 @@ def explain(
         "command": "explain",
         "exit_code": int(Exit.OK),
         "code": code,
-        "entries": [entry._asdict() for entry in entries],
+        "entries": [entry._asdict() | {"remedy": as_text(entry.remedy)} for entry in entries],
         "error": None,
     }
     from posctl.help_screen import draw_all, draw_entries  # noqa: PLC0415  for a terminal alone
@@ -57,14 +59,13 @@ def _unknown(word: str) -> UsageError:
 
     words = {entry.code.lower(): entry.code for entry in _wordy(everything())}
     near = get_close_matches(word.lower(), list(words), n=1, cutoff=0.8)
+    did_you_mean = Say(_("Did you mean:"))
     return UsageError(
         "unknown_code",
         _("posctl has no explanation of {code}.").format(code=word[:64]),
-        "\n".join(
-            [
-                *(_("Did you mean: posctl explain {code}").format(code=words[n]) for n in near),
-                _("All codes: posctl explain"),
-            ]
+        (
+            *(part for n in near for part in (did_you_mean, Type(("explain", words[n])))),
+            *(Say(_("All codes:")), Type(("explain",))),
         ),
     )
 

@@ -8,12 +8,14 @@ import typer
 
 from posctl.command import Command, new_app
 from posctl.errors import ConfigError, Interrupted, UsageError
+from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.newconfig import GATEWAY, Draft, NewFile, write
 from posctl.outcome import Exit
 from posctl.profiles import TRAINING, config_path
 from posctl.run import Run, new_request_id
 from posctl.secret import KeptIn, Secret
+from posctl.shell import lines_of
 from posctl.yamltext import Bad
 
 app = new_app()
@@ -70,7 +72,7 @@ def _refuse(path: Path, run: Run) -> None:
         raise UsageError(
             "config_exists",
             _("There is a configuration already: {path}").format(path=path),
-            _("To change it:") + '\n"$EDITOR" "$(posctl config path)"',
+            (Say(_("Edit that file. To ask for its path:")), Type(("config", "path"))),
         )
     if not run.can_ask():
         raise UsageError(
@@ -87,13 +89,11 @@ def _afterwards(ctx: typer.Context, run: Run) -> Exit:
     from posctl.commands.config import check  # noqa: PLC0415  after the questions
 
     code = Exit(check(ctx))
-    run.screen.note(_("To check the way to the gateway, without money: posctl doctor"))
+    run.screen.note(_("To check the way to the gateway, without money:"), Type(("doctor",)))
     if run.live:
         real = _("From now on posctl takes real money, with profile {name}.")
         run.screen.note(real.format(name=run.profile_name))
-        run.screen.note(
-            _("To practise: {command}").format(command="posctl --profile training till")
-        )
+        run.screen.note(_("To practise:"), Type(("--profile", "training", "till")))
     if not run.confirm(_("Take a training payment now? No real money moves.")):
         return code
     return code or _train(run)
@@ -243,7 +243,7 @@ class _Questions:
             raise EOFError
         return line.strip() or default
 
-    def _say_wrong(self, message: str, hint: str = "") -> None:
+    def _say_wrong(self, message: str, hint: Hint | str = ()) -> None:
         self._run.screen.note(f"× {message}")
-        for line in hint.splitlines():
+        for line in lines_of(said(hint)):
             self._run.screen.note(f"  → {line}")

@@ -11,6 +11,7 @@ import typer
 
 from posctl.command import Command, Group, new_app
 from posctl.errors import UsageError
+from posctl.hint import Type, said
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.profiles import journal_path
@@ -105,7 +106,7 @@ def restore(
             _("The journal has payments that the backup does not know: {count}.").format(
                 count=len(lost)
             ),
-            _("They would be kept aside, but not protected from a second charge: --yes"),
+            said(_("They would be kept aside, but not protected from a second charge: --yes")),
         )
         _show(run, problem, Exit.USAGE, path=str(path), file=str(kept), lost=_lost(lost))
         return Exit.USAGE
@@ -132,7 +133,8 @@ def _warn_of_an_old_backup(examined: "Examined", run: Run) -> None:
             ).format(when=iso(examined.latest_ms))
         )
     if examined.open:
-        run.screen.note(_("▲ Some payments are open in it: ask about them. See: posctl pending"))
+        words = _("▲ Some payments are open in it: ask about them. See:")
+        run.screen.note(words, Type(("pending",)))
 
 
 @app.command(

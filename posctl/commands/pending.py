@@ -12,6 +12,7 @@ from posctl.outcome import Exit
 from posctl.result import alarm_json, payment_json
 from posctl.run import Run
 from posctl.screen import View, draw_open
+from posctl.shell import as_text
 
 app = new_app()
 
@@ -53,7 +54,7 @@ def pending(
             | {
                 "age_s": max(0, now_ms - payment.created_ms) // 1000,
                 "why": what_happened_last(tries[payment.request_id]),
-                "next": still_to_do(payment, now_ms),
+                "next": as_text(still_to_do(payment, now_ms)),
             }
             for payment in payments
         ],

@@ -8,6 +8,7 @@ from posctl.advice import next_step
 from posctl.command import Command, new_app
 from posctl.commands._money import find, latest
 from posctl.errors import UsageError
+from posctl.hint import Type
 from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Exit
@@ -90,7 +91,7 @@ def _paid(payment: Payment, run: Run) -> Payment:
         raise UsageError(
             "other_profile",
             _("This payment belongs to profile {profile}.").format(profile=payment.profile),
-            f"posctl --profile {payment.profile} receipt {payment.request_id}",
+            (Type(("--profile", payment.profile, "receipt", payment.request_id)),),
         )
     if payment.open:
         raise UsageError(

@@ -9,6 +9,7 @@ from posctl.command import Command, new_app
 from posctl.commands._files import write_out
 from posctl.commands.history import day_span
 from posctl.errors import UsageError
+from posctl.hint import said
 from posctl.journal import Filter
 from posctl.messages import _
 from posctl.order import yuan
@@ -101,7 +102,7 @@ def _problem(found: Reconciled) -> Problem:
         "conflict",
         "not_matching",
         words.format(ours=found.only_ours.n, theirs=found.only_theirs.n, differ=found.differ.n),
-        _("A person decides about each; charge nobody again because of it."),
+        said(_("A person decides about each; charge nobody again because of it.")),
     )
 
 

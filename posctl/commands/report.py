@@ -15,6 +15,7 @@ from posctl.commands._money import narrowed
 from posctl.commands.history import day_span
 from posctl.commands.resolve import _person
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
+from posctl.hint import Say, Type, said
 from posctl.journal import QUARTER_MS, RUNNING_SHIFT, Filter, Journal, Shift, Transaction
 from posctl.messages import _
 from posctl.order import check_value, yuan
@@ -257,7 +258,7 @@ def _readable(shift: Shift) -> Report:
         raise JournalError(
             "shift_altered",
             _("The record of shift {number} was altered.").format(number=shift.number),
-            "posctl report --verify",
+            (Type(("report", "--verify")),),
         ) from None
 
 
@@ -307,7 +308,7 @@ def _close(options: ReportOptions, run: Run) -> Report:
             raise Busy(
                 "shift_closed",
                 _("Shift {number} was closed by somebody else meanwhile.").format(number=meant),
-                _("See it:") + f"\nposctl report --shift {meant}",
+                (Say(_("See it:")), Type(("report", "--shift", str(meant)))),
             )
         _refuse_open(running, options)
         closed = running._replace(closed_ms=now_ms, closed_by=by, note=options.note)
@@ -333,17 +334,18 @@ def _now_ms(run: Run) -> int:
 
 def _refuse_open(running: Report, options: ReportOptions) -> None:
     if running.sums.open and not (options.note or "").strip():
-        posctl = command(running)
         raise Busy(
             "open_payments",
             _(
                 "The shift was not closed. Open payments: {n}, {money} in all; they may have been "
                 "charged."
             ).format(n=running.sums.open, money=amount(running.sums.open_fee)),
-            _("Settle them first:")
-            + f"\n{posctl} pending\n"
-            + _("Or close it all the same, and say why:")
-            + f'\n{posctl} report --close --note "…"',
+            (
+                Say(_("Settle them first:")),
+                command(running, "pending"),
+                Say(_("Or close it all the same, and say why:")),
+                command(running, "report", "--close", "--note", "…"),
+            ),
         )
 
 
@@ -377,7 +379,7 @@ def _verify(run: Run) -> Exit:
             _("These shifts are not as they were closed: {numbers}.").format(
                 numbers=", ".join(map(str, bad))
             ),
-            _("Compare them with their printed pages and with a backup of the journal."),
+            said(_("Compare them with their printed pages and with a backup of the journal.")),
         )
     code = Exit.JOURNAL if bad else Exit.OK
     data = {
@@ -496,7 +498,6 @@ def _write(target: str, text: str, found: Report, run: Run) -> None:
         write_out(target, text, run)
     except UsageError as error:
         if found.closed_ms is not None:
-            error.hint = _("The shift is closed. Its report: {command}").format(
-                command=f"{command(found)} report --shift {found.shift}"
-            )
+            again = command(found, "report", "--shift", str(found.shift))
+            error.hint = (Say(_("The shift is closed. Its report:")), again)
         raise

@@ -7,6 +7,7 @@ import typer
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import Busy, UsageError
+from posctl.hint import Say, Type
 from posctl.journal import Payment, Transaction
 from posctl.messages import _
 from posctl.order import check_value, codes_of
@@ -86,15 +87,13 @@ def _resolve(payment: Payment, paid: bool, by: str, note: str, now_ms: int, run:
         raise Busy(
             "held",
             _("posctl is sending this payment at this very moment."),
-            _("Wait until it is done; then look: posctl show {request_id}").format(
-                request_id=payment.request_id
-            ),
+            (Say(_("Wait until it is done; then look:")), Type(("show", payment.request_id))),
         )
     if done == "closed":
         raise UsageError(
             "closed",
             _("This payment is closed already; a closed payment never changes."),
-            _("Look: posctl show {request_id}").format(request_id=payment.request_id),
+            (Say(_("See it:")), Type(("show", payment.request_id))),
         )
     journal.let_go(done)
     if codes_of(payment.pay_request):

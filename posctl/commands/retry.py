@@ -9,6 +9,7 @@ from posctl.command import Command, new_app
 from posctl.commands._money import check_field, find, latest, seconds, tell
 from posctl.commands._several import Several, tell_several
 from posctl.errors import PosctlError, UsageError
+from posctl.hint import Say, Type
 from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Exit, Outcome
@@ -72,7 +73,7 @@ def retry(
         raise UsageError(
             "which",
             _("Say which payment: a REQUEST_ID, --checkout, --last, --all or --due."),
-            _("See what is open with: posctl pending"),
+            (Say(_("See what is open:")), Type(("pending",))),
         )
     wait_s = None if wait is None else seconds(wait, "--wait")
     if wait_s is not None and (every or due or len(request_ids or ()) > 1):
@@ -132,7 +133,7 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
         raise UsageError(
             "which",
             _("Several shops have an open checkout {checkout}.").format(checkout=options.checkout),
-            _("Name the payment: posctl retry REQUEST_ID"),
+            (Say(_("Name the payment:")), Type(("retry", "REQUEST_ID"))),
         )
     return found[0] if found else None
 
@@ -166,7 +167,8 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     except Exception as bug:  # noqa: BLE001  payments may be on their way
         from posctl.payment import after_sending  # noqa: PLC0415  loaded long ago
 
-        stopped = after_sending("", _("See what is open with: posctl pending"))
+        see = (Say(_("See what is open:")), Type(("pending",)))
+        stopped = after_sending("", see)
         stopped.__cause__ = bug
     if stopped is not None and several.empty:
         raise stopped

@@ -15,6 +15,7 @@ from posctl.outcome import EXIT_OF, Event, Exit, outcome_of
 from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View, draw_status
+from posctl.shell import as_text
 from posctl.status import Asked, ask_checkout, ask_payment, record_status
 
 app = new_app()
@@ -106,7 +107,7 @@ def _show(asked: Asked, code: Exit, checkout_id: str, payment: Payment | None, r
             "code": "alarm",
             "sub_code": None,
             "message": _("The platform's word contradicts the record of this payment."),
-            "hint": about_alarm(payment.request_id) if payment else "",
+            "hint": as_text(about_alarm(payment.request_id)) if payment else "",
         }
         if against
         else None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posctl.errors import Busy, JournalError, UsageError
+from posctl.hint import Say, Type
 from posctl.journal import Alarm, Payment, Try
 from posctl.journal.rows import try_of
 from posctl.journal.sqlite import (
@@ -158,9 +159,9 @@ def unsound(path: Path, findings: Sequence[Finding]) -> JournalError:
     return JournalError(
         "journal_unsound",
         _("The journal {path} is not sound: {what}.").format(path=path, what=findings[0].text),
-        _(
-            "Copy its files away before anything else. Then restore a backup: "
-            "posctl journal restore BACKUP"
+        (
+            Say(_("Copy its files away before anything else. Then restore a backup:")),
+            Type(("journal", "restore", "BACKUP")),
         ),
     )
 
@@ -569,7 +570,10 @@ def _must_exist(path: Path) -> None:
         raise JournalError(
             "journal_missing",
             _("There is no journal {path}.").format(path=path),
-            _("The first payment makes one. See where it is looked for: posctl config show"),
+            (
+                Say(_("The first payment makes one. See where it is looked for:")),
+                Type(("config", "show")),
+            ),
         )
 
 

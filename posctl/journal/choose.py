@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posctl.errors import ConfigError
+from posctl.hint import Say, Type
 from posctl.journal import Journal
 from posctl.messages import _
 from posctl.secret import is_database
@@ -34,7 +35,7 @@ def open_database(url: str, try_s: float) -> PostgresJournal:
         raise ConfigError(
             "no_postgres",
             _("The journal is a database, and the package psycopg is not installed."),
-            _("Type: {command}").format(command="pip install 'posctl[postgres]'"),
+            (Say(_("Type:")), Type(("install", "posctl[postgres]"), program="pip")),
         )
     from posctl.journal.postgres import PostgresJournal  # noqa: PLC0415  as above
 

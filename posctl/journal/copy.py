@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from posctl.errors import Busy, UsageError
+from posctl.hint import Say, Type
 from posctl.journal.care import _nobody_at_work
 from posctl.journal.choose import open_database
 from posctl.journal.rows import COLUMNS, OF_CHECKOUT, payment_of
@@ -134,9 +135,7 @@ def _same(given: Whole, there: Whole | None, take: Side) -> None:
         _("The payment {request_id} differs in {target}, or another one stands in its way.").format(
             request_id=given.request_id, target=take.shown
         ),
-        _("Nothing of it was changed. Compare both: posctl show {request_id}").format(
-            request_id=given.request_id
-        ),
+        (Say(_("Nothing of it was changed. Compare both:")), Type(("show", given.request_id))),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posctl.errors import ConfigError
+from posctl.hint import Say, Type
 from posctl.journal.rows import COLUMNS
 from posctl.journal.sqlite import (
     APPLICATION_ID,
@@ -67,7 +68,7 @@ def shared_health(url: str) -> Health | None:
         raise ConfigError(
             "no_postgres",
             _("The journal is a database, and the package psycopg is not installed."),
-            _("Type: {command}").format(command="pip install 'posctl[postgres]'"),
+            (Say(_("Type:")), Type(("install", "posctl[postgres]"), program="pip")),
         )
     from posctl.journal import postgres_link  # noqa: PLC0415  needs the driver
 

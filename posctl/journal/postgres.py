@@ -27,6 +27,7 @@ from typing import Any
 import psycopg
 
 from posctl.errors import ConfigError, JournalError
+from posctl.hint import Say, Type
 from posctl.journal import (
     QUARTER_MS,
     Alarm,
@@ -516,7 +517,10 @@ class PostgresJournal:
             raise JournalError(
                 "journal_corrupt",
                 _("The journal {path} is damaged or is no journal.").format(path=self._link.shown),
-                _("Do not delete it. Check it with posctl journal check, or restore a backup."),
+                (
+                    Say(_("Do not delete it. Check it, or restore a backup:")),
+                    Type(("journal", "check")),
+                ),
             )
         return payment
 

@@ -20,6 +20,7 @@ from psycopg import Connection, Cursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from posctl.errors import ConfigError, JournalError
+from posctl.hint import Say, Type
 from posctl.journal import T
 from posctl.journal.rows import MERCHANT
 from posctl.messages import _
@@ -412,7 +413,7 @@ class Link:
         return JournalError(
             "journal_failed",
             _("The journal {path} failed: {why}.").format(path=self.shown, why=_first_line(error)),
-            _("posctl doctor helps."),
+            (Say(_("To find out more:")), Type(("doctor",))),
         )
 
 

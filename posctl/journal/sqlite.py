@@ -23,6 +23,7 @@ from typing import Any
 from zlib import crc32
 
 from posctl.errors import JournalError
+from posctl.hint import Say, Type
 from posctl.journal import (
     QUARTER_MS,
     Alarm,
@@ -714,7 +715,10 @@ def _exists(path: Path) -> bool:
             _(
                 "The journal {path} is empty (0 bytes): its payments are lost or it is not ours."
             ).format(path=path),
-            _("Restore a backup with posctl journal restore. Remove it only if it never held any."),
+            (
+                *(Say(_("Restore a backup:")), Type(("journal", "restore", "BACKUP"))),
+                Say(_("Remove it only if it never held any.")),
+            ),
         )
     return True
 
@@ -807,10 +811,10 @@ def _gone(path: Path) -> JournalError:
     return JournalError(
         "journal_gone",
         _("The journal {path} is gone, and payments were recorded in it.").format(path=path),
-        _(
-            "Put it back, or type: posctl journal restore BACKUP. "
-            "To begin anew on purpose, remove {path}.held too."
-        ).format(path=path),
+        (
+            *(Say(_("Put it back, or type:")), Type(("journal", "restore", "BACKUP"))),
+            Say(_("To begin anew on purpose, remove {path}.held too.").format(path=path)),
+        ),
     )
 
 
@@ -821,7 +825,10 @@ def _older(path: Path) -> JournalError:
             "The journal {path} is older than what was recorded on this machine: "
             "it does not know the latest payments."
         ).format(path=path),
-        _("Put the newer one back; if it is lost, type: posctl journal restore BACKUP"),
+        (
+            Say(_("Put the newer one back; if it is lost, type:")),
+            Type(("journal", "restore", "BACKUP")),
+        ),
     )
 
 
@@ -829,7 +836,10 @@ def _damaged(path: Path) -> JournalError:
     return JournalError(
         "journal_corrupt",
         _("The journal {path} is damaged or is no journal.").format(path=path),
-        _("Do not delete it. Check it with posctl journal check, or restore a backup."),
+        (
+            Say(_("Do not delete it. Check it, or restore a backup:")),
+            Type(("journal", "check")),
+        ),
     )
 
 
@@ -905,7 +915,7 @@ def _told_as_journal_error(path: Path) -> Iterator[None]:
             _("The journal {path} cannot be used: {why}.").format(
                 path=path, why=error.strerror or type(error).__name__
             ),
-            _("Check the folder, its permissions and the disk; posctl doctor helps."),
+            (Say(_("Check the folder, its permissions and the disk:")), Type(("doctor",))),
         ) from error
 
 
@@ -927,12 +937,12 @@ def _as_journal_error(error: sqlite3.Error, path: Path) -> JournalError:
         return JournalError(
             "journal_unwritable",
             _("The journal {path} cannot be written.").format(path=path),
-            _("Check its permissions and its folder's; posctl doctor helps."),
+            (Say(_("Check its permissions and its folder's:")), Type(("doctor",))),
         )
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return _damaged(path)
     return JournalError(
         "journal_failed",
         _("The journal {path} failed: {why}.").format(path=path, why=error),
-        _("posctl doctor helps."),
+        (Say(_("To find out more:")), Type(("doctor",))),
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posctl.errors import ConfigError
+from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.training.scenarios import SCENARIOS
 
@@ -99,5 +100,8 @@ def _unusable(ledger_path: Path, error: Exception) -> ConfigError:
     return ConfigError(
         "training_ledger",
         _("The training ledger {path} cannot be used: {why}.").format(path=ledger_path, why=error),
-        _("Type: posctl training reset. If that fails, too, delete the file; it holds no money."),
+        (
+            *(Say(_("Type:")), Type(("training", "reset"))),
+            Say(_("If that fails, too, delete the file; it holds no money.")),
+        ),
     )

@@ -44,6 +44,7 @@ from posctl.record import Checkout
 from posctl.result import payment_json, problem_json
 from posctl.run import one_code
 from posctl.screen import plain
+from posctl.shell import as_text
 from posctl.top import PAY_METHOD, SIGN_METHODS, Answer, read_reply
 
 CANARY = "CANARY0123456789abcdef0123456789abcdef"  # longer than any key that is shown whole
@@ -72,8 +73,8 @@ def config(raw: bytes) -> None:
     try:
         found = read(str(path), {"HOME": str(path.parent)})
     except ConfigError as error:
-        _check_words(error.message, error.hint)
-        assert CANARY not in f"{error.message} {error.hint}"
+        _check_words(error.message, as_text(error.hint))
+        assert CANARY not in f"{error.message} {as_text(error.hint)}"
         return
     _check_config(found)
 
@@ -111,8 +112,8 @@ def request_file(raw: bytes) -> None:
     try:
         asked = check(flags, read_file(raw, "order.json"), DEFAULTS, limits)
     except UsageError as error:
-        _check_words(error.message, error.hint)
-        assert CANARY not in f"{error.message} {error.hint}"
+        _check_words(error.message, as_text(error.hint))
+        assert CANARY not in f"{error.message} {as_text(error.hint)}"
         return
     _check_order(asked, limits)
 
@@ -237,7 +238,7 @@ def typed(raw: bytes) -> None:
         try:
             code = one_code(text)
         except UsageError as error:
-            _check_words(error.message, error.hint)
+            _check_words(error.message, as_text(error.hint))
             return
         assert code
         assert not re.search(r"[\r\n]", code)
@@ -250,7 +251,7 @@ def _check_member(name: str, text: str) -> None:
     try:
         value = check_value(name, text, "here")
     except UsageError as error:
-        _check_words(error.message, error.hint)
+        _check_words(error.message, as_text(error.hint))
         return
     kind = FIELDS[name].kind
     if kind != "request_id":  # a UUID has one spelling, whatever was typed
