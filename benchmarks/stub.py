@@ -1,7 +1,8 @@
 """A gateway that says "paid" to everything, after a latency: fast enough to measure others by.
 
-    python benchmarks/stub.py PORT_FILE [LATENCY_MS] [--limit-after N]
+    python benchmarks/stub.py PORT_FILE [LATENCY_MS [pays|cuts|truncates]]
 
+One that cuts closes the connection instead of answering, one that truncates after half an answer.
 It writes its port to PORT_FILE, reads requests with Content-Length only, and keeps connections.
 """
 
@@ -38,6 +39,7 @@ def answer(number: int) -> bytes:
 class Stub(asyncio.Protocol):
     number = 0
     latency_s = 0.0
+    kind = "pays"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -54,11 +56,18 @@ class Stub(asyncio.Protocol):
         self._got = body[length:]
         Stub.number += 1
         loop = asyncio.get_running_loop()
-        loop.call_later(Stub.latency_s, self._transport.write, answer(Stub.number))
+        loop.call_later(Stub.latency_s, self._speak, answer(Stub.number))
+
+    def _speak(self, whole: bytes) -> None:
+        if self.kind != "cuts":
+            self._transport.write(whole if self.kind == "pays" else whole[: -len(whole) // 4])
+        if self.kind != "pays":
+            self._transport.close()
 
 
 async def main() -> None:
     Stub.latency_s = float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0
+    Stub.kind = sys.argv[3] if len(sys.argv) > 3 else "pays"
     server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", 0)
     port_file = Path(sys.argv[1])
     port_file.with_suffix(".part").write_text(str(server.sockets[0].getsockname()[1]))

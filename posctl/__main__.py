@@ -10,7 +10,8 @@ import sys
 def main() -> None:
     """Run the command line and leave with its exit code.
 
-    The collector would only walk modules that live until the end, and the interpreter's shutdown
+    While the modules load the collector would only walk what lives until the end; afterwards it
+    runs, and never looks at them: a shift, a batch or a sweep is long. The interpreter's shutdown
     is a fifth of a run: every file is closed and every stream flushed by then, so leave at once.
     """
     gc.disable()
@@ -20,6 +21,8 @@ def main() -> None:
         with light_imports():
             from posctl.cli import run  # noqa: PLC0415  typer's
 
+        gc.freeze()
+        gc.enable()
         code = run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
     except KeyboardInterrupt:  # before it began, or while it was being told of the first one
         code = 130

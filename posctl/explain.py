@@ -81,9 +81,13 @@ _EXITS = {
         (N_("Look at remaining_fee: it says what the checkout still needs."),),
     ),
     Exit.BUG: (
-        N_("An error of posctl's own."),
-        _SENT_NOTHING,
-        (N_("Run it again with --debug and report what it prints."),),
+        N_("An error of posctl's own, or posctl was killed: Windows then gives this code."),
+        N_("It promises nothing: the customer may have been charged."),
+        (
+            N_("The same command with the same request_id is safe to run again."),
+            N_("If it was an error, report what --debug prints. Open payments:"),
+            "posctl pending",
+        ),
     ),
     Exit.USAGE: (
         N_("A flag, a value or a file that cannot be used."),

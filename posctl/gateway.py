@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
+from traceback import clear_frames
 from urllib.parse import SplitResult, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
@@ -93,8 +94,7 @@ class Gateway:
                 status, date = raw.status, raw.headers.get("Date", "")[:_MAX_DATE] or None
                 body = _decoded(_read(raw), raw.headers.get("Content-Encoding", ""))
         except Exception as error:  # noqa: BLE001  after sending, nothing is a bug worth dying of
-            failed = flight.failure(error)
-            return Exchange(failed.event, sent.may_have_left, status, None, date, failed.detail)
+            return _told(flight, error, status, date)
         return Exchange(None, sent.may_have_left, status, body, date)
 
     def close(self) -> None:
@@ -119,6 +119,20 @@ class Gateway:
             preload_content=False,
             decode_content=False,
         )
+
+
+def _told(flight: Flight, error: Exception, status: int | None, date: str | None) -> Exchange:
+    """How it failed, with nothing left of the way that `error` came.
+
+    Frames that hold the exception which holds them would keep the form, payment code and all,
+    until a collector comes by. urllib3 has such frames too.
+    """
+    failed = flight.failure(error)
+    met: BaseException | None = error
+    while met is not None:
+        clear_frames(met.__traceback__)
+        met = met.__context__
+    return Exchange(failed.event, flight.sent.may_have_left, status, None, date, failed.detail)
 
 
 def _names_a_place(parts: SplitResult) -> bool:

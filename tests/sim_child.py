@@ -684,7 +684,6 @@ def _child(spec: Mapping[str, Any], fds: list[int], inherited: Sequence[int]) ->
     """The forked process, to its end."""
     code = 99
     try:
-        gc.disable()  # as `__main__` does
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import Ran, Shop
 
-PAGE = (Path(__file__).parents[1] / "docs" / "examples.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "examples.md").read_text()
 PAID, CUT_AFTER, FOREVER, FAIL, PARTIAL = (f"28{n:016d}" for n in (1, 9, 13, 3, 2))
 
 
@@ -63,6 +64,40 @@ def test_take_again_after_a_no(shell: Shop) -> None:
     assert sh(shell, "take.sh", "a", "100", stdin=FAIL).code == 1
     assert "used up" in sh(shell, "take.sh", "a", "100", stdin=PAID).err
     assert sh(shell, "take.sh", "a", "100", "2", stdin=PAID).json["tries"] == 1
+
+
+# What the README's script says of an exit code, in English and in Chinese.
+SAID = {
+    0: ("paid", "已付款"),
+    10: ("not charged", "未扣款"),
+    21: ("open: the same command", "未决：可重新运行同一命令"),
+    30: ("nothing was sent: the checkout", "没有发送任何请求：结账单"),
+    1: ("take it as open", "按未决处理"),
+}
+
+
+@pytest.mark.parametrize("code", SAID)
+@pytest.mark.parametrize("page", ["README.md", "docs/README.zh.md"])
+def test_the_readme_s_script_survives_set_e(shell: Shop, page: str, code: int) -> None:
+    """Under `set -e` the script of both READMEs reaches its `case` for every exit code, and takes 1
+    for "may have been charged".
+    """
+    found = re.search(
+        r"```sh\n(rc=0\nposctl pay .*?esac\n)```", (ROOT / page).read_text(), re.DOTALL
+    )
+    assert found
+    (shell.home / "posctl").write_text(f"#!/bin/sh\nexit {code}\n")
+    ran = sh(shell, "-c", f"set -eu\ncheckout=1 id=2\n{found[1]}")
+    said = SAID[code][page != "README.md"]
+    assert (ran.code, said in ran.out) == (0, True), ran
+    assert ("nothing was sent" in ran.out or "没有发送任何请求" in ran.out) == (code == 30)
+
+
+def test_take_promises_nothing_of_exit_code_1(shell: Shop) -> None:
+    """`take.sh` reaches its `case` under `set -e`, and takes 1 for an open payment."""
+    (shell.home / "posctl").write_text("#!/bin/sh\nexit 1\n")
+    ran = sh(shell, "-e", "take.sh", "a", "100")
+    assert (ran.code, "never charge again" in ran.err) == (2, True), ran
 
 
 @pytest.mark.parametrize("signal", ["TERM", "KILL"])

@@ -19,7 +19,19 @@ from typing import Any
 
 import pytest
 from conftest import Shop
-from faultserver import PAID, FaultServer, Talk, answer
+from faultserver import (
+    PAID,
+    Behaviour,
+    FaultServer,
+    Talk,
+    answer,
+    cut_after_reading,
+    refusing_port,
+    reset_after_reading,
+    reset_before_reading,
+    truncated_chunked,
+    truncated_length,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from merciless import Merciless
@@ -367,6 +379,70 @@ def test_a_sweep_holds_no_payment_that_is_done(shop: Shop) -> None:
                     most = max(most, _alive())
     assert len(several.payments) == count
     assert 0 < most <= 2 * WORKERS, "those on their way, and a group that has just arrived"
+
+
+# `python -m posctl` to its end, then what the collector found on the way and finds now.
+LEFT_BEHIND = """
+import gc, json, os, runpy, sys
+gc.set_debug(gc.DEBUG_SAVEALL)
+def leave(code):
+    running = gc.isenabled()
+    gc.collect()
+    kinds = ("frame", "traceback")
+    left = [type(one).__name__ for one in gc.garbage
+            if isinstance(one, BaseException) or type(one).__name__ in kinds]
+    sys.stdout.flush()
+    sys.stderr.write(json.dumps([code, running, len(left), sorted(set(left))]))
+    sys.stderr.flush()
+    leave_now(0)
+leave_now, os._exit = os._exit, leave
+sys.argv[0] = "posctl"
+runpy.run_module("posctl", run_name="__main__")
+"""
+GATEWAYS: dict[str, tuple[Behaviour, int]] = {
+    "pays": (answer(PAID), 0),
+    "cuts": (cut_after_reading, 21),
+    "resets": (reset_after_reading, 21),
+    "resets before it reads": (reset_before_reading, 21),
+    "truncates": (truncated_length, 21),
+    "breaks its chunks": (truncated_chunked, 21),
+}
+
+
+def left_behind(shop: Shop, url: str) -> list[Any]:
+    """The exit code of a sweep over 40 payments, whether the collector was running, and how many
+    frames, tracebacks and exceptions only a collector could free.
+    """
+    open_many(shop, url, 40)
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_BEHIND, "retry", "--all", "--json"],
+        env=shop.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert len(json.loads(done.stdout)["payments"]) == 40
+    found: list[Any] = json.loads(done.stderr)
+    return found
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_a_failed_exchange_leaves_nothing_for_the_collector(shop: Shop, gateway: str) -> None:
+    """However an exchange ends, no frame and no exception stays in a cycle, with the signed form
+    and the payment code in it; and while a command runs, so does the collector.
+    """
+    behaviour, code = GATEWAYS[gateway]
+    with FaultServer(behaviour) as server:
+        assert left_behind(shop, server.url) == [code, True, 0, []]
+
+
+def test_a_refused_connection_leaves_nothing_for_the_collector(shop: Shop) -> None:
+    """The same of a gateway that nobody listens for."""
+    with refusing_port() as port:
+        url = f"http://127.0.0.1:{port}/router/rest"
+        assert left_behind(shop, url) == [21, True, 0, []]
 
 
 def _alive() -> int:
