@@ -20,6 +20,7 @@ Before `posctl.cli.run` is called, a run may be given:
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
 import gc
 import importlib
@@ -41,8 +42,9 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl import admit, cli, exchange, gateway, outcome, payment, screen, wire
+from posctl import admit, cli, exchange, gateway, outcome, payment, profiles, screen, wire
 from posctl.journal import sqlite
+from posctl.record import Merchant
 from posctl.run import new_request_id
 
 for _name in ("pay", "retry", "pending", "show", "checkout", "history", "status", "resolve"):
@@ -67,13 +69,17 @@ def patch(owner: object, name: str, value: object) -> None:
 class Points:
     """What happens where: `armed` are (point, the n-th passage, action)."""
 
-    def __init__(self, armed: Sequence[Sequence[Any]], report: int, journal: Path) -> None:
+    def __init__(
+        self, armed: Sequence[Sequence[Any]], report: int, journal: Path, night: Path
+    ) -> None:
         self._armed = [(str(point), int(nth), str(action)) for point, nth, action in armed]
         self._report = report
         self._journal = journal
+        self._night = night  # who falls asleep sleeps while it is locked
         self._passed: dict[str, int] = {}
         self._kept: list[sqlite3.Connection] = []
         self.clock_s = 0.0
+        self.asleep_s = 0.0
         self.db: sqlite3.Connection | None = None
 
     def is_next(self, point: str) -> bool:
@@ -116,8 +122,17 @@ class Points:
                 _limit(resource.RLIMIT_NOFILE, lowest_free)
             case "clock":
                 self.clock_s += float(action.partition(":")[2])
+            case "sleep":
+                self._sleep(float(action.partition(":")[2]))
             case other:
                 raise ValueError(other)
+
+    def _sleep(self, seconds: float) -> None:
+        """The lid is closed; when it opens, every clock but the monotonic one has gone on."""
+        with suppress(FileNotFoundError), self._night.open() as night:
+            fcntl.flock(night, fcntl.LOCK_SH)
+        self.clock_s += seconds
+        self.asleep_s += seconds
 
     def _room(self, action: str) -> int:
         """Up to which size a file may grow: none at all, or so many bytes past the `-wal`."""
@@ -491,6 +506,22 @@ def late_resend(_connections: list[Db]) -> None:
     patch(admit, "may_resend", lambda *_args, **_kwargs: None)
 
 
+def identity_by_url(_connections: list[Db]) -> None:
+    """A payment is its gateway's: under another spelling of the address it is not found."""
+    by_url = property(lambda self: Merchant(self.live, self.gateway))
+    patch(profiles.Profile, "merchant", by_url)
+
+
+def session_ignored(_connections: list[Db]) -> None:
+    """All sellers of one app are taken for one."""
+    patch(profiles.Profile, "merchant", property(lambda self: Merchant(self.live, self.app_key)))
+
+
+def no_last_look(_connections: list[Db]) -> None:
+    """What was begun is sent, however long ago that was."""
+    patch(payment, "may_leave", lambda *_args: True)
+
+
 BUGS: Mapping[str, Callable[[list[Db]], None]] = {
     bug.__name__: bug
     for bug in (
@@ -506,6 +537,9 @@ BUGS: Mapping[str, Callable[[list[Db]], None]] = {
         told_too_early,
         codes_kept,
         late_resend,
+        identity_by_url,
+        session_ignored,
+        no_last_look,
     )
 }
 
@@ -522,7 +556,8 @@ def become(spec: Mapping[str, Any], report: int) -> int:
     sys.stdin = _stream(0, "r")
     sys.stdout = _stream(1, "w")
     sys.stderr = _stream(2, "w")
-    points = Points(spec["points"], report, Path(spec["env"]["POSCTL_JOURNAL"]))
+    journal, night = Path(spec["env"]["POSCTL_JOURNAL"]), Path(spec["night"])
+    points = Points(spec["points"], report, journal, night)
     connections = install_points(points)
     _install_clock(spec["clock_s"], points)
     _install_network(spec["address"], spec["resolver"])
@@ -560,6 +595,8 @@ def _install_clock(offset_s: float, points: Points) -> None:
     patch(time, "time", lambda: real_time() + offset_s + points.clock_s + slept[0])
     patch(time, "monotonic", lambda: real_monotonic() + slept[0])
     patch(time, "sleep", sleep)
+    clock = time.clock_gettime
+    patch(time, "clock_gettime", lambda which: clock(which) + points.asleep_s)
 
 
 def _install_network(address: str, resolver: str | list[list[Any]] | None) -> None:

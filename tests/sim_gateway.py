@@ -40,6 +40,7 @@ SECRET = "helloworld-0123456789-secret"
 PATH = "/router/rest"
 SKEW_S = 600  # how far a timestamp may be off
 DAY_S = 24 * 3600
+LEAVE_S = 60  # a try that has not left by then stays
 PATIENCE_S = 30.0  # no client of ours waits so long: a thread that does is lost
 
 T = TypeVar("T")
@@ -110,6 +111,7 @@ class Account:
     late: bool = False
     voucher_told: bool = False
     created_s: float | None = None  # by the clock of the machine that wrote the row
+    seller: str | None = None  # whose session its first try came with
 
 
 @dataclass(slots=True)
@@ -133,6 +135,7 @@ class Row(NamedTuple):
     open: bool
     checkout: tuple[str, str]
     created_s: float | None = None
+    begun_s: float | None = None  # its latest try
 
 
 Snapshot = Mapping[str, Row]
@@ -149,12 +152,13 @@ def read_journal(path: Path) -> Snapshot:
             """SELECT request_id, state, tries,
                  EXISTS (SELECT 1 FROM tries t WHERE t.seq = p.seq AND n = p.tries
                          AND event IS NULL AND kind = 'pay'),
-                 pay_request, closed_ms IS NULL, shop_id, checkout_id, created_ms / 1000.0
+                 pay_request, closed_ms IS NULL, shop_id, checkout_id, created_ms / 1000.0,
+                 (SELECT started_ms / 1000.0 FROM tries t WHERE t.seq = p.seq AND n = p.tries)
                FROM payments p"""
         ).fetchall()
     return {
-        request_id: Row(state, tries, bool(running), wire, bool(is_open), (shop, checkout), born_s)
-        for request_id, state, tries, running, wire, is_open, shop, checkout, born_s in rows
+        request_id: Row(state, tries, bool(running), wire, bool(is_open), (shop, checkout), *s)
+        for request_id, state, tries, running, wire, is_open, shop, checkout, *s in rows
     }
 
 
@@ -404,6 +408,7 @@ class SimGateway:
         with self._lock:
             self._check_row(sock, request_id, payload, snapshot)
             account = self._account(request_id, params["shop_id"], payload, members)
+            self._check_seller(account, params.get("session"))
             self._check_alone(account, address)
             row = snapshot.get(request_id) if not isinstance(snapshot, str) else None
             self._check_age(account, row, params["timestamp"])
@@ -467,6 +472,17 @@ class SimGateway:
             account.created_s = row.created_s if row and row.created_s is not None else sent_s
         if sent_s - account.created_s > DAY_S:
             self._blame(8, f"{account.request_id}: sent again a day later, by its own clock")
+        if row and row.begun_s is not None and sent_s - row.begun_s > LEAVE_S:
+            late_s = sent_s - row.begun_s
+            self._blame(8, f"{account.request_id}: left {late_s:.0f} s after its try was begun")
+
+    def _check_seller(self, account: Account, session: str | None) -> None:
+        """A session may be renewed; it is never another seller's."""
+        seller = (session or "").partition("/")[0]
+        if account.seller is None:
+            account.seller = seller
+        elif account.seller != seller:
+            self._blame(3, f"{account.request_id}: sent with the session of {seller!r}")
 
     def _account(
         self, request_id: str, shop_id: str, payload: str, members: Mapping[str, Any]

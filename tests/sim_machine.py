@@ -6,6 +6,7 @@ and beyond doubt.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -20,7 +21,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -35,6 +36,7 @@ DEFAULTS = (
     '{shop_id: "1", operator_id: "123", machine_id: "001", buyer_id: 1, '
     "source: hema, merchant_code: HM}"
 )
+SELLER = "seller-2"  # a profile of the same app that another merchant owns
 TIMEOUT = "{connect: 0.2, read: 0.3, total: 0.5}"
 
 
@@ -143,6 +145,41 @@ class Zygote:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the configuration says."""
+
+    url: str
+    sign_method: str
+    ca: Path | None
+    proxy: str
+    timeout: str
+    merchant: str | None
+    session: str | None = None
+    name: str = "store-1"
+
+    def text(self) -> str:
+        """The file, with a second seller's profile: the same app, another session."""
+        owners = {self.name: (self.merchant, self.session), SELLER: (SELLER, f"{SELLER}/1")}
+        lines = [f"default_profile: {self.name}", "profiles:"]
+        for name, (merchant, session) in owners.items():
+            lines += [
+                f"  {name}:",
+                f"    gateway: {self.url}",
+                f'    app_key: "{APP_KEY}"',
+                f"    secret: {SECRET}",
+                f"    sign_method: {self.sign_method}",
+                f"    proxy: {self.proxy}",
+                f"    timeout: {self.timeout}",
+                "    status_words: {SUCCESS: success, FAIL: fail, WAIT: pending}",
+                f"    defaults: {DEFAULTS}",
+                *((f"    ca: {self.ca}",) if self.ca else ()),
+                *((f"    merchant: {merchant}",) if merchant else ()),
+                *((f"    session: {session}",) if session else ()),
+            ]
+        return "\n".join(lines) + "\n"
+
+
 class Machine:
     """A folder with a configuration and a journal, and the runs of posctl in it."""
 
@@ -155,6 +192,7 @@ class Machine:
         self._places = places
         self._bug = bug
         self._by_address: dict[str, Run] = {}
+        self._night = folder / "night"
         self._console = CONSOLE
         self._consoles: dict[
             int, tuple[subprocess.Popen[bytes], threading.Timer | None, str | None]
@@ -175,23 +213,16 @@ class Machine:
         ca: Path | None = None,
         proxy: str = "none",
         timeout: str = TIMEOUT,
+        merchant: str | None = None,
     ) -> None:
+        self._settings = Settings(url, sign_method, ca, proxy, timeout, merchant)
+        self.edit(session=f"{merchant}/1" if merchant else None)
+
+    def edit(self, **changes: Any) -> None:
+        """Somebody changes the configuration."""
+        self._settings = replace(self._settings, **changes)
         path = self.folder / "config.yaml"
-        lines = (
-            "default_profile: store-1",
-            "profiles:",
-            "  store-1:",
-            f"    gateway: {url}",
-            f'    app_key: "{APP_KEY}"',
-            f"    secret: {SECRET}",
-            f"    sign_method: {sign_method}",
-            f"    proxy: {proxy}",
-            f"    timeout: {timeout}",
-            "    status_words: {SUCCESS: success, FAIL: fail, WAIT: pending}",
-            f"    defaults: {DEFAULTS}",
-            *((f"    ca: {ca}",) if ca else ()),
-        )
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text(self._settings.text())
         path.chmod(0o600)
 
     def idle(self) -> None:
@@ -212,9 +243,14 @@ class Machine:
                     os.kill(run.pid, run.how.strike)
 
     def start(
-        self, *argv: str, how: How | None = None, code: str | None = None, about: Part | None = None
+        self,
+        *argv: str,
+        how: How | None = None,
+        code: str | None = None,
+        about: Part | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Run:
-        """Start one process; `code` goes to its stdin."""
+        """Start one process; `code` goes to its stdin, `env` to its environment."""
         how = how or How()
         number = len(self.runs)
         words = (*argv, "--json") if how.form == "json" else argv
@@ -238,8 +274,9 @@ class Machine:
             spec = {
                 "run": number,
                 "argv": words,
-                "env": self._env,
+                "env": {**self._env, **(env or {})},
                 "cwd": str(self.folder),
+                "night": str(self._night),
                 "points": [*how.armed, *no_files],
                 "clock_s": self.clock_s,
                 "address": address,
@@ -281,8 +318,23 @@ class Machine:
                     run.pid = news["pid"]
                     run.has_pid.set()
                 else:
-                    self._ended(waiting.pop(run.number), news["status"])
+                    waiting.pop(run.number, None)  # or somebody who is waited for later
+                    self._ended(run, news["status"])
             self._strike_in_time(waiting.values())
+
+    @contextmanager
+    def night(self) -> Iterator[None]:
+        """So long the processes that fall asleep do not wake up."""
+        with self._night.open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+            self._night.unlink()
+
+    def wait_until_asleep(self, run: Run) -> None:
+        """Return when `run` sleeps, or has ended without."""
+        *_, report = run.pipes
+        if not select.select([report], [], [], WATCHDOG_S)[0]:
+            raise RuntimeError(f"neither asleep nor ended: {run.argv}")
 
     def _strike_in_time(self, runs: Iterable[Run]) -> None:
         for run in runs:

@@ -46,6 +46,17 @@ POINTS = (
 )
 CONSOLE_EVERY = 50  # so many schedules, one is played with processes from the shell
 BROKEN = ("empty", "no_sqlite", "damaged", "newer", "foreign", "folder", "dangling")
+# What people do to what posctl stands on. Each schedule has one of these, in turn.
+PEOPLE = (
+    ("edit", "gateway"),
+    ("edit", "session"),
+    ("edit", "name"),
+    ("edit", "sign_method"),
+    ("seller", ""),
+    ("asleep", "3600"),
+    ("asleep", "90000"),
+    ("asleep", "3600 resolved"),
+)
 JUMPS_S = (660.0, -660.0, 86_400.0, -86_400.0, 90_000.0, 1200.0, 61.0, -61.0)
 
 
@@ -119,6 +130,7 @@ class Schedule:
     tls: bool
     proxy: bool
     sign_method: str
+    merchant: str | None  # the name that the configuration gives the seller; else it is the app_key
     checks_clock: bool
     honesty: float
     theme: str
@@ -148,6 +160,7 @@ def make_schedule(seed: int) -> Schedule:
         tls=tls,
         proxy=proxy,
         sign_method=rng.choice(("hmac-sha256", "hmac", "md5")),
+        merchant="hema" if seed % 4 else None,
         checks_clock=rng.random() < 0.3,
         honesty=rng.choice((0.2, 0.5, 0.8)),
         theme=_KINDS[seed % len(_KINDS)],
@@ -191,6 +204,11 @@ def _steps(rng: random.Random, seed: int, special: Sequence[str]) -> Iterator[St
         steps.insert(rng.randrange(1, len(steps)), Step("broken", 0, (How(),), broken))
     if seed % CONSOLE_EVERY == CONSOLE_EVERY - 1:
         steps = [_console_step(rng) for _ in range(5)]
+    else:
+        do, arg = PEOPLE[seed % len(PEOPLE)]
+        people = random.Random(f"{seed} people")
+        where = people.randrange(1, len(steps) + 1)
+        steps.insert(where, Step(do, people.randrange(1000), (How(),), arg))
     for step in steps:
         if seed % 9 == 0 and step.hows and not step.hows[0].console:
             first, *others = step.hows

@@ -8,7 +8,7 @@ do: the same command again, `retry`, an impatient second window, the wrong amoun
 Meanwhile the gateway (`sim_gateway.py`) does everything of the event table, posctl's processes
 (`sim_child.py`) are killed or interrupted where they write, send and read, the clock jumps and the
 disk fails. Then the faults stop, the operator settles what is open and pays what is still due, and
-the ten invariants of `docs/outcomes.md` are checked, one function each.
+the invariants of `docs/outcomes.md` are checked, one function each.
 
 Everything random comes from the seed; only processes that race may run in another order the next
 time, so `--seed` tries a few times before it says that nothing happened.
@@ -36,6 +36,7 @@ import faultserver
 from sim_check import Violation, World, check, check_run
 from sim_gateway import FAULTS, HONEST, Account, Fault, Places, SimGateway
 from sim_machine import (
+    SELLER,
     TIMEOUT,
     Machine,
     Payment,
@@ -45,7 +46,7 @@ from sim_machine import (
     open_readonly,
     read_payments,
 )
-from sim_schedule import BROKEN, POINTS, How, Key, Part, Schedule, Step, make_schedule
+from sim_schedule import BROKEN, PEOPLE, POINTS, How, Key, Part, Schedule, Step, make_schedule
 
 from posctl.outcome import Event
 
@@ -78,6 +79,7 @@ class Play:
         self.trace: list[str] = []
         self.known_paid: dict[Key, set[str]] = {}
         self._broken = False  # something else stands where the journal was
+        self._edits = 0
         self._attempts: Counter[Part] = Counter()
         self._arrivals: Counter[str] = Counter()
         self._arrived = random.Random(f"{schedule.seed} unread")
@@ -102,6 +104,7 @@ class Play:
             sign_method=schedule.sign_method,
             ca=places.certificates.ca if schedule.tls else None,
             proxy=f"http://127.0.0.1:{places.proxy_port}" if schedule.proxy else "none",
+            merchant=schedule.merchant,
         )
 
     def blame(self, invariant: int, text: str) -> None:
@@ -143,9 +146,14 @@ class Play:
         return found
 
     def _run(
-        self, *argv: str, how: How | None = None, code: str | None = None, about: Part | None = None
+        self,
+        *argv: str,
+        how: How | None = None,
+        code: str | None = None,
+        about: Part | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Run:
-        run = self.machine.start(*argv, how=how, code=code, about=about)
+        run = self.machine.start(*argv, how=how, code=code, about=about, env=env)
         self._finish([run])
         return run
 
@@ -354,6 +362,64 @@ class Play:
         if verdict == "paid":  # whatever became of the command, the person knows
             self.known_paid.setdefault(payment.key, set()).add(payment.request_id)
         return run
+
+    # ── what people do to what posctl stands on ──────────────────────────────────────────────
+
+    def _left_open(self, step: Step) -> Part | None:
+        """A part whose payment is open: its process was killed when the answer was there."""
+        part: Part | None = self._pick(self._next_parts(), step)
+        if part is not None:
+            self._finish([self._start_pay(part, How(armed=(("post.after", 1, "kill"),)))])
+        return part
+
+    def _do_edit(self, step: Step) -> None:
+        """The way to the merchant is written otherwise; the same command pays the same payment."""
+        part = self._left_open(step)
+        self._edits += 1
+        what = step.arg if self.schedule.merchant or step.arg != "session" else "name"
+        changes = {
+            "gateway": {"url": self.gateway.url.replace("127.0.0.1", "localhost")},
+            "session": {"session": f"{self.schedule.merchant}/{1 + self._edits}"},
+            "name": {"name": f"till-{self._edits}"},
+            "sign_method": {"sign_method": self.rng.choice(("hmac-sha256", "hmac", "md5"))},
+        }
+        self.machine.edit(**changes[what])
+        self.counts[f"people {step.do} {what}"] += 1
+        if part is not None and not self.is_done(part):
+            self._finish([self._start_pay(part, How())])
+
+    def _do_seller(self, step: Step) -> None:
+        """Another seller of the same app looks around: nothing of the first's is his."""
+        self._left_open(step)
+        payments = list(read_payments(self.machine.journal))
+        if not payments:
+            return
+        for words in (("retry", "--all"), ("pending",), ("retry", self._pick(payments, step))):
+            run = self._run(*words, env={"POSCTL_PROFILE": SELLER})
+            if any(seen.address == run.address for seen in self.gateway.seen):
+                self.blame(11, f"run {run.number} sent what is another seller's")
+            if words[0] == "pending" and (run.data or {}).get("payments"):
+                self.blame(11, f"run {run.number} lists what is another seller's")
+        self.counts["people seller"] += 1
+
+    def _do_asleep(self, step: Step) -> None:
+        """The lid is closed between the commit and the first byte; meanwhile a person may act."""
+        part = self._pick(self._next_parts(), step)
+        if part is None:
+            return
+        sleep_s, _, meanwhile = step.arg.partition(" ")
+        how = How(armed=(("begin.after_commit", 1, f"sleep:{sleep_s}"),))
+        with self.machine.night():
+            run = self._start_pay(part, how)
+            self.machine.wait_until_asleep(run)
+            self.machine.clock_s += float(sleep_s)
+            self.world.clock_moved = True
+            begun = [p for p in self._decided() if p.key == part.key]
+            if meanwhile and begun:
+                self._resolve(begun[0], How())
+                self._finish([self._start_pay(part, How())])
+        self._finish([run])
+        self.counts[f"people asleep {step.arg}"] += bool(run.reached)
 
     def _do_look(self, step: Step) -> None:
         payments = list(read_payments(self.machine.journal).values())
@@ -590,6 +656,7 @@ def missing(counts: Mapping[str, int]) -> list[str]:
         *(f"point {point}" for point in POINTS),
         *(f"fault {fault}" for fault in FAULTS),
         *(f"broken {kind}" for kind in BROKEN),
+        *(f"people {do} {arg}".strip() for do, arg in PEOPLE),
     ]
     return [name for name in wanted if not counts.get(name)]
 
@@ -599,7 +666,7 @@ def summary(report: Report) -> str:
     counts = report.counts
     plain = ("schedules", "runs", "console", "killed", "requests", "tries", "charges", "seconds")
     lines = [", ".join(f"{counts[name]} {name}" for name in plain)]
-    for group in ("event", "point", "fault", "action", "broken", "journal", "exit"):
+    for group in ("event", "point", "fault", "action", "broken", "people", "journal", "exit"):
         found = sorted(
             (k.partition(" ")[2], n) for k, n in counts.items() if k.startswith(group + " ")
         )

@@ -1,4 +1,4 @@
-"""Seeded schedules hold the ten invariants, and each deliberate bug breaks one."""
+"""Seeded schedules hold the invariants, and each deliberate bug breaks one."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ BUGS = {
     "told_too_early": {1},
     "codes_kept": {9},
     "late_resend": {8},
+    "identity_by_url": {1},
+    "session_ignored": {3, 11},
+    "no_last_look": {8},
 }
 
 
