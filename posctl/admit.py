@@ -19,6 +19,8 @@ from posctl.record import Checkout
 AUTOMATIC_MS = 15 * 60_000  # so long posctl resends by itself (docs/outcomes.md)
 BY_HAND_MS = 24 * 3_600_000  # so long a person may resend; later only a person closes it
 LEAVE_WITHIN_MS = 30_000  # a shared journal's claim lasts as long, and the longest try besides
+CODE_MS = 10 * 60_000  # so long after it paid a wallet's code pays nothing else
+TELL_AGAIN_MS = 24 * 3_600_000  # what nobody was told is told so long; checkout numbers come round
 REPEAT_MS = 60_000  # the same fee so soon again is more often Up and Enter than a second part
 
 
@@ -29,6 +31,7 @@ class Block(StrEnum):
     OPEN = "open_payment"  # the checkout's open payment is another one
     CONFLICT = "conflict"  # a person decides
     PAID = "already_paid"
+    CODE_USED = "code_used"  # another payment carries the very code: a wallet's pays once
     OVER_DUE = "more_than_due"
     REPEAT = "same_fee_again"
     CUSTOMER_GONE = "customer_gone"  # no code in it: a late resend is a live charge
@@ -87,8 +90,10 @@ def admit(
     known: Payment | None,
     payments: Sequence[Payment],
     alarmed: Payment | None = None,
+    with_code: Sequence[Payment] = (),
 ) -> Decision:
-    """What becomes of `ask`. `known` already bears its request_id; `payments` are the checkout's.
+    """What becomes of `ask`. `known` already bears its request_id; `payments` are the checkout's;
+    `with_code` those of whatever checkout that carried its wallet's code.
 
     Raises UsageError when its request_id belongs to another payload.
     """
@@ -109,14 +114,34 @@ def admit(
                 return Refuse(Block.OPEN, payment)
             return _resume(payment, ask)
 
-    if ask.request_id is None:
-        for payment in reversed(payments):
-            if not payment.told and intent(payment.pay_request) == intent(ask.wire):
-                return Tell(payment)
-
+    if ask.request_id is None and (untold := _untold(ask, payments)) is not None:
+        return untold
     if alarmed is not None:
         return Refuse(Block.ALARM, alarmed)
-    return _against_paid(ask, payments)
+    return _against_paid(ask, payments, _code_used(with_code, ask.now_ms))
+
+
+def _untold(ask: Ask, payments: Sequence[Payment]) -> Tell | Refuse | None:
+    """What is to be said of the latest such payment that nobody was told of, if there is one."""
+    for payment in reversed(payments):
+        if not payment.told and intent(payment.pay_request) == intent(ask.wire):
+            if abs(ask.now_ms - (payment.closed_ms or 0)) <= TELL_AGAIN_MS:
+                return Tell(payment)
+            if payment.standing.paid and Block.PAID not in ask.waived:
+                return Refuse(Block.PAID, payment)
+            return None
+    return None
+
+
+def _code_used(with_code: Sequence[Payment], now_ms: int) -> Payment | None:
+    """The payment that a wallet's code is at, or has just paid. One that closed without a charge
+    did not use it; later the wallet shows another code, and this one is nobody's.
+    """
+    for payment in reversed(with_code):
+        just_paid = payment.standing.paid and now_ms - (payment.closed_ms or 0) < CODE_MS
+        if payment.open or just_paid:
+            return payment
+    return None
 
 
 def _resume(payment: Payment, ask: Ask) -> Decision:
@@ -193,15 +218,18 @@ def due(payments: Sequence[Payment]) -> Due:
     return Due(paid_fee, remaining, last)
 
 
-def _against_paid(ask: Ask, payments: Sequence[Payment]) -> Decision:
-    """The guard against paying again what is paid, or more than is due."""
+def _against_paid(ask: Ask, payments: Sequence[Payment], code_used: Payment | None) -> Decision:
+    """The guard against paying again what is paid, more than is due, or with a used code."""
     already = due(payments)
-    if already.last_paid is None:
+    last, rest = already.last_paid, already.remaining_fee
+    if last is not None and (rest is None or rest <= 0) and Block.PAID not in ask.waived:
+        return Refuse(Block.PAID, last)
+    if code_used is not None:  # nobody waives that: the customer shows a fresh one
+        return Refuse(Block.CODE_USED, code_used)
+    if last is None or rest is None or rest <= 0:
         return Start()
     block: Block | None = None
-    if already.remaining_fee is None or already.remaining_fee <= 0:
-        block = Block.PAID
-    elif ask.pay_fee > already.remaining_fee:
+    if ask.pay_fee > rest:
         block = Block.OVER_DUE
     elif any(
         p.standing.paid
@@ -213,4 +241,4 @@ def _against_paid(ask: Ask, payments: Sequence[Payment]) -> Decision:
         block = Block.REPEAT
     if block is None or block in ask.waived:
         return Start()
-    return Refuse(block, already.last_paid)
+    return Refuse(block, last)

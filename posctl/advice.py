@@ -275,6 +275,7 @@ def blocked(block: Block, by: Payment, holder: Try | None, due_fee: int | None) 
             money=amount(by.pay_fee),
             due=amount(due_fee or 0),
             profile=by.profile,
+            checkout=by.checkout.checkout_id,
         ),
         hint=_fill(hint, by, due_fee=due_fee, profile=by.profile),
     )
@@ -303,6 +304,13 @@ BLOCKED = {
             N_("See it:"),
             Type(("show", "{request_id}")),
             N_("To take a second payment on purpose, run the command with --another."),
+        ),
+    ),
+    Block.CODE_USED: (
+        N_("This payment code was used already: for {money} on checkout {checkout}, at {since}."),
+        (
+            N_("A code pays once: ask for a fresh one. The other payment:"),
+            "{posctl} show {request_id}",
         ),
     ),
     Block.OVER_DUE: (

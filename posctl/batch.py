@@ -2,13 +2,14 @@
 
 The memory of a batch is the journal, where every payment is found by its request_id, and the
 results file beside it. Both survive a kill at any moment, because a line's request_id is the same
-in every run: the one it gives, or one made of merchant, file content, line and attempt. A line is
-attempted again, under its next id, only when the journal proves that the attempt before never
-reached the business (`not_sent`, `rejected`).
+in every run, whatever file it stands in: the one it gives, or one made of the merchant, what the
+line says and the attempt. A line is attempted again, under its next id, only when the journal
+proves that the attempt before never reached the business (`not_sent`, `rejected`).
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -21,13 +22,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from posctl.admit import Block, Refuse, Tell
+from posctl.admit import TELL_AGAIN_MS, Block, Refuse, Tell
 from posctl.batch_results import Results, Said
 from posctl.crew import CHUNK, Done, Watch, send_all
 from posctl.errors import Busy, JournalError, PosctlError, UsageError
 from posctl.journal import Journal, Payment, Transaction
 from posctl.messages import _
-from posctl.order import FIELDS, Limits, PayRequest, check, check_value, discreet, intent, read_file
+from posctl.order import (
+    FIELDS,
+    Limits,
+    PayRequest,
+    check,
+    check_value,
+    discreet,
+    intent,
+    one_time_code,
+    read_file,
+)
 from posctl.outcome import EXIT_OF, Exit, Outcome, State, outcome_of, worst
 from posctl.payment import Desk, blocked, checkout_of, open_order, told
 from posctl.profiles import Profile
@@ -45,15 +56,23 @@ _UNSEEN = frozenset({State.NOT_SENT, State.REJECTED})
 
 class Line(NamedTuple):
     """One payment of the file; `number` is its line, from 1. `order` has a request_id only if the
-    file gives one.
+    file gives one. `says` is the merchant and what the line says, for the ids that are made of it;
+    `meant` tells that the line itself says it is a payment besides others of the same.
     """
 
     number: int
     order: PayRequest
+    says: str
+    meant: bool = False
+
+    @property
+    def id(self) -> str:
+        """What the line is known by, in whatever file: the request_id of its first attempt."""
+        return self.order.request_id or request_id_of(self.says, 0)
 
 
 class Batch(NamedTuple):
-    """A whole file, checked. `id` names the file's content at this merchant."""
+    """A whole file, checked. `id` names its lines, in whatever order."""
 
     id: str
     lines: Sequence[Line]
@@ -75,22 +94,46 @@ def read_batch(raw: bytes, name: str, profile: Profile, *, another: bool) -> Bat
     bad = BadLines(name)
     twice = _Twice(another=another)
     lines: list[Line] = []
+    alike: Counter[str] = Counter()
     for number, read in records:
         if len(lines) == MAX_LINES:
             raise _bad_file(name, _("it holds more than {most} payments").format(most=MAX_LINES))
         try:
-            order = check({}, read(), profile.defaults, limits)
-            twice.refuse(number, order)
+            members = read()
+            attempt = _attempt(members)
+            order = check({}, members, profile.defaults, limits)
+            twice.refuse(number, order, attempt)
         except UsageError as error:
             bad.add(number, error)
         else:
-            lines.append(Line(number, order))
+            says = _says(members, attempt, order, profile)
+            lines.append(Line(number, order, f"{says} {alike[says]}", attempt is not None))
+            alike[says] += 1
     bad.refuse()
     if not lines:
         raise _bad_file(name, _("it holds no payment"))
-    content = hashlib.sha256(raw).hexdigest()
-    names = json.dumps(["posctl batch", profile.gateway, profile.app_key, content])
+    names = "\n".join(sorted(line.id for line in lines))
     return Batch(hashlib.sha256(names.encode()).hexdigest()[:32], lines)
+
+
+def _says(
+    members: Mapping[str, Any], attempt: int | None, order: PayRequest, profile: Profile
+) -> str:
+    """Whose payment a line is, and what it says: in whatever order, spelling or file format."""
+    said = {name: str(value) for name, value in members.items()}
+    what = [*profile.merchant, order.shop_id, attempt, sorted(said.items())]
+    return hashlib.sha256(json.dumps(["posctl batch line", what]).encode()).hexdigest()
+
+
+ATTEMPT = "attempt"  # the one member of a line that is none of the API's
+
+
+def _attempt(members: dict[str, Any]) -> int | None:
+    """Take the line's own count of payments of the same out of its members."""
+    attempt = members.pop(ATTEMPT, None)
+    if attempt is None or re.fullmatch(r"[1-9][0-9]{0,5}", str(attempt)):
+        return attempt if attempt is None else int(attempt)
+    raise UsageError("bad_attempt", _("attempt is a whole number from 1, as in 2."))
 
 
 _SHORTENED = re.compile(r"[0-9](?:\.[0-9]+)?[Ee]\+[0-9]{2,}")  # 2.83457E+17: Excel's long numbers
@@ -100,9 +143,9 @@ _Read = Callable[[], dict[str, Any]]
 
 
 def _json_records(raw: bytes) -> Iterator[tuple[int, _Read]]:
-    for number, line in enumerate(raw.split(b"\n"), 1):
+    for number, line in enumerate(raw.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         if line.strip():
-            yield number, partial(read_file, line, _("this line"))
+            yield number, partial(read_file, line, _("this line"), ATTEMPT)
 
 
 def _csv_records(raw: bytes, name: str) -> Iterator[tuple[int, _Read]]:
@@ -115,7 +158,7 @@ def _csv_records(raw: bytes, name: str) -> Iterator[tuple[int, _Read]]:
         header = next(rows, [])
         _check_header(header, name)
         for row in rows:
-            if row:
+            if any(row):
                 yield rows.line_num, partial(_csv_members, header, row)
     except csv.Error:
         why = _("line {number} is not CSV").format(number=rows.line_num)
@@ -124,7 +167,7 @@ def _csv_records(raw: bytes, name: str) -> Iterator[tuple[int, _Read]]:
 
 def _check_header(header: Sequence[str], name: str) -> None:
     for member in header:
-        if member not in FIELDS:
+        if member not in (*FIELDS, ATTEMPT):
             from difflib import get_close_matches  # noqa: PLC0415  only for the hint
 
             near = get_close_matches(member, FIELDS, n=1)
@@ -162,7 +205,8 @@ def _csv_members(header: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
             )
     # As JSON would have them: numbers as numbers. What profile and limits say of them comes later.
     return {
-        name: check_value(name, cell, name, allow_card_numbers=True) for name, cell in cells.items()
+        name: cell if name == ATTEMPT else check_value(name, cell, name, allow_card_numbers=True)
+        for name, cell in cells.items()
     }
 
 
@@ -173,21 +217,32 @@ class _Twice:
         self._another = another
         self._first: dict[object, int] = {}
 
-    def refuse(self, number: int, order: PayRequest) -> None:
-        """Raises UsageError when an earlier line has the same request_id, or asks the same."""
+    def refuse(self, number: int, order: PayRequest, attempt: int | None) -> None:
+        """Raises UsageError when an earlier line has the same request_id or the same wallet's
+        code, or asks the same.
+        """
+        code = one_time_code(order.members)
+        if code is not None:
+            first = self._first.setdefault(("code", code), number)
+            if first != number:
+                raise UsageError(
+                    "same_code",
+                    _("It has the payment code of line {first}.").format(first=first),
+                    _("A code pays once: each payment needs its own."),
+                )
         if order.request_id is not None:
             first = self._first.setdefault(order.request_id, number)
             if first != number:
                 raise UsageError(
                     "same_id", _("It has the request_id of line {first}.").format(first=first)
                 )
-        what = (order.shop_id, order.checkout_id, order.pay_fee)
+        what = (order.shop_id, order.checkout_id, order.pay_fee, attempt)
         first = self._first.setdefault(what, number)
         if first != number and not self._another:
             raise UsageError(
                 "same_payment",
                 _("It has checkout_id and pay_fee of line {first}.").format(first=first),
-                _("If both are meant, give --another."),
+                _("If both are meant, give --another, or each its own attempt: 1, 2."),
             )
 
 
@@ -265,9 +320,11 @@ def make_plan(
     lost = 0
     plan = Plan([], [])
     for line in batch.lines:
-        job, known = _job(batch, line, journal)
+        job, known = _job(line, journal, said.get(line.number))
+        if known is not None and known.open and _is_same(known, job, profile):
+            job = _as_begun(job, known)
         earlier = said[line.number].outcome if line.number in said else None
-        if known is not None and not _same(known, job.order, profile):
+        if known is not None and not _is_same(known, job, profile):
             bad.add(line.number, _other_payload(job))
         elif known is not None and (not known.open or known.standing.state is State.CONFLICT):
             plan.decided.append((line, known.request_id))
@@ -289,48 +346,60 @@ def make_plan(
     return plan
 
 
-def request_id_of(batch_id: str, number: int, attempt: int) -> str:
-    """The request_id of a line that gives none: the same in every run of the same file.
+def request_id_of(says: str, attempt: int) -> str:
+    """The request_id of a line that gives none: the same in every run, whatever file it is in.
 
     A UUID of version 8, for ids made in a way of their own (RFC 9562).
     """
-    raw = bytearray(hashlib.sha256(f"{batch_id} {number} {attempt}".encode()).digest()[:16])
+    raw = bytearray(hashlib.sha256(f"{says} {attempt}".encode()).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x80
     raw[8] = raw[8] & 0x3F | 0x80
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _job(batch: Batch, line: Line, journal: Journal) -> tuple[Job, Payment | None]:
-    """The line under the request_id that counts now, and its payment if there is one."""
+def _job(line: Line, journal: Journal, said: Said | None) -> tuple[Job, Payment | None]:
+    """The line under the request_id that counts now, and its payment if there is one.
+
+    What its results call by another id was sent by posctl 0.1, which made ids of the whole file.
+    """
     if line.order.request_id is not None:
         given = Job(line, line.order.request_id, None)
         return given, journal.payment(given.request_id)
+    if said is not None and said.of_old and said.request_id is not None:
+        known = journal.payment(said.request_id)
+        if known is None or known.standing.state not in _UNSEEN:
+            return Job(line, said.request_id, 0), known
     attempt = 0
     while True:
-        job = Job(line, request_id_of(batch.id, line.number, attempt), attempt)
+        job = Job(line, request_id_of(line.says, attempt), attempt)
         known = journal.payment(job.request_id)
         if known is None or known.standing.state not in _UNSEEN:
             return job, known
         attempt += 1
 
 
-def _same(known: Payment, order: PayRequest, profile: Profile) -> bool:
-    wire = order.wire(known.request_id)
-    return known.checkout == checkout_of(order, profile) and (
-        intent(known.pay_request) == intent(wire)
+def _is_same(known: Payment, job: Job, profile: Profile) -> bool:
+    """Whether the line's id bears its payment. An id that was made of the line does, also when the
+    profile's defaults have changed since.
+    """
+    order = job.order
+    if known.checkout != checkout_of(order, profile) or known.pay_fee != order.pay_fee:
+        return False
+    return job.attempt is not None or intent(known.pay_request) == intent(
+        order.wire(known.request_id)
     )
+
+
+def _as_begun(job: Job, known: Payment) -> Job:
+    """The job with the payload that its open payment was begun with."""
+    order = PayRequest(json.loads(known.pay_request))
+    return job._replace(line=job.line._replace(order=order)) if job.attempt is not None else job
 
 
 def _other_payload(job: Job) -> UsageError:
     what = _("The request_id {request_id} belongs to another payment.")
-    return UsageError(
-        "request_id_taken",
-        what.format(request_id=job.request_id),
-        ""
-        if job.attempt is None
-        else _("Have the profile's defaults changed since the batch was begun?"),
-    )
+    return UsageError("request_id_taken", what.format(request_id=job.request_id))
 
 
 # ── sending ──────────────────────────────────────────────────────────────────────────────────
@@ -339,10 +408,7 @@ def _other_payload(job: Job) -> UsageError:
 class _Lines:
     """The jobs as work for the crew. Lines of one checkout go one after another."""
 
-    def __init__(
-        self, batch_id: str, jobs: Iterable[Job], desk: Desk, waived: frozenset[Block]
-    ) -> None:
-        self._batch_id = batch_id
+    def __init__(self, jobs: Iterable[Job], desk: Desk, waived: frozenset[Block]) -> None:
         self._left = deque(jobs)
         self._behind: dict[tuple[str, str], list[Job]] = {}  # by a checkout that is on its way
         self._bans: Counter[int] = Counter()
@@ -367,10 +433,25 @@ class _Lines:
         return jobs
 
     def open(self, tx: Transaction, job: Job) -> Payment | Tell | Refuse:
+        paid = self._paid_by_another(tx, job)
+        if paid is not None:
+            return Refuse(Block.PAID, paid)
         try:
             return open_order(tx, job.order, "", self._desk, self._waived)
         except UsageError as error:  # not so a moment ago, when the plan was made
             raise Busy(error.code, error.message, error.hint) from None
+
+    def _paid_by_another(self, tx: Transaction, job: Job) -> Payment | None:
+        """What has paid this fee on the line's checkout under another id: the line as it was before
+        somebody changed it, or another batch. A part of the same size is meant when it says so.
+        """
+        if job.line.meant or job.attempt is None or Block.PAID in self._waived:
+            return None
+        payments = tx.payments_of(checkout_of(job.order, self._desk.profile))
+        if any(payment.request_id == job.request_id for payment in payments):
+            return None
+        fee = job.order.pay_fee
+        return next((p for p in payments if p.standing.paid and p.pay_fee == fee), None)
 
     def refused(self, job: Job, why: Refuse) -> Result:
         return blocked(why, job.order, self._desk)
@@ -403,7 +484,7 @@ class _Lines:
         if job.attempt is None:
             return None  # closed under the id that the file gave, and so told again for ever
         attempt = job.attempt + 1
-        return Job(job.line, request_id_of(self._batch_id, number, attempt), attempt)
+        return Job(job.line, request_id_of(job.line.says, attempt), attempt)
 
 
 def _checkout(job: Job) -> tuple[str, str]:
@@ -467,7 +548,7 @@ def send_batch(
                 for line, request_id in plan.decided[at : at + CHUNK]
             ]
         )
-    work = _Lines(batch.id, plan.jobs, desk, waived)
+    work = _Lines(plan.jobs, desk, waived)
     failure: PosctlError | None = None
     try:
         for group in send_all(work, desk, watch):
@@ -486,9 +567,13 @@ def send_batch(
 def _decided(line: Line, request_id: str | None, results: Results, desk: Desk) -> Result:
     """What is recorded of a line, in the journal or, when that has let it go, in the results."""
     payment = desk.journal.payment(request_id) if request_id else None
+    order = line.order
     if payment is not None:
+        age_ms = abs(desk.now_ms() - (payment.closed_ms or 0))
+        if order.request_id is None and payment.standing.paid and age_ms > TELL_AGAIN_MS:
+            return blocked(Refuse(Block.PAID, payment), order, desk)
         return told(payment, desk)
-    said, order = results.said[line.number], line.order
+    said = results.said[line.number]
     return Result(
         exit_code=EXIT_OF[said.outcome],
         outcome=said.outcome,
@@ -524,7 +609,11 @@ class _Book:
 
     def _is_new(self, number: int, result: Result) -> bool:
         said = self._results.said.get(number)
-        return said is None or said.outcome is not result.outcome
+        if said is None:
+            return True
+        # Once told as paid it stays so there, though a later run is told that it may not again.
+        was_paid = said.outcome is Outcome.SUCCESS and result.outcome is Outcome.BLOCKED
+        return said.outcome is not result.outcome and not was_paid
 
     def _mark_told(self, payments: Iterable[Payment | None]) -> None:
         news = [p.request_id for p in payments if p is not None and not p.open and not p.told]

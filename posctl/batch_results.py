@@ -21,10 +21,27 @@ from posctl.screen import json_line
 
 
 class Said(NamedTuple):
-    """What the results file says of a line."""
+    """What the results file says of a line. `of_old` tells that posctl 0.1 wrote it, which made the
+    request_ids of a batch in another way.
+    """
 
     outcome: Outcome
     request_id: str | None
+    of_old: bool = False
+
+
+Asks = tuple[str, str, int]
+"""The shop_id, checkout_id and pay_fee of a line."""
+
+
+class Known(NamedTuple):
+    """A line of the batch, by which its record is found: `id` whatever the file looks like now, and
+    `asks` in the records of posctl 0.1, which have no such id.
+    """
+
+    number: int
+    id: str
+    asks: Asks
 
 
 class Results:
@@ -34,15 +51,24 @@ class Results:
     of the lines. Only one process has the file at a time.
     """
 
-    def __init__(self, path: Path, batch_id: str) -> None:
-        """Open or make the file and read what it says of the batch.
+    def __init__(self, path: Path, batch_id: str, lines: Sequence[Known]) -> None:
+        """Open or make the file and read what it says of the batch's lines. What it says of others
+        stays in it.
 
-        Raises UsageError for a file that is no results file, or another batch's; Busy when
-        another process has it.
+        Raises UsageError for a file that is no results file, or that knows none of the lines; Busy
+        when another process has it.
         """
         self.path = path
         self.said: dict[int, Said] = {}
         self._batch_id = batch_id
+        self._ids = {line.number: line.id for line in lines}
+        self._by_id = {line.id: line.number for line in lines}
+        self._by_asks: dict[Asks, list[int]] = {}
+        for line in lines:
+            self._by_asks.setdefault(line.asks, []).append(line.number)
+        self._of_old: dict[int, int] = {}  # a line of the old file → the line that it is now
+        self._strangers: list[tuple[int, int]] = []  # records of other lines, as in _places
+        self._paid_strangers: set[str] = set()
         self._places: dict[int, tuple[int, int]] = {}  # line → offset and length of its record
         self._in_order = True
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -62,7 +88,7 @@ class Results:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._places:  # nothing was sent: leave nothing behind
+        if not self._places and not self._strangers:  # nothing was sent: leave nothing behind
             with suppress(OSError):
                 self.path.unlink()
         self._file.close()
@@ -75,7 +101,8 @@ class Results:
         records = []
         for number, result in news:
             one = result_json(result, "batch", profile.name, live=profile.live)
-            data = {"posctl": 1, "command": "batch", "batch": self._batch_id, "line": number} | one
+            head = {"posctl": 1, "command": "batch", "batch": self._batch_id}
+            data = head | {"line": number, "line_id": self._ids[number]} | one
             records.append(json_line(data, ascii_only=False).encode())
         try:
             self._write(b"".join(records))
@@ -101,7 +128,8 @@ class Results:
         draft.unlink(missing_ok=True)  # of a process of the same number that was killed
         try:
             with os.fdopen(os.open(draft, flags, 0o600), "wb") as new:
-                for _number, (offset, length) in sorted(self._places.items()):
+                places = [place for _number, place in sorted(self._places.items())]
+                for offset, length in (*places, *self._strangers):
                     self._file.seek(offset)
                     new.write(self._file.read(length))
                 new.flush()
@@ -149,31 +177,53 @@ class Results:
         offset = 0
         for record in reader:
             if not record.endswith(b"\n"):  # the last write was cut short
-                if self._places or record.startswith(_BEGIN) or _BEGIN.startswith(record):
+                if offset or record.startswith(_BEGIN) or _BEGIN.startswith(record):
                     self._file.truncate(offset)
                     return
                 raise _not_results(self.path)
             number, said = self._record(record)
-            self._place(number, said, offset, len(record))
+            if number is None:
+                self._strangers.append((offset, len(record)))
+                if said.outcome is Outcome.SUCCESS:
+                    self._paid_strangers.add(str(said.request_id))
+            else:
+                self._place(number, said, offset, len(record))
             offset += len(record)
-
-    def _record(self, record: bytes) -> tuple[int, Said]:
-        try:
-            data = json.loads(record)
-            batch, number = data["batch"], int(data["line"])
-            said = Said(Outcome(data["outcome"]), data["request_id"])
-        except (ValueError, KeyError, TypeError):
-            raise _not_results(self.path) from None
-        if batch != self._batch_id:
+        if self._strangers and not self._places:
             raise UsageError(
                 "other_batch",
                 _(
-                    "{path} has the results of another batch: of another file, of this one before "
-                    "it was changed, or of another profile."
-                ).format(path=self.path),
-                _("Move it away, or write to another file with --out."),
+                    "{path} has the results of another batch, of which {paid} payments are paid: "
+                    "no line of this one is in it."
+                ).format(path=self.path, paid=len(self._paid_strangers)),
+                _(
+                    "Keep it: it goes with its own file. Write to another one with --out, and only "
+                    "if none of those payments is meant again."
+                ),
             )
-        return number, said
+
+    def _record(self, record: bytes) -> tuple[int | None, Said]:
+        """The line of the batch that a record is about, if any, and what it says."""
+        try:
+            data = json.loads(record)
+            of_old = "line_id" not in data
+            said = Said(Outcome(data["outcome"]), data["request_id"], of_old)
+            if not of_old:
+                return self._by_id.get(data["line_id"]), said
+            asks = str(data["shop_id"]), str(data["checkout_id"]), int(data["pay_fee"])
+            return self._line_of_old(int(data["line"]), asks), said
+        except (ValueError, KeyError, TypeError):
+            raise _not_results(self.path) from None
+
+    def _line_of_old(self, number: int, asks: Asks) -> int | None:
+        """The first line that asks the same and is no other old line's."""
+        if number not in self._of_old:
+            taken = set(self._of_old.values())
+            free = [one for one in self._by_asks.get(asks, ()) if one not in taken]
+            if not free:
+                return None
+            self._of_old[number] = number if number in free else free[0]
+        return self._of_old[number]
 
 
 _BEGIN = b'{"posctl":1,"command":"batch",'

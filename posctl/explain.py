@@ -116,6 +116,7 @@ _BLOCKS = {
     Block.OPEN: N_("The checkout is held by an open payment that differs from this one."),
     Block.CONFLICT: N_("The checkout has a payment whose answers contradict each other."),
     Block.PAID: N_("The checkout was already paid."),
+    Block.CODE_USED: N_("Another payment has this payment code, or had it in the last 10 minutes."),
     Block.OVER_DUE: N_("The amount is more than is still due on the checkout."),
     Block.REPEAT: N_("The same amount was paid on this checkout less than a minute ago."),
     Block.CUSTOMER_GONE: N_("Open for over 15 minutes and without a code: resending may charge."),

@@ -141,7 +141,18 @@ def has_one_time_code(wire: str) -> bool:
 
     An account or a card number pays as often as it is sent.
     """
-    return bool(re.fullmatch(_WALLET_CODE, str(json.loads(wire).get("channel_account", ""))))
+    return one_time_code(json.loads(wire)) is not None
+
+
+def one_time_code(members: Mapping[str, object]) -> str | None:
+    """The wallet's code among the members of a pay_request, if there is one."""
+    code = str(members.get("channel_account", ""))
+    return code if re.fullmatch(_WALLET_CODE, code) else None
+
+
+def on_training_sheet(code: str) -> bool:
+    """Whether `code` is one of the training gateway's, which cashiers scan again and again."""
+    return re.fullmatch(r"28000000000000[0-9]{4}", code) is not None
 
 
 def without_codes(text: str, codes: tuple[str, ...]) -> str:
@@ -416,15 +427,16 @@ def _passes_luhn(digits: str) -> bool:
 # ── the JSON file ────────────────────────────────────────────────────────────────────────────
 
 
-def read_file(raw: bytes, name: str) -> dict[str, Any]:
-    """The members of a JSON request file, flat, by API name; nulls are left out.
+def read_file(raw: bytes, name: str, also: str = "") -> dict[str, Any]:
+    """The members of a JSON request file, flat, by API name; nulls are left out. `also` is one
+    that may stand there besides those of the API.
 
     `raw` is at most MAX_FILE_BYTES + 1 bytes of the file called `name`. Either
     `{"shop_id":…,"pay_request":{…}}` or the flat object. Raises UsageError.
     """
     members = _flat(_object(raw, name), name)
     for member in members:
-        if member not in FIELDS:
+        if member not in (*FIELDS, also):
             raise _unknown_member(name, member)
     return {k: v for k, v in members.items() if v is not None}
 

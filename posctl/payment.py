@@ -5,6 +5,8 @@ what happens from then on can only bring the row closer to the truth. Whether so
 is `admit`'s decision, what an answer means is `outcome`'s; this file only walks the road.
 """
 
+import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -28,7 +30,13 @@ from posctl.exchange import Exchange, Sent
 from posctl.hint import Hint, Say, said
 from posctl.journal import Journal, NewPayment, Payment, Transaction, TryEnd, Verdict, Who
 from posctl.messages import _
-from posctl.order import PayRequest, codes_of, without_codes
+from posctl.order import (
+    PayRequest,
+    codes_of,
+    on_training_sheet,
+    one_time_code,
+    without_codes,
+)
 from posctl.outcome import (
     EVENT_TABLE,
     EXIT_OF,
@@ -217,7 +225,9 @@ def checkout_of(order: PayRequest, profile: Profile) -> Checkout:
 # ── the row ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _new(order: PayRequest, ask: Ask, request_id: str, desk: Desk) -> NewPayment:
+def _new(
+    order: PayRequest, ask: Ask, request_id: str, code_hash: str | None, desk: Desk
+) -> NewPayment:
     return NewPayment(
         request_id=request_id,
         profile=desk.profile.name,
@@ -232,6 +242,7 @@ def _new(order: PayRequest, ask: Ask, request_id: str, desk: Desk) -> NewPayment
         pay_request=ask.wire,
         created_ms=ask.now_ms,
         own_id=order.request_id is None,
+        code_hash=code_hash,
     )
 
 
@@ -248,9 +259,11 @@ def open_order(
     wire = order.wire(request_id)
     ask = Ask(checkout, order.request_id, wire, order.pay_fee, waived, desk.now_ms())
     known = tx.payment(order.request_id) if order.request_id else None
-    decision = admit(ask, known, tx.payments_of(checkout), tx.alarmed(checkout))
+    code_hash = _code_hash(tx, order, desk.profile)
+    with_code = tx.with_code(code_hash) if code_hash else []
+    decision = admit(ask, known, tx.payments_of(checkout), tx.alarmed(checkout), with_code)
     if isinstance(decision, Start):
-        begun = _begin(tx, tx.insert(_new(order, ask, request_id, desk)), desk)
+        begun = _begin(tx, tx.insert(_new(order, ask, request_id, code_hash, desk)), desk)
         if isinstance(begun, Refuse):  # somebody holds the number of a row that was rolled back
             raise Busy(
                 "held",
@@ -261,6 +274,15 @@ def open_order(
     if isinstance(decision, Resume):
         return _begin(tx, decision.payment, desk)
     return decision
+
+
+def _code_hash(tx: Transaction, order: PayRequest, profile: Profile) -> str | None:
+    """What the journal knows a wallet's code by. Training never meets live."""
+    code = one_time_code(order.members)
+    if code is None or (not profile.live and on_training_sheet(code)):
+        return None
+    told_apart = f"{'live' if profile.live else 'training'} {code}"
+    return hmac.new(tx.code_key(), told_apart.encode(), hashlib.sha256).hexdigest()
 
 
 def _begin(tx: Transaction, payment: Payment, desk: Desk) -> Payment | Refuse:

@@ -22,7 +22,7 @@ from merciless import Members, Merciless, paid, refused, told
 from pty_run import pty_run
 
 from posctl.batch import Batch, read_batch, request_id_of
-from posctl.batch_results import Results
+from posctl.batch_results import Known, Results
 from posctl.errors import UsageError
 from posctl.order import FIELDS
 from posctl.profiles import read as read_config
@@ -45,6 +45,13 @@ def write(shop: Shop, *lines: Members, name: str = FILE) -> None:
 
 def orders(count: int, **more: Any) -> list[Members]:
     return [{"checkout_id": f"c{n}", "pay_fee": 100 + n, **more} for n in range(1, count + 1)]
+
+
+def part(members: Members) -> bytes:
+    """A payment after which more of its checkout is due."""
+    return told(
+        {"result_status": 1, "remaining_fee": 900, "payment_order_id": f"V-{members['request_id']}"}
+    )
 
 
 def told_lines(shop: Shop, name: str = RESULTS) -> list[Members]:
@@ -179,7 +186,7 @@ def test_an_id_of_the_files_own_is_used_once(shop: Shop, gateway: Merciless) -> 
 
 def test_an_id_of_another_payment_stops_the_batch(shop: Shop, gateway: Merciless) -> None:
     """A request_id that the journal knows with another payload is refused before anything is
-    sent, and so is a batch whose defaults were changed on the way.
+    sent. One that was made of a line goes on, also when defaults were changed on the way.
     """
     assert shop.run("pay", "--fee", "5", "--checkout", "x", "--request-id", "order-0001").code == 0
     write(shop, *orders(1), {"request_id": "order-0001", "checkout_id": "c", "pay_fee": 1})
@@ -192,20 +199,135 @@ def test_an_id_of_another_payment_stops_the_batch(shop: Shop, gateway: Merciless
     config = shop.home / "config.yaml"
     config.write_text(config.read_text().replace('"123"', '"124"'))
     ran = shop.run("batch", FILE)
-    assert (ran.code, len(gateway.requests)) == (2, 2)
-    assert "defaults changed" in ran.err
+    assert (ran.code, len(gateway.requests)) == (0, 2)
 
 
-def test_a_changed_file_is_refused(shop: Shop, gateway: Merciless) -> None:
-    """A file whose results belong to other content, or to another merchant, is not begun."""
+def test_results_of_another_batch_are_left_alone(shop: Shop, gateway: Merciless) -> None:
+    """A file of which the results know no line, or another merchant's, is not begun, and it is said
+    how many payments are paid there.
+    """
     write(shop, *orders(2))
     assert shop.run("batch", FILE).code == 0
     assert shop.run("--profile", "training", "batch", FILE).code == 2
-    write(shop, *orders(3))
+    write(shop, {"checkout_id": "other", "pay_fee": 7})
     ran = shop.run("batch", FILE, "--json")
     assert (ran.code, ran.json["error"]["code"]) == (2, "other_batch")
+    assert "2 payments are paid" in ran.json["error"]["message"]
     assert len(gateway.requests) == 2
     assert [one["line"] for one in told_lines(shop)] == [1, 2]
+
+
+def test_a_file_that_was_saved_again_resends_nothing(shop: Shop, gateway: Merciless) -> None:
+    """Other line ends, a byte order mark, blank lines, another order, CSV instead of JSON, another
+    name, results moved away, another address of the gateway: the lines are the same payments, also
+    the parts of one checkout, of which more would still be due.
+    """
+    gateway.answer = part
+    lines = [*orders(2), {"checkout_id": "c9", "pay_fee": 100}]
+    write(shop, *lines)
+    assert shop.run("batch", FILE).code == 0
+    texts = [json.dumps(line) for line in lines]
+    table = "pay_fee,checkout_id\r\n" + "".join(
+        f"{line['pay_fee']},{line['checkout_id']}\r\n,\r\n" for line in lines
+    )
+    for name, text in (
+        (FILE, "\r\n\r\n".join(texts)),
+        (FILE, "\ufeff" + "\n".join(reversed(texts))),
+        ("again.jsonl", "\n".join(texts)),
+        ("again.csv", table),
+    ):
+        (shop.home / name).write_bytes(text.encode())
+        config = shop.home / "config.yaml"
+        config.write_text(config.read_text().replace("/rest", "/rest?a"))
+        ran = shop.run("batch", name)
+        assert (ran.code, len(gateway.requests)) == (0, 3), (name, ran)
+
+
+def test_a_corrected_line_is_the_only_one_that_is_sent(shop: Shop, gateway: Merciless) -> None:
+    """Of a file in which one fee was corrected only that line is a new payment; what the results
+    say of the line as it was stays there.
+    """
+    write(shop, *orders(3))
+    assert shop.run("batch", FILE).code == 0
+    changed = orders(3)
+    changed[1] |= {"checkout_id": "c2b"}
+    write(shop, *changed)
+    assert shop.run("batch", FILE).code == 0
+    assert [m["checkout_id"] for m in gateway.requests[3:]] == ["c2b"]
+    said = [one["checkout_id"] for one in told_lines(shop)]
+    assert said == ["c1", "c2b", "c3", "c2"]
+
+
+def test_what_another_batch_paid_needs_another(shop: Shop, gateway: Merciless) -> None:
+    """A line with the checkout and fee of a payment that another batch took is blocked though more
+    is due, unless --another or an attempt of its own says that it is a second one.
+    """
+    gateway.answer = part
+    write(shop, *orders(1))
+    assert shop.run("batch", FILE).code == 0
+    sql(shop, "UPDATE payments SET updated_ms=updated_ms-100000, closed_ms=closed_ms-100000")
+    write(shop, *orders(1, attributes="again"), name="b.jsonl")
+    ran = shop.run("batch", "b.jsonl", "--json")
+    assert (ran.code, ran.json["outcomes"]["blocked"]["count"]) == (30, 1)
+    assert len(gateway.requests) == 1
+    write(shop, *orders(1, attempt=2), name="c.jsonl")
+    for _run in range(2):
+        assert shop.run("batch", "c.jsonl").code == 0
+        assert len(gateway.requests) == 2
+    for _run in range(2):
+        assert shop.run("batch", "b.jsonl", "--another").code == 0
+        assert len(gateway.requests) == 3
+
+
+def test_the_next_day_a_paid_line_is_blocked(shop: Shop, gateway: Merciless) -> None:
+    """A line that was paid more than 24 hours ago is no success of this run (30), it is not sent,
+    and its results go on saying that it was paid.
+    """
+    write(shop, *orders(1))
+    assert shop.run("batch", FILE).code == 0
+    sql(shop, "UPDATE payments SET closed_ms=closed_ms-90000000")
+    assert shop.run("batch", FILE).code == 30
+    assert len(gateway.requests) == 1
+    assert [one["outcome"] for one in told_lines(shop)] == ["success"]
+
+
+def test_results_of_0_1_are_honoured(shop: Shop, gateway: Merciless) -> None:
+    """Results and payments whose ids posctl 0.1 made of the whole file are the lines' own: what is
+    paid is told, what is open is asked about, and nothing goes under a new id.
+    """
+    answers = {"c2": None}
+    gateway.answer = lambda m: answers.get(m["checkout_id"], paid(m))
+    write(shop, *orders(2))
+    assert shop.run("batch", FILE).code == 21
+    old = []
+    for n, one in enumerate(told_lines(shop)):
+        request_id = f"0.1-of-line-{n}"
+        sql(
+            shop,
+            "UPDATE payments SET request_id=?, crc=NULL, "
+            "pay_request=replace(pay_request, request_id, ?) WHERE request_id=?",
+            *(request_id, request_id, one["request_id"]),
+        )
+        del one["line_id"]
+        old.append(json.dumps(one | {"request_id": request_id, "batch": "0" * 32}))
+    (shop.home / RESULTS).write_text("\n".join(old).replace(": ", ":").replace(", ", ",") + "\n")
+    gateway.answer = paid
+    before = len(gateway.requests)
+    assert shop.run("batch", FILE).code == 0
+    assert [m["request_id"] for m in gateway.requests[before:]] == ["0.1-of-line-1"]
+    assert shop.run("batch", FILE).code == 0
+    assert len(gateway.requests) == before + 1
+
+
+def test_one_code_on_two_lines_is_refused(shop: Shop, gateway: Merciless) -> None:
+    """A file with one wallet's code on two lines is refused before anything is sent, also with
+    --another; an account may pay twice.
+    """
+    for code, expected in (("280000000000000001", 2), ("customer@example.com", 0)):
+        write(shop, *orders(2, channel_account=code))
+        ran = shop.run("batch", FILE, "--another")
+        assert (ran.code, len(gateway.requests)) == (expected, 0 if expected else 2)
+        assert ("payment code of line 1" in ran.err) == bool(expected)
 
 
 def test_a_journal_that_lacks_open_payments_is_refused(shop: Shop, gateway: Merciless) -> None:
@@ -522,9 +644,9 @@ def test_csv_and_json_agree_and_garbage_is_only_ever_a_usage_error(
             read_batch(raw, name, profile, another=False)
 
 
-@given(st.tuples(*(st.tuples(st.text(), st.integers(1), st.integers(0)),) * 2))
-def test_ids_are_stable_and_distinct(pair: tuple[tuple[str, int, int], ...]) -> None:
-    """Batch, line and attempt make one id, another one for anything else; it is a UUID."""
+@given(st.tuples(*(st.tuples(st.text(), st.integers(0)),) * 2))
+def test_ids_are_stable_and_distinct(pair: tuple[tuple[str, int], ...]) -> None:
+    """What a line says and the attempt make one id, another one for anything else; it is a UUID."""
     first, second = (request_id_of(*one) for one in pair)
     assert (first == second) == (pair[0] == pair[1])
     assert first == request_id_of(*pair[0])
@@ -556,8 +678,12 @@ def test_results_that_cannot_be_written_add_nothing(shop: Shop, gateway: Mercile
     assert shop.run("batch", FILE).code == 0
     path = shop.home / RESULTS
     before = path.read_bytes()
-    batch_id = told_lines(shop)[0]["batch"]
-    with Results(path, batch_id) as results:
+    was = told_lines(shop)[0]
+    with Results(
+        path,
+        was["batch"],
+        [Known(1, was["line_id"], ("1", "c1", 101)), Known(2, "x", ("1", "c2", 102))],
+    ) as results:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
         try:

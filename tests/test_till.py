@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 import sqlite3
@@ -68,14 +69,22 @@ def counter(shop: Shop) -> Iterator[Callable[..., Counter]]:
         one.__exit__()
 
 
-def sell(at: Counter, amount: str, checkout: str, code: str = CODE + "\r") -> None:
+def fresh_code() -> str:
+    """What the next customer shows: a code pays once."""
+    return str(int(CODE) + next(_customers))
+
+
+_customers = itertools.count(1)
+
+
+def sell(at: Counter, amount: str, checkout: str, code: str = "") -> None:
     """One customer, up to the scan."""
     at.see("Amount")
     at.type(f"{amount}\r")
     at.see("Checkout")
     at.type(f"{checkout}\r")
     at.see("scan the payment code")
-    at.type(code)
+    at.type(code or f"{fresh_code()}\r")
 
 
 def rows(shop: Shop) -> list[Any]:
@@ -89,6 +98,16 @@ def rows(shop: Shop) -> list[Any]:
 def files_of(shop: Shop) -> bytes:
     """Whatever the journal's files hold."""
     return b"".join(file.read_bytes() for file in shop.home.iterdir() if file.is_file())
+
+
+def test_a_used_code_is_refused(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """The code of a customer who has just paid is refused for the next sale."""
+    till = counter()
+    sell(till, "1", "c1", f"{CODE}\r")
+    till.see("√ PAID", "Amount")
+    sell(till, "2", "c2", f"{CODE}\r")
+    till.see("● BLOCKED", "This payment code was used already", "checkout c1")
+    assert len(gateway.requests) == 1
 
 
 # ── a shift ──────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +125,7 @@ def test_customer_after_customer(counter: Callable[..., Counter], gateway: Merci
     assert till.end() == 0
     charged = [(m["checkout_id"], m["pay_fee"]) for m in gateway.charges.values()]
     assert charged == [("111", 1250), ("112", 300)]
-    assert {m["channel_account"] for m in gateway.charges.values()} == {CODE}
+    assert len({m["channel_account"] for m in gateway.charges.values()}) == 2
 
 
 def test_codes_go_while_the_till_waits_to_leave(
@@ -269,7 +288,7 @@ def test_a_scanner_may_end_as_it_likes(
     """CR, LF, both or nothing: one payment each, and nothing of the end reaches the next prompt."""
     till = counter()
     for n in (1, 2):
-        sell(till, "1", f"c{n}", CODE + end)
+        sell(till, "1", f"c{n}", fresh_code() + end)
         till.see("√ PAID", f"Today {n} ", "Amount")
     till.type("q\r")
     assert till.end() == 0
@@ -442,7 +461,7 @@ def test_the_rest_of_a_checkout_is_one_key_away(
     till.see("STILL DUE  ￥3.00 (300 fen)", "(Enter: ￥3.00 · 111)")
     till.type("\r")
     till.see("￥3.00 · scan")
-    till.type(f"{CODE}\r")
+    till.type(f"{fresh_code()}\r")
     till.see("CHECKOUT FULLY PAID", "Today 2 · ￥5.00")
     till.type("q\r")
     assert till.end() == 0
@@ -513,7 +532,7 @@ def test_the_same_customer_again_is_resumed(
     """
     gateway.answer = lambda _members: PENDING
     till = counter()
-    sell(till, "1", "111")
+    sell(till, "1", "111", f"{CODE}\r")
     till.see("again in")
     till.type("\r")
     sell(till, "1", "111", "289999999999999999\r")
@@ -576,7 +595,7 @@ def test_the_till_numbers_the_checkouts_itself(
         till.see("Amount")
         till.type(keys)
         till.see("scan the payment code")
-        till.type(f"{CODE}\r")
+        till.type(f"{fresh_code()}\r")
         till.see(f"Today {n} ")
     till.type("q\r")
     assert till.end() == 0

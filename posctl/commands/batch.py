@@ -67,7 +67,7 @@ def batch(
 def batch_run(options: BatchOptions, run: Run) -> Exit:
     """The whole behaviour of `batch`, without the framework."""
     from posctl.batch import Tally, make_plan, read_batch  # noqa: PLC0415  threads, only here
-    from posctl.batch_results import Results  # noqa: PLC0415  as above
+    from posctl.batch_results import Known, Results  # noqa: PLC0415  as above
 
     profile = run.load().profile
     checked = read_batch(_bytes(options.file, run), options.file, profile, another=options.another)
@@ -75,7 +75,11 @@ def batch_run(options: BatchOptions, run: Run) -> Exit:
     journal = run.journal()
     tally = Tally(len(checked.lines))
     problem = None
-    with Results(path, checked.id) as results:
+    lines = [
+        Known(one.number, one.id, (one.order.shop_id, one.order.checkout_id, one.order.pay_fee))
+        for one in checked.lines
+    ]
+    with Results(path, checked.id, lines) as results:
         plan = make_plan(checked, options.file, profile, journal, results.said)
         run.banner()
         _announce(checked, plan, run)

@@ -104,8 +104,8 @@ class Payment(NamedTuple):
 class NewPayment(NamedTuple):
     """What is known of a payment before its first try.
 
-    `code_hash` is the keyed hash of a wallet's code in it (`Journal.code_key`), for the rule that a
-    code pays once.
+    `code_hash` is the keyed hash of a wallet's code in it (`Transaction.code_key`), for the rule
+    that a code pays once.
     """
 
     request_id: str
@@ -227,8 +227,17 @@ class Transaction(Protocol):
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         """All payments of a checkout, oldest first."""
 
+    def code_key(self) -> bytes:
+        """The key that this journal hashes payment codes with."""
+
+    def with_code(self, code_hash: str) -> list[Payment]:
+        """The payments that carry this code: those that are open, or that it paid."""
+
     def insert(self, new: NewPayment) -> Payment:
-        """A new row, `prepared`. At most one payment of a checkout is open at once."""
+        """A new row, `prepared`. At most one payment of a checkout is open at once.
+
+        One row carries a code: a closed one gives it up to the new one.
+        """
 
     def hold(self, payment: Payment) -> bool:
         """Make this process the one that sends `payment`; False while another live one is."""

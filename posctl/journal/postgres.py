@@ -6,6 +6,7 @@ lock that outlives it:
 
 - a new payment is number `nth` of its checkout, counted from what was read; a unique index refuses
   the second of that number, even when the first is closed again by then;
+- a payment code is at one row; a unique index refuses the second till that found it at none;
 - a row changes only if its state and its tries are still those that were read;
 - who sends a payment has a row in `claims`, with a lease by the database's clock. A thread renews
   it while the process lives. Who lost it, being cut off or asleep for longer, finds at the record
@@ -95,6 +96,7 @@ class PostgresJournal:
         self._claimed: set[int] = set()
         self._let_go: set[int] = set()
         self._counted: dict[Checkout, int] = {}
+        self._code_key: bytes | None = None
         self._paid_for = "", ""  # the profile and merchant of the latest payment
         try:
             self._link.bring_up_to_date()
@@ -119,7 +121,21 @@ class PostgresJournal:
             self._go_on_renewing()
         return done
 
+    def code_key(self) -> bytes:
+        if self._code_key is None:
+            (key,) = self._one_row("SELECT code_key FROM whole", ())
+            self._code_key = str(key).encode()
+        return self._code_key
+
+    def with_code(self, code_hash: str) -> list[Payment]:
+        return self._select("WHERE code_hash=%s", (code_hash,))
+
     def insert(self, new: NewPayment) -> Payment:
+        if new.code_hash is not None:
+            self._link.execute(
+                "UPDATE payments SET code_hash=NULL WHERE code_hash=%s AND closed_ms IS NOT NULL",
+                (new.code_hash,),
+            )
         nth = self._counted.get(new.checkout)
         if nth is None:
             self.payments_of(new.checkout)
@@ -285,8 +301,12 @@ class PostgresJournal:
         pay_request = payment.pay_request if standing.open else masked(payment.pay_request)
         self._expect_one(
             f"""UPDATE payments SET {more} state=%s, doubt=%s, paid=%s, updated_ms=%s,
-                  closed_ms=%s, pay_request=%s WHERE {_UNCHANGED}""",
-            (*values, *standing, now_ms, closed_ms, pay_request, *_as_read(payment)),
+                  closed_ms=%s, pay_request=%s, code_hash=CASE WHEN %s THEN code_hash END
+                WHERE {_UNCHANGED}""",
+            (
+                *(*values, *standing, now_ms, closed_ms, pay_request),
+                *(standing.paid is not False, *_as_read(payment)),
+            ),
         )
         if closed_ms is not None and payment.seq in self._held:
             self._unclaim(payment)

@@ -149,7 +149,7 @@ UPDATE payments SET nth=1000000000+seq WHERE EXISTS (
 ALTER TABLE payments DROP CONSTRAINT payments_checkout_id_shop_id_app_key_gateway_nth_key;
 CREATE UNIQUE INDEX nth_of_merchant ON payments (checkout_id, shop_id, ({MERCHANT}), live, nth);
 CREATE INDEX by_merchant ON payments (({MERCHANT}), created_ms, seq);
-CREATE INDEX by_code ON payments (code_hash) WHERE code_hash IS NOT NULL;
+CREATE UNIQUE INDEX by_code ON payments (code_hash) WHERE code_hash IS NOT NULL;
 CREATE INDEX by_payment_order ON payments (payment_order_id) WHERE payment_order_id IS NOT NULL;
 CREATE INDEX by_channel_order ON payments (channel_order_id) WHERE channel_order_id IS NOT NULL;
 CREATE SEQUENCE whole_count;

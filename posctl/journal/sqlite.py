@@ -176,7 +176,7 @@ UPDATE payments SET clash=1 WHERE closed_ms IS NULL AND EXISTS (
 DROP INDEX one_open;
 CREATE UNIQUE INDEX one_open_of_merchant ON payments (checkout_id, shop_id, {MERCHANT}, live)
   WHERE closed_ms IS NULL AND clash IS NULL;
-CREATE INDEX by_code ON payments (code_hash) WHERE code_hash IS NOT NULL;
+CREATE UNIQUE INDEX by_code ON payments (code_hash) WHERE code_hash IS NOT NULL;
 CREATE INDEX by_payment_order ON payments (payment_order_id) WHERE payment_order_id IS NOT NULL;
 CREATE INDEX by_channel_order ON payments (channel_order_id) WHERE channel_order_id IS NOT NULL;
 CREATE TABLE whole (
@@ -278,7 +278,19 @@ class SqliteJournal:
                 self._note_number(self._newest)
             return done
 
+    def code_key(self) -> bytes:
+        (key,) = self._db.execute("SELECT code_key FROM whole").fetchone()
+        return str(key).encode()
+
+    def with_code(self, code_hash: str) -> list[Payment]:
+        return list(self._select("WHERE code_hash=?", (code_hash,)))
+
     def insert(self, new: NewPayment) -> Payment:
+        if new.code_hash is not None:
+            self._db.execute(
+                "UPDATE payments SET code_hash=NULL WHERE code_hash=? AND closed_ms IS NOT NULL",
+                (new.code_hash,),
+            )
         inserted = self._db.execute(
             """INSERT INTO payments (request_id, profile, live, gateway, app_key, shop_id,
                  checkout_id, order_id, operator_id, machine_id, pay_channel, pay_fee,
@@ -426,10 +438,11 @@ class SqliteJournal:
         )
         changed = self._db.execute(
             f"""UPDATE payments SET {more} state=?, doubt=?, paid=?, updated_ms=?, closed_ms=?,
-                  pay_request=?, crc=? WHERE seq=? AND closed_ms IS NULL""",
+                  pay_request=?, crc=?, code_hash=CASE WHEN ? THEN code_hash END
+                WHERE seq=? AND closed_ms IS NULL""",
             (
                 *(*values, *standing, now_ms, closed_ms),
-                *(settled.pay_request, _crc(settled), payment.seq),
+                *(settled.pay_request, _crc(settled), standing.paid is not False, payment.seq),
             ),
         )
         if changed.rowcount != 1:
