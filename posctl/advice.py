@@ -310,7 +310,7 @@ BLOCKED = {
         N_("This payment code was used already: for {money} on checkout {checkout}, at {since}."),
         (
             N_("A code pays once: ask for a fresh one. The other payment:"),
-            "{posctl} show {request_id}",
+            Type(("show", "{request_id}")),
         ),
     ),
     Block.OVER_DUE: (

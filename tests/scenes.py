@@ -241,6 +241,7 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
                 (Block.OPEN, still_open, 2_300),
                 (Block.CONFLICT, OPEN[2], None),
                 (Block.PAID, payment(Event.PAID, verdict=PAID), 0),
+                (Block.CODE_USED, still_open, None),
                 (Block.OVER_DUE, part, 2_300),
                 (Block.REPEAT, part, 2_300),
                 (Block.CUSTOMER_GONE, still_open, None),

@@ -238,7 +238,7 @@ def test_a_file_that_was_saved_again_resends_nothing(shop: Shop, gateway: Mercil
     ):
         (shop.home / name).write_bytes(text.encode())
         config = shop.home / "config.yaml"
-        config.write_text(config.read_text().replace("/rest", "/rest?a"))
+        config.write_text(config.read_text().replace("/rest", "/x/rest"))
         ran = shop.run("batch", name)
         assert (ran.code, len(gateway.requests)) == (0, 3), (name, ran)
 
