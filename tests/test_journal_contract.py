@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from pgserver import Database
 
 from posctl.errors import JournalError
+from posctl.exchange import Exchange, Sent
 from posctl.journal import (
     QUARTER_MS,
     RUNNING_SHIFT,
@@ -31,7 +34,10 @@ from posctl.journal import (
 )
 from posctl.journal.choose import open_journal
 from posctl.outcome import Event, Outcome, Standing, State, advance, resolve
+from posctl.payment import Desk
+from posctl.profiles import read as read_config
 from posctl.record import Checkout, Merchant
+from posctl.status import Asked, record_status
 
 CODE = "283456789012345678"
 CHECKOUT = Checkout(True, "12345678", "1", "111")
@@ -516,3 +522,53 @@ def test_prints_are_counted(journal: Journal) -> None:
         for p, copy in [(one, "customer"), (one, "customer"), (one, "store"), (two, "customer")]
     ]
     assert counts == [1, 2, 1, 1]
+
+
+def test_an_answer_older_than_the_latest_try_closes_nothing(journal: Journal) -> None:
+    """What the platform said to a question that was asked before a try began is recorded, and the
+    payment stays open; asked again, it closes.
+    """
+    asked_of = finish(journal, begin(journal, new()), Event.STILL_PENDING, Verdict(3))
+    now = finish(journal, begin(journal, asked_of), Event.STILL_PENDING, Verdict(3))
+    profile = read_config(None, {"HOME": "/nonexistent"}).profiles["training"]
+    desk = Desk(
+        profile=profile,
+        secret="",
+        journal=journal,
+        gateway=NoGateway(),
+        who=lambda _till, _operator: WHO,
+        now_s=lambda: 2.0,
+        uptime_s=lambda: 2.0,
+        new_id=lambda: "r-0000002",
+        interruptible=nullcontext,
+    )
+    said = Asked(TryEnd(Event.NO_VERDICT, 2000), "FAIL", "fail")
+    assert record_status(asked_of, said, 1500, desk).open
+    assert [one.kind for one in journal.tries_of(now)].count("status") == 1
+    assert not record_status(now, said, 1500, desk).open
+
+
+class NoGateway:
+    """Nothing is sent here."""
+
+    def post(self, form: bytes, sent: Sent) -> Exchange:
+        raise AssertionError
+
+
+def test_a_code_is_at_one_payment(journal: Journal) -> None:
+    """A code is found at the open payment or at the one it paid, goes from one to the next, and is
+    gone when its payment closed without a charge; no second open payment has it.
+    """
+    carrying = partial(journal.transact, lambda tx: [p.request_id for p in tx.with_code("h")])
+    first = begin(journal, new(code_hash="h"))
+    assert carrying() == ["r-0000001"]
+    finish(journal, first, Event.PAID)
+    assert carrying() == ["r-0000001"]
+    there = CHECKOUT._replace(checkout_id="2")
+    second = begin(journal, new("r-0000002", there, code_hash="h"))
+    assert carrying() == ["r-0000002"]
+    with pytest.raises(JournalError):
+        begin(journal, new("r-0000003", CHECKOUT._replace(checkout_id="3"), code_hash="h"))
+    finish(journal, second, Event.FAILED, Verdict(2))
+    assert carrying() == []
+    assert len(journal.transact(lambda tx: tx.code_key())) >= 32

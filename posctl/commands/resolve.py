@@ -15,7 +15,7 @@ from posctl.outcome import Exit
 from posctl.outcome import resolve as resolved
 from posctl.result import payment_json
 from posctl.run import Run
-from posctl.screen import View, draw_payment
+from posctl.screen import View, age, draw_payment
 
 app = new_app()
 
@@ -42,6 +42,15 @@ def resolve(
     acknowledge: Annotated[
         bool, typer.Option("--acknowledge", help=_("Silence the alarms of a closed payment."))
     ] = False,
+    seen: Annotated[
+        int | None,
+        typer.Option(
+            "--tries",
+            help=_("How often it was tried when you looked; refused when it was since."),
+            metavar="N",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Close it without asking."))] = False,
 ) -> int:
     run: Run = ctx.obj
     if note is None or not any(character.isalnum() for character in note):  # not the hint's "…"
@@ -55,6 +64,9 @@ def resolve(
     if acknowledge:
         _acknowledge(payment, f"{by}: {note}", now_ms, run)
     else:
+        if payment.open and not yes and run.can_ask():
+            _ask(payment, verdict == "paid", run)
+        payment = payment if seen is None else payment._replace(tries=seen)
         payment = _resolve(payment, verdict == "paid", by, note, now_ms, run)
     data = {
         "posctl": 1,
@@ -71,13 +83,31 @@ def resolve(
     return Exit.OK
 
 
+def _ask(payment: Payment, paid: bool, run: Run) -> None:
+    """Show what is known of it, and let a person say whether it is to be closed."""
+    tries = run.journal().tries_of(payment)
+    now_ms = int(run.now_s() * 1000)
+    run.screen.show(
+        View({}, lambda canvas: draw_payment(canvas, payment, tries, [], now_ms=now_ms))
+    )
+    last = (
+        _("Last tried {age} ago.").format(age=age(now_ms - tries[-1].started_ms)) if tries else ""
+    )
+    question = _("Close it by hand as paid?") if paid else _("Close it by hand as not paid?")
+    if not run.confirm(f"{last} {question}".strip()):
+        raise Busy("not_confirmed", _("Nothing was closed."))
+
+
 def _resolve(payment: Payment, paid: bool, by: str, note: str, now_ms: int, run: Run) -> Payment:
+    """Close `payment`, which somebody has looked at as it is here."""
     journal = run.journal()
 
-    def close(tx: Transaction) -> Payment | Literal["closed", "held"]:
+    def close(tx: Transaction) -> Payment | Literal["closed", "held", "tried"]:
         current = tx.payment(payment.request_id) or payment
         if not current.open:
             return "closed"
+        if current.tries != payment.tries:
+            return "tried"
         if not tx.hold(current):
             return "held"
         return tx.resolve(current, resolved(current.standing, paid=paid), by, note, now_ms)
@@ -88,6 +118,12 @@ def _resolve(payment: Payment, paid: bool, by: str, note: str, now_ms: int, run:
             "held",
             _("posctl is sending this payment at this very moment."),
             (Say(_("Wait until it is done; then look:")), Type(("show", payment.request_id))),
+        )
+    if done == "tried":
+        raise Busy(
+            "tried_again",
+            _("The payment was tried again since you looked at it."),
+            (Say(_("Look again:")), Type(("show", payment.request_id))),
         )
     if done == "closed":
         raise UsageError(
