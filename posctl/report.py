@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from posctl.journal import QUARTER_MS, Cell, Payment, Shift
-from posctl.outcome import Outcome, State, outcome_of
+from posctl.journal import QUARTER_MS, Alarm, Cell, Payment, Shift
+from posctl.outcome import Event, Outcome, State, outcome_of
 from posctl.record import Merchant
 
 DIMENSIONS = ("operator", "till", "channel", "hour", "outcome")
@@ -59,7 +59,8 @@ class Open(NamedTuple):
 class Report(NamedTuple):
     """Sums over a shift (`shift` is its number) or a span of time, both ends half open.
 
-    `closed_ms` and what follows are set for a closed shift. `only` are the members of the API, with
+    `alarms` are the merchant's that nobody had acknowledged then, of whatever time. `closed_ms` and
+    what follows are set for a closed shift. `only` are the members of the API, with
     their values, that a span is narrowed to.
     """
 
@@ -75,6 +76,7 @@ class Report(NamedTuple):
     note: str | None = None
     hash: str | None = None
     only: tuple[tuple[str, str], ...] = ()
+    alarms: tuple[Alarm, ...] = ()
 
 
 def sums_of(cells: Iterable[Cell]) -> Sums:
@@ -172,13 +174,17 @@ def unseal(shift: Shift) -> Report:
             **plain,
             sums=sums._replace(by=by),
             open=tuple(one._replace(outcome=Outcome(one.outcome)) for one in still_open),
+            alarms=tuple(
+                one._replace(event=Event(one.event))
+                for one in (Alarm(*alarm) for alarm in content.get("alarms", ()))
+            ),
             hash=shift.hash,
         )
     except (KeyError, TypeError) as error:
         raise ValueError("no closed shift") from error
 
 
-_NOT_PLAIN = ("sums", "open", "hash", "only")
+_NOT_PLAIN = ("sums", "open", "hash", "only", "alarms")
 _PLAIN = tuple(name for name in Report._fields if name not in _NOT_PLAIN)
 
 

@@ -8,7 +8,7 @@ from html import escape
 from posctl.messages import _, language
 from posctl.order import yuan
 from posctl.report import Line, Report
-from posctl.report_screen import NAMES, label, open_words, period, shares, title
+from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
 from posctl.screen import _date_time, one_line
 
 _STYLE = """
@@ -72,6 +72,7 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         *(f"<li>{_safe(name)}<b>{_safe(value)}</b></li>" for name, value in totals),
         "</ul>",
         _open(report) if sums.open else "",
+        _alarms(report) if report.alarms else "",
         '<div class="tables">',
         *tables,
         "</div>",
@@ -131,6 +132,11 @@ def _table(dimension: str, lines: Sequence[Line]) -> str:
     )
     heading = _(NAMES[dimension])
     return f"<section><h2>{_safe(heading)}</h2>\n{_table_of(names, rows)}</section>"
+
+
+def _alarms(report: Report) -> str:
+    ids = "".join(f"<p>{_safe(one.request_id)}</p>" for one in report.alarms)
+    return f'<div class="open"><h2>{_safe(alarm_words(report))}</h2>\n{ids}</div>'
 
 
 def _open(report: Report) -> str:

@@ -98,6 +98,8 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
     _draw_parts(canvas, parts, "")
     if sums.open:
         _draw_open(canvas, report)
+    if report.alarms:
+        _draw_alarmed(canvas, report)
     for dimension in dimensions:
         lines = sums.by[dimension]
         if lines:
@@ -113,6 +115,21 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
             ("sha256", report.hash),
         ]
         _draw_facts(canvas, facts)
+
+
+def alarm_words(report: Report) -> str:
+    """That the sums are in doubt: the platform spoke against the record."""
+    return _("▲ ALARMS  {n}: the platform spoke against the record").format(n=len(report.alarms))
+
+
+def _draw_alarmed(canvas: Canvas, report: Report) -> None:
+    _draw_bar(canvas, alarm_words(report), "red", gap=True)
+    for one in report.alarms[:SHOWN_OPEN]:
+        _draw_whole(canvas, f"   {one.request_id}", "dim")
+    if len(report.alarms) > SHOWN_OPEN:
+        _draw_prose(canvas, _("and {n} more").format(n=len(report.alarms) - SHOWN_OPEN))
+    if report.closed_ms is None:
+        _draw_hint(canvas, (Say(_("See what to do:")), command(report, "pending")))
 
 
 def _draw_open(canvas: Canvas, report: Report) -> None:

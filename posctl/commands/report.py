@@ -31,7 +31,7 @@ from posctl.report import (
     unseal,
 )
 from posctl.report_screen import command, draw_checked, draw_report
-from posctl.result import Problem, iso, problem_json
+from posctl.result import Problem, alarm_json, iso, problem_json
 from posctl.run import Run
 from posctl.screen import View
 
@@ -194,6 +194,7 @@ def _running(
         until_ms=now_ms,
         sums=sums_of(cells),
         open=open_ones(journal.open_payments(merchant)),
+        alarms=tuple(journal.alarms(merchant)),
     )
 
 
@@ -228,6 +229,7 @@ def _of_span(
         sums=sums_of(run.journal().sums(which)),
         open=open_ones(still_open),
         only=tuple(only.items()),
+        alarms=tuple(run.journal().alarms(merchant)),
     )
 
 
@@ -333,7 +335,23 @@ def _now_ms(run: Run) -> int:
 
 
 def _refuse_open(running: Report, options: ReportOptions) -> None:
-    if running.sums.open and not (options.note or "").strip():
+    if (options.note or "").strip():
+        return
+    if running.alarms:
+        raise Busy(
+            "alarms",
+            _(
+                "The shift was not closed. Alarms that nobody has acknowledged: {n}; the platform "
+                "spoke against the record."
+            ).format(n=len(running.alarms)),
+            (
+                Say(_("Settle them first:")),
+                command(running, "pending"),
+                Say(_("Or close it all the same, and say why:")),
+                command(running, "report", "--close", "--note", "…"),
+            ),
+        )
+    if running.sums.open:
         raise Busy(
             "open_payments",
             _(
@@ -456,6 +474,7 @@ def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
             }
             for one in found.open
         ],
+        "alarms": [alarm_json(alarm) for alarm in found.alarms],
         "by": {
             name: [{"key": line.key, "count": line.n, "fee": line.fee} for line in sums.by[name]]
             for name in dimensions

@@ -272,6 +272,9 @@ class Transaction(Protocol):
     def raise_alarm(self, payment: Payment, event: Event, text: str, now_ms: int) -> None:
         """Record evidence against a closed payment."""
 
+    def alarms(self, merchant: Merchant) -> list[Alarm]:
+        """Alarms that nobody has acknowledged, oldest first."""
+
     def alarmed(self, checkout: Checkout) -> Payment | None:
         """The checkout's latest payment with an alarm that nobody has acknowledged."""
 
