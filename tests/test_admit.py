@@ -76,10 +76,12 @@ class Asked(NamedTuple):
     waived: frozenset[Block] = frozenset()
     alarmed: Payment | None = None
     checkout: Checkout = CHECKOUT
+    with_code: tuple[Payment, ...] = ()  # of whatever checkout
 
 
 LOST, PAID, DECLINED = Event.READ_TIMEOUT, Event.PAID, Event.FAILED
 PART = row(PAID, remaining=500)  # a first part; 500 fen are still due
+ELSEWHERE = CHECKOUT._replace(checkout_id="778")
 ALARMED = row(DECLINED, request_id="r-9")
 MINE = row(LOST, request_id=OWN_ID)
 ADMIT = {
@@ -133,6 +135,35 @@ ADMIT = {
     "an id of its own does not ask for the last": Asked(
         "start", (row(DECLINED, told=False),), request_id=OWN_ID
     ),
+    "declined a day ago, and nobody was told": Asked(
+        "start", (row(DECLINED, told=False, closed_ago_ms=24 * HOUR_MS + 1),)
+    ),
+    "paid a day ago, and nobody was told": Asked(
+        "tell", (row(PAID, told=False, closed_ago_ms=24 * HOUR_MS),)
+    ),
+    "paid longer ago, and nobody was told": Asked(
+        "already_paid", (row(PAID, remaining=500, told=False, closed_ago_ms=24 * HOUR_MS + 1),)
+    ),
+    "--another, paid longer ago, and nobody was told": Asked(
+        "start", (row(PAID, told=False, closed_ago_ms=24 * HOUR_MS + 1),), waived=ANOTHER
+    ),
+    # A wallet's code pays once.
+    "the code is at another checkout": Asked(
+        "code_used", with_code=(row(LOST, checkout=ELSEWHERE),)
+    ),
+    "the code has just paid elsewhere": Asked(
+        "code_used", with_code=(row(PAID, checkout=ELSEWHERE, closed_ago_ms=10 * MINUTE_MS - 1),)
+    ),
+    "the code paid elsewhere ten minutes ago": Asked(
+        "start", with_code=(row(PAID, checkout=ELSEWHERE, closed_ago_ms=10 * MINUTE_MS),)
+    ),
+    "the code was declined elsewhere": Asked(
+        "start", with_code=(row(DECLINED, checkout=ELSEWHERE),)
+    ),
+    "the code has just paid a part": Asked("code_used", (PART,), fee=200, with_code=(PART,)),
+    "--another waives no used code": Asked(
+        "code_used", (PART,), fee=200, with_code=(PART,), waived=ANOTHER
+    ),
     # The platform spoke against the record of a payment.
     "an alarm": Asked("alarm", (ALARMED,), alarmed=ALARMED),
     "an alarm, and a part is still due": Asked("alarm", (PART,), alarmed=PART, fee=200),
@@ -171,14 +202,14 @@ def test_what_becomes_of_a_pay(case: Asked) -> None:
     known = {p.request_id: p for p in case.payments}.get(case.request_id or "")
     mine = [p for p in case.payments if p.checkout == case.checkout]
     try:
-        decision = admit(ask, known, mine, case.alarmed)
+        decision = admit(ask, known, mine, case.alarmed, case.with_code)
     except UsageError as error:
         assert error.code == case.decision
         return
     match decision:
         case Refuse(block, by):
             assert block == case.decision
-            assert by in (*case.payments, case.alarmed)
+            assert by in (*case.payments, *case.with_code, case.alarmed)
         case Resume(by) | Tell(by):
             assert type(decision).__name__.lower() == case.decision
             assert by in case.payments
