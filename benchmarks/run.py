@@ -71,6 +71,7 @@ class Bench:
             "source: hema, merchant_code: HM}\n"
         )
         path.chmod(0o600)
+        SqliteJournal(journal).close()  # as posctl journal create: real money begins none
         return path
 
     @contextmanager

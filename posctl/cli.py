@@ -60,7 +60,7 @@ COMMANDS = {
     "init": ("init", N_("Make the first configuration, by questions.")),
     "reconcile": ("reconcile", N_("Set the journal beside the platform's statement.")),
     "config": ("config", N_("Show, check and find the configuration.")),
-    "journal": ("journal", N_("Check, back up, restore and prune the journal.")),
+    "journal": ("journal", N_("Begin, check, back up, restore and prune the journal.")),
     "doctor": ("doctor", N_("Check everything that a payment needs.")),
     "explain": ("explain", N_("Say what a code means, and what to do.")),
     "completion": ("completion", N_("Complete command lines in bash, zsh and fish.")),

@@ -23,6 +23,7 @@ from posctl import advice
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.exchange import Exchange, Sent
 from posctl.hint import Hint, Say, Type, said
+from posctl.journal import not_begun
 from posctl.messages import _
 from posctl.order import FIELDS, not_in
 from posctl.outcome import Event, Exit, Outcome, read_event
@@ -80,11 +81,11 @@ class Doctor(NamedTuple):
             yield _config(loaded)
             yield _secret(profile, self.environ)
             if is_database(loaded.journal):
-                yield shared_journal(loaded.journal)
+                yield shared_journal(loaded.journal, live=profile.live)
             else:
                 journal = Path(loaded.journal).absolute()
                 yield files(journal)
-                yield journal_check(journal)
+                yield journal_check(journal, live=profile.live)
                 yield disk(journal)
             yield from self._network(profile)
         yield terminal(self.stdout)
@@ -190,14 +191,18 @@ def _mode(path: Path) -> int | None:
         return None
 
 
-def journal_check(path: Path) -> Check:
-    """Whether payments can be recorded, and whether what is recorded is whole."""
+def journal_check(path: Path, *, live: bool) -> Check:
+    """Whether payments can be recorded, and whether what is recorded is whole. One for real money
+    must have been begun.
+    """
     from posctl.journal.look import health  # noqa: PLC0415  loads SQLite
 
     try:
         found = health(path)
         if found is None:
             _refuse_unwritable(_nearest(path))
+            if live:
+                raise not_begun(path)
             made = _("There is none yet; the first payment makes {path}.").format(path=path)
             return Check("journal", "good", made)
         if not os.access(path, os.W_OK):
@@ -211,13 +216,15 @@ def journal_check(path: Path) -> Check:
     return _counted(words.format(path=path, count=found.payments, open=found.open), found)
 
 
-def shared_journal(url: str) -> Check:
+def shared_journal(url: str, *, live: bool) -> Check:
     """Whether the database that many tills share can be reached, and knows this posctl."""
     from posctl.journal.look import shared_health  # noqa: PLC0415  as above
 
     shown = masked_url(url)
     try:
         found = shared_health(url)
+        if found is None and live:
+            raise not_begun(shown)
     except PosctlError as error:
         return _failed("journal", error)
     if found is None:

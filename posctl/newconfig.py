@@ -27,6 +27,7 @@ class Draft(NamedTuple):
     secret: str = "-"  # where it is, as `kept_in` says; never the secret itself
     max_fee: str = "500000"
     defaults: Mapping[str, str] = {}
+    journal: str = "~/journal.db"  # absolute, or a database's URL
 
     def profile(self, path: Path) -> Profile:
         """The profile that the file at `path` would hold. Raises Bad, as reading it would."""
@@ -41,6 +42,10 @@ class Draft(NamedTuple):
             "",
             _comment(_("The profile that is used without --profile.")),
             f"default_profile: {_quoted(self.name)}",
+            "",
+            _comment(_("Where payments are recorded; this journal alone knows what was charged.")),
+            _comment(_("Another place is another journal: move it with posctl journal copy.")),
+            f"journal: {_quoted(self.journal)}",
             "",
             "profiles:",
             f"  {_quoted(self.name)}:",

@@ -172,7 +172,7 @@ def load(config_flag: str | None, profile_flag: str | None, environ: Mapping[str
         warnings.append(_clash(winner, over))
     if name not in config.profiles:
         raise _unknown_profile(name, config)
-    journal, clash = _journal(config, environ)
+    journal, clash = _journal(config.journal, environ)
     return Loaded(config.profiles[name], journal, config.path, (*warnings, *clash))
 
 
@@ -193,7 +193,12 @@ def journal_path(config_flag: str | None, environ: Mapping[str, str]) -> Path:
 
 def journal_place(config_flag: str | None, environ: Mapping[str, str]) -> str:
     """The journal's path, or its URL, whatever profile is in use. Raises ConfigError."""
-    return _journal(read(config_flag, environ), environ)[0]
+    return _journal(read(config_flag, environ).journal, environ)[0]
+
+
+def usual_journal(environ: Mapping[str, str]) -> str:
+    """The journal's path or URL where no configuration names one. Raises ConfigError."""
+    return _journal(None, environ)[0]
 
 
 def state_folder(config_flag: str | None, environ: Mapping[str, str]) -> Path:
@@ -202,14 +207,22 @@ def state_folder(config_flag: str | None, environ: Mapping[str, str]) -> Path:
     return (_default_journal(environ) if is_database(journal) else Path(journal)).parent
 
 
-def _journal(config: Config, environ: Mapping[str, str]) -> tuple[str, list[str]]:
+def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list[str]]:
     """The journal by environment, else file, else platform; and what was overridden."""
     named = environ.get("POSCTL_JOURNAL")
     if not named:
-        return config.journal or str(_default_journal(environ)), []
-    place = _place(named, Path())
-    if config.journal and place != config.journal:
-        winner, loser = masked_url(named), masked_url(config.journal)
+        return in_file or str(_default_journal(environ)), []
+    place = _place(named)
+    if place is None:
+        raise ConfigError(
+            "relative_journal",
+            _(
+                "POSCTL_JOURNAL={path} is a relative path: it leads elsewhere from every folder."
+            ).format(path=named),
+            _("Give the whole path, from / on (or from ~)."),
+        )
+    if in_file and place != in_file:
+        winner, loser = masked_url(named), masked_url(in_file)
         return place, [_clash(f"POSCTL_JOURNAL={winner}", f"journal: {loser}")]
     return place, []
 
@@ -352,12 +365,11 @@ def _config(root: Map, path: Path) -> Config:
         if name != TRAINING:
             profiles[name] = _profile(name, section, path.parent)
     profiles[TRAINING] = _training(_mapping(sections, TRAINING))
-    journal = _word(root, "journal")
     return Config(
         path,
         exists=True,
         default_profile=_word(root, "default_profile"),
-        journal=_place(journal, path.parent) if journal else None,
+        journal=_journal_key(root),
         profiles=profiles,
     )
 
@@ -656,8 +668,28 @@ def _statement(section: Map) -> Statement:
     )
 
 
-def _place(journal: str, folder: Path) -> str:
-    return journal if is_database(journal) else str(_expand(journal, folder))
+def _journal_key(root: Map) -> str | None:
+    """The journal that the file names. A relative path would begin another one, without a word,
+    wherever the file is copied to.
+    """
+    named = _word(root, "journal")
+    place = _place(named) if named else None
+    if named and place is None:
+        raise Bad(
+            "relative_journal",
+            root.lines["journal"],
+            _("journal is a relative path"),
+            _("Give the whole path, from / on (or from ~)."),
+        )
+    return place
+
+
+def _place(journal: str) -> str | None:
+    """A journal's URL, or its path with `~`; None for a path that is not absolute."""
+    if is_database(journal):
+        return journal
+    path = _expand(journal, Path())
+    return str(path) if path.is_absolute() else None
 
 
 def _expand(path: str, folder: Path) -> Path:

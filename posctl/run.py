@@ -147,12 +147,16 @@ class Run:
         return self._loaded
 
     def journal(self) -> Journal:
-        """The journal, opened once. Raises JournalError, ConfigError."""
+        """The journal, opened once; one for real money is not begun. Raises JournalError,
+        ConfigError.
+        """
         if self._journal is None:
             from posctl.journal.choose import open_journal  # noqa: PLC0415  as above
 
             loaded = self.load()
-            self._journal = open_journal(loaded.journal, loaded.profile.timeout.total_s)
+            self._journal = open_journal(
+                loaded.journal, loaded.profile.timeout.total_s, begin=not loaded.profile.live
+            )
             self._closing.append(self._journal.close)
         return self._journal
 

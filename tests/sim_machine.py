@@ -29,6 +29,8 @@ from urllib.parse import quote
 from sim_gateway import APP_KEY, SECRET, Places
 from sim_schedule import How, Key, Part
 
+from posctl.journal.choose import open_journal
+
 HERE = Path(__file__).resolve().parent
 WATCHDOG_S = 40.0  # a run that takes longer hangs
 CONSOLE = "127.0.0.1"
@@ -188,6 +190,7 @@ class Machine:
         self.journal = folder / "state" / "journal.db"
         self.runs: list[Run] = []
         self.clock_s = 0.0
+        self._begun = False  # the journal, as by `posctl journal create`
         self._zygote = zygote
         self._places = places
         self._bug = bug
@@ -224,6 +227,9 @@ class Machine:
         path = self.folder / "config.yaml"
         path.write_text(self._settings.text())
         path.chmod(0o600)
+        if not self._begun:
+            self._begun = True
+            open_journal(self._env["POSCTL_JOURNAL"], 5, begin=True).close()
 
     def idle(self) -> None:
         """Wait until nothing of the runs that ended is still on its way."""

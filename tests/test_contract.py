@@ -125,7 +125,7 @@ def test_configuration_errors_have_every_key(shop: Shop) -> None:
         assert set(data) >= PAY_KEYS
         assert data["outcome"] is None
         assert not server.connections
-    assert not shop.journal.exists()
+    assert not shop.recorded
 
 
 def test_journal_errors_have_every_key(trained: Training, shop: Shop) -> None:

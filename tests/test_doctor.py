@@ -123,7 +123,7 @@ def test_a_profile_that_cannot_pay_alone_is_told_so(shop: Shop) -> None:
 
 
 def test_it_touches_no_money_and_tells_no_secret(shop: Shop) -> None:
-    """What travels names no method, no key and no signature; no journal is made."""
+    """What travels names no method, no key and no signature; nothing is recorded."""
     with FaultServer(refusing()) as server:
         shop.profile(server.url)
         ran = shop.run("doctor")
@@ -134,7 +134,7 @@ def test_it_touches_no_money_and_tells_no_secret(shop: Shop) -> None:
     assert b"helloworld" not in request
     assert b"12345678" not in request
     assert "helloworld" not in ran.out + ran.err
-    assert not shop.journal.exists()
+    assert not shop.recorded
 
 
 def test_the_training_gateway_needs_no_network(trained: Callable[..., Ran], shop: Shop) -> None:
@@ -457,7 +457,7 @@ def test_an_older_journal_is_good_and_stays_as_it_is(tmp_path: Path) -> None:
     db.execute(f"PRAGMA user_version={len(MIGRATIONS) - 1}")
     db.close()
     before = path.read_bytes()
-    check = journal_check(path)
+    check = journal_check(path, live=True)
     assert check.status == "good"
     assert "older" in check.message
     assert path.read_bytes() == before
@@ -466,7 +466,7 @@ def test_an_older_journal_is_good_and_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_place_where_no_journal_can_be(tmp_path: Path) -> None:
     """A file where a folder should be is found before the first payment finds it."""
     (tmp_path / "file").touch()
-    check = journal_check(tmp_path / "file" / "journal.db")
+    check = journal_check(tmp_path / "file" / "journal.db", live=False)
     assert (check.status, check.exit_code) == ("bad", Exit.JOURNAL)
 
 
@@ -494,14 +494,14 @@ def test_an_older_copy_of_the_journal_is_noticed(trained: Callable[..., Ran], sh
 def test_a_shared_journal_is_reached_and_left_alone(database: Database) -> None:
     """A database is counted like a file, made by a payment only, and its password masked."""
     url = database.url()
-    fresh = shared_journal(url)
+    fresh = shared_journal(url, live=False)
     assert fresh.status == "good"
     assert (
         database.execute("SELECT tablename FROM pg_tables WHERE schemaname=current_schema", url)
         == []
     )
     open_journal(url, 5).close()
-    check = shared_journal(url)
+    check = shared_journal(url, live=True)
     assert check.status == "good"
     assert "payments: 0" in check.message
 
@@ -518,7 +518,7 @@ def test_a_till_with_a_shared_journal(database: Database, shop: Shop) -> None:
 def test_a_database_that_is_away(shop: Shop) -> None:
     """A database that does not answer is the journal's fault (31), told without its password."""
     with refusing_port() as port:
-        check = shared_journal(f"postgresql://till:pa55@127.0.0.1:{port}/pos")
+        check = shared_journal(f"postgresql://till:pa55@127.0.0.1:{port}/pos", live=True)
     assert (check.status, check.exit_code) == ("bad", Exit.JOURNAL)
     assert "pa55" not in check.message + as_text(check.hint)
 
@@ -542,7 +542,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
     with as_nobody():
-        check = journal_check(folder / "journal.db")
+        check = journal_check(folder / "journal.db", live=False)
     assert (check.status, check.exit_code) == ("bad", Exit.JOURNAL)
 
 

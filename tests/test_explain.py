@@ -159,7 +159,7 @@ def test_an_exit_code_comes_before_a_code_of_the_gateway(shop: Shop) -> None:
     assert ran.json["code"] == "21"
     assert [entry["kind"] for entry in ran.json["entries"]] == ["exit_code", "top_code"]
     assert ran.json["error"] is None
-    assert not shop.journal.exists()
+    assert not shop.recorded
 
 
 def test_without_a_code_all_are_listed(shop: Shop) -> None:

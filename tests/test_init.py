@@ -94,7 +94,18 @@ def test_the_usual_answers_make_a_configuration_that_works(fresh: Shop) -> None:
     assert re.search(r"^ store-1 +good$", shown.text, re.MULTILINE)
     assert left_behind(fresh) == [
         *("conf", "conf/posctl", "conf/posctl/config.yaml", "conf/posctl/store-1.secret"),
+        "journal.db",
     ]
+    assert loaded.journal == str(fresh.journal), "written out whole: no HOME leads elsewhere"
+
+
+def test_a_journal_that_is_there_is_kept(fresh: Shop) -> None:
+    """`init` begins the journal, or keeps the one that is there with all its payments."""
+    fresh.run("--profile", "training", "pay", "--fee", "100", "--checkout", "1")
+    before = fresh.journal.stat().st_ino
+    assert answered(fresh, ALL).exit_code == 0
+    assert (fresh.journal.stat().st_ino, fresh.recorded) == (before, 1)
+    assert fresh.run("pending", "--json").code == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")

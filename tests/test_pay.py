@@ -83,7 +83,7 @@ def test_field_prints_one_bare_value(trained: Training) -> None:
 def test_a_field_that_does_not_exist_is_refused_first(trained: Training, shop: Shop) -> None:
     """A mistyped `--field` is a usage error before money moves, not an empty line after."""
     ran = trained("pay", "--fee", "100", "--checkout", "111", "--field", "remaining")
-    assert (ran.code, shop.journal.exists()) == (2, False)
+    assert (ran.code, shop.recorded) == (2, 0)
     assert "remaining_fee" in ran.err
 
 
@@ -166,7 +166,7 @@ def test_dry_run_sends_and_records_nothing(pay: Training, shop: Shop) -> None:
     assert call["pay_request"]["channel_account"] == "283456******5678"
     assert call["pay_request"]["pay_fee"] == 100
     assert (ran.json["outcome"], ran.json["exit_code"]) == (None, 0)
-    assert not shop.journal.exists()
+    assert not shop.recorded
     assert not (shop.home / "training.db").exists()
 
 
@@ -336,7 +336,7 @@ def test_bad_fees_are_refused(trained: Training, shop: Shop, fee: str) -> None:
     ran = trained("pay", "--json", f"--fee={fee}", "--checkout", "111")
     assert (ran.code, ran.json["outcome"]) == (2, None)
     assert "--fee" in ran.json["error"]["message"]
-    assert not shop.journal.exists()
+    assert not shop.recorded
 
 
 def test_a_flag_given_twice_is_refused(trained: Training) -> None:

@@ -52,13 +52,13 @@ class Till(Shop):
 def till(home: Path, journal: str, gateway: str, name: str, **keys: Any) -> Till:
     """Till `name` of a store, which pays at `gateway` and shares `journal`."""
     one = Till(home / name, {"PYTHONUTF8": "1", "HOME": str(home / name)})
+    one.env["POSCTL_JOURNAL"] = journal
     one.home.mkdir()
     defaults = (
         f'{{shop_id: "1", operator_id: "123", machine_id: {name}, buyer_id: 1, source: hema, '
         "merchant_code: HM}"
     )
     one.profile(gateway, **{"defaults": defaults} | keys)
-    one.env["POSCTL_JOURNAL"] = journal
     return one
 
 
@@ -671,7 +671,9 @@ def test_the_password_comes_from_pgpass_or_the_environment(
         f"options=-csearch_path={schema}\n"
     )
     with FaultServer(answer()) as platform:
-        one = till(tmp_path, "postgresql://?service=chain", platform.url, "till-a")
+        one = till(
+            tmp_path, "postgresql://?service=chain", platform.url, "till-a", app_key="training"
+        )
         one.env["PGSERVICEFILE"] = str(service)
         assert pay(one).code == 0
     assert database.execute("SELECT count(*) FROM payments", url) == [(1,)]

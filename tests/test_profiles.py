@@ -21,7 +21,7 @@ EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 SECRET = "s3cr3t-canary"
 CONTRACT = f"""\
 default_profile: store-1
-journal: journal.db
+journal: /var/lib/posctl/journal.db
 profiles:
   store-1:
     gateway: https://eco.taobao.com/router/rest
@@ -316,12 +316,24 @@ def test_flag_beats_environment_beats_file(written: Callable[..., Path], tmp_pat
 
 
 def test_where_the_journal_is(written: Callable[..., Path], tmp_path: Path) -> None:
-    """The environment beats `journal:`, which is relative to its file; a clash is said."""
+    """The environment beats `journal:`; a clash is said, two spellings of one place are none."""
     path = str(written(CONTRACT))
-    assert _load(path, None).journal == str(tmp_path / "journal.db")
+    assert _load(path, None).journal == "/var/lib/posctl/journal.db"
     over = _load(path, None, POSCTL_JOURNAL="/var/j.db")
     assert (over.journal, len(over.warnings)) == ("/var/j.db", 1)
-    assert not _load(path, None, POSCTL_JOURNAL=str(tmp_path / "journal.db")).warnings
+    assert not _load(path, None, POSCTL_JOURNAL="/var/lib/posctl/journal.db").warnings
+
+
+@pytest.mark.parametrize("place", ["journal.db", "./journal.db", "a/../journal.db"])
+def test_a_journal_has_its_whole_path(written: Callable[..., Path], place: str) -> None:
+    """A relative path is refused, in the file (by its line) and in the environment; ~ is whole."""
+    path = written(_with("journal: /var/lib/posctl/journal.db", f"journal: {place}"))
+    assert (refused(path).code, "line 2" in refused(path).message) == ("relative_journal", True)
+    path = written(_with("journal: /var/lib/posctl/journal.db", "journal: ~/journal.db"))
+    assert _load(str(path), None).journal == str(Path.home() / "journal.db")
+    with pytest.raises(ConfigError) as told:
+        _load(str(path), None, POSCTL_JOURNAL=place)
+    assert told.value.code == "relative_journal"
 
 
 def test_names_that_do_not_exist(written: Callable[..., Path]) -> None:

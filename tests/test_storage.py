@@ -72,11 +72,14 @@ def run_limited(shop: Shop, size: int, *args: str) -> Ran:
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 20_000, 50_000])
 def test_no_room_for_a_new_journal(shop: Shop, size: int) -> None:
-    """Where the journal cannot be made, nothing is sent, and no half of one is left."""
+    """Where the journal cannot be made, it is said (31), and no half of one is left."""
+    shop.begun = True  # nobody has yet
     with FaultServer(answer()) as server:
         shop.profile(server.url)
-        refused(run_limited(shop, size, *PAY, "1"), server)
+        assert run_limited(shop, size, "journal", "create").code == 31
         assert not shop.journal.exists()
+        refused(shop.run(*PAY, "1"), server, "no_journal")
+        assert shop.run("journal", "create").code == 0
         assert not list(shop.home.glob(".journal*"))
         assert shop.run(*PAY, "1").code == 0
 
@@ -205,7 +208,8 @@ def test_a_read_only_file_system(shop: Shop, small_disk: Path) -> None:
         subprocess.run(remount, check=True)
         refused(shop.run(*PAY, "2"), server, "journal_unwritable")
         shop.env["POSCTL_JOURNAL"] = str(small_disk / "new.db")
-        refused(shop.run(*PAY, "2"), server, "journal_unwritable")
+        refused(shop.run(*PAY, "2"), server, "no_journal")
+        assert shop.run("journal", "create", "--json").json["error"]["code"] == "journal_unwritable"
 
 
 AS_SOMEBODY = """
@@ -277,11 +281,11 @@ def test_no_permission(somebodys: Shop, name: str, mode: int) -> None:
 
 
 def test_no_permission_to_make_one(somebodys: Shop) -> None:
-    """A folder where no journal can be made: refused, nothing sent."""
-    with FaultServer(answer()) as server:
-        somebodys.profile(server.url)
-        (somebodys.home / "state").mkdir(mode=0o500)
-        refused(as_somebody(somebodys, *PAY, "2"), server, "journal_unwritable")
+    """A folder where no journal can be made: `journal create` says so (31)."""
+    shutil.rmtree(somebodys.home / "state")
+    (somebodys.home / "state").mkdir(mode=0o500)
+    ran = as_somebody(somebodys, "journal", "create", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (31, "journal_unwritable")
 
 
 # ── locked ───────────────────────────────────────────────────────────────────────────────────

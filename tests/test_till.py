@@ -275,7 +275,7 @@ def test_without_a_terminal_it_is_refused(
     ran: Ran = shop.run(*args, stdin="1\r1\r1\r")
     assert (ran.code, gateway.requests) == (2, [])
     assert "posctl batch" in ran.err
-    assert not shop.journal.exists()
+    assert not shop.recorded
 
 
 # ── scanning ─────────────────────────────────────────────────────────────────────────────────

@@ -47,7 +47,6 @@ def history(
     limit: Annotated[str, typer.Option(help=_("At most so many."), metavar="N")] = "50",
 ) -> int:
     run: Run = ctx.obj
-    profile = run.load().profile
     since_ms, until_ms = day_span(day, run.now_s()) if day else (None, None)
     if outcome is not None and outcome not in OUTCOMES:
         raise UsageError(
@@ -56,7 +55,7 @@ def history(
     if not (re.fullmatch(r"[0-9]{1,6}", limit) and 0 < int(limit) <= 100_000):
         raise UsageError("bad_limit", _("--limit is a whole number from 1 to 100000."))
     which = Filter(
-        merchant=profile.merchant,
+        merchant=run.load().profile.merchant,
         since_ms=since_ms,
         until_ms=until_ms,
         shop_id=shop,

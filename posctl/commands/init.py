@@ -12,9 +12,9 @@ from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.newconfig import GATEWAY, Draft, NewFile, write
 from posctl.outcome import Exit
-from posctl.profiles import TRAINING, config_path
+from posctl.profiles import DEFAULT_TIMEOUT, TRAINING, config_path, usual_journal
 from posctl.run import Run, new_request_id
-from posctl.secret import KeptIn, Secret
+from posctl.secret import KeptIn, Secret, masked_url
 from posctl.shell import lines_of
 from posctl.yamltext import Bad
 
@@ -53,9 +53,10 @@ def init(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     path, _named = config_path(run.globals.config, run.environ)
     _refuse(path, run)
+    place = usual_journal(run.environ)
     run.interrupts.install()  # from here on signals wait, but where somebody is asked
     try:
-        questions = _Questions(path.absolute(), run)
+        questions = _Questions(path.absolute(), place, run)
         files = questions.ask_all()
     except (KeyboardInterrupt, EOFError):
         run.screen.note("")
@@ -63,6 +64,7 @@ def init(ctx: typer.Context) -> int:
     write(files)
     for file in files:
         run.screen.note(_("√ Written: {path}").format(path=file.path))
+    _begin_journal(place, run)
     return _afterwards(ctx, run)
 
 
@@ -82,6 +84,14 @@ def _refuse(path: Path, run: Run) -> None:
                 path=path
             ),
         )
+
+
+def _begin_journal(place: str, run: Run) -> None:
+    """The journal, for live payments begin none. One that is there is kept. Raises JournalError."""
+    from posctl.journal.choose import open_journal  # noqa: PLC0415  after the questions
+
+    open_journal(place, DEFAULT_TIMEOUT.total_s, begin=True).close()
+    run.screen.note(_("√ The journal: {path}").format(path=masked_url(place)))
 
 
 def _afterwards(ctx: typer.Context, run: Run) -> Exit:
@@ -122,10 +132,10 @@ def _train(run: Run) -> Exit:
 class _Questions:
     """Asks on stderr until every answer is one that the configuration takes."""
 
-    def __init__(self, path: Path, run: Run) -> None:
+    def __init__(self, path: Path, journal: str, run: Run) -> None:
         self._path = path
         self._run = run
-        self._draft = Draft()
+        self._draft = Draft(journal=journal)
 
     def ask_all(self) -> list[NewFile]:
         """The files to write, the configuration last. Raises EOFError, KeyboardInterrupt."""

@@ -1,4 +1,4 @@
-"""`posctl journal check|backup|restore|prune|copy`: care of the journal while tills are working."""
+"""`posctl journal`: the journal is begun, and cared for while tills are working."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from posctl.errors import UsageError
 from posctl.hint import Type, said
 from posctl.messages import _
 from posctl.outcome import Exit
-from posctl.profiles import journal_path
+from posctl.profiles import DEFAULT_TIMEOUT, journal_path, journal_place
 from posctl.result import Problem, alarm_json, iso, payment_json, problem_json, try_json
 from posctl.run import Run
 from posctl.screen import View, draw_pairs, plain
@@ -28,9 +28,45 @@ DAY_MS = 24 * 3_600_000
 app = new_app(
     cls=Group,
     no_args_is_help=True,
-    help=_("Check, back up, restore, prune and copy the journal; tills may be working meanwhile."),
+    help=_(
+        "Begin, check, back up, restore, prune and copy the journal; tills may be working "
+        "meanwhile."
+    ),
     epilog="posctl journal check\nposctl journal backup /mnt/backup/journal-2026-01-31.db",
 )
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Begin a journal where the configuration says, for real money: payments never begin one. "
+        "One that is there already is kept, and checked. Only where posctl was never used before: "
+        "what another journal has seen charged, a new one does not know."
+    ),
+    epilog="posctl journal create\nposctl --config /etc/posctl/config.yaml journal create",
+)
+def create(ctx: typer.Context) -> int:
+    run: Run = ctx.obj
+    from posctl.journal.choose import open_journal  # noqa: PLC0415  loads SQLite
+    from posctl.journal.look import look_at  # noqa: PLC0415  as above
+    from posctl.secret import masked_url  # noqa: PLC0415  as above
+
+    place = journal_place(run.globals.config, run.environ)
+    is_new = look_at(place) is None
+    if is_new:
+        open_journal(place, DEFAULT_TIMEOUT.total_s, begin=True).close()
+    health = look_at(place)
+    _show(
+        run,
+        None,
+        path=masked_url(place),
+        created=is_new,
+        payments=health.payments if health else 0,
+        open=health.open if health else 0,
+    )
+    words = _("√ The journal is begun: {path}") if is_new else _("√ It is there, and whole: {path}")
+    run.screen.note(words.format(path=masked_url(place)))
+    return Exit.OK
 
 
 @app.command(

@@ -165,14 +165,14 @@ def report_run(options: ReportOptions, run: Run) -> Exit:
 
 
 def _look(options: ReportOptions, run: Run) -> Report:
-    profile = run.load().profile
-    merchant = profile.merchant
+    since_ms, until_ms = _span(options, run.now_s())
+    number = None if options.shift is None else _shift_number(options.shift)
+    merchant = run.load().profile.merchant
     journal = run.journal()
     now_ms = int(run.now_s() * 1000)
-    if options.shift is not None:
-        return _closed(options.shift, merchant, journal)
+    if number is not None:
+        return _closed(number, merchant, journal)
     last = journal.shift(merchant)
-    since_ms, until_ms = _span(options, run.now_s())
     if (since_ms, until_ms) != (None, None):
         return _of_span(since_ms, until_ms, merchant, run, options.only)
     if last is None:
@@ -244,10 +244,14 @@ def _of_today(merchant: Merchant, run: Run) -> Report:
     return _of_span(since_ms, until_ms, merchant, run, {})
 
 
-def _closed(number: str, merchant: Merchant, journal: Journal) -> Report:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", number):
+def _shift_number(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise UsageError("bad_shift", _("--shift is the number of a closed shift, as in 1."))
-    shift = journal.shift(merchant, int(number))
+    return int(text)
+
+
+def _closed(number: int, merchant: Merchant, journal: Journal) -> Report:
+    shift = journal.shift(merchant, number)
     if shift is None:
         raise UsageError("unknown_shift", _("No shift {number} was closed.").format(number=number))
     return _readable(shift)

@@ -25,8 +25,8 @@ def show(
     request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", hidden=True)],
 ) -> int:
     run: Run = ctx.obj
-    journal = run.journal()
     payment = find(request_id, run)
+    journal = run.journal()
     tries = journal.tries_of(payment)
     alarms = [
         a for a in journal.alarms(payment.checkout.merchant) if a.request_id == payment.request_id

@@ -6,8 +6,12 @@ writing are one step, whoever else is at it. Times are milliseconds since the ep
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
+from posctl.errors import JournalError
+from posctl.hint import Say, Type
+from posctl.messages import _
 from posctl.outcome import Event, Outcome, Standing
 from posctl.record import Checkout, Merchant
 
@@ -216,6 +220,28 @@ class Shift(NamedTuple):
     content: str
     hash: str
     chain: str = ""
+
+
+def not_begun(place: str | Path) -> JournalError:
+    """There is no journal at `place`, and real money is at stake: a second one would not know what
+    the first has seen charged.
+    """
+    return JournalError(
+        "no_journal",
+        _(
+            "There is no journal {path}: posctl cannot know what was charged already, and would "
+            "charge it again."
+        ).format(path=place),
+        (
+            Say(
+                _(
+                    "Another user, HOME, XDG_STATE_HOME, POSCTL_JOURNAL or journal: line leads to "
+                    "another place. If payments were taken here before, find their journal first."
+                )
+            ),
+            *(Say(_("To begin a new one here:")), Type(("journal", "create"))),
+        ),
+    )
 
 
 class Transaction(Protocol):

@@ -571,8 +571,8 @@ def _must_exist(path: Path) -> None:
             "journal_missing",
             _("There is no journal {path}.").format(path=path),
             (
-                Say(_("The first payment makes one. See where it is looked for:")),
-                Type(("config", "show")),
+                *(Say(_("See where it is looked for:")), Type(("config", "show"))),
+                *(Say(_("To begin a new one here:")), Type(("journal", "create"))),
             ),
         )
 

@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from posctl.journal.postgres import PostgresJournal
 
 
-def open_journal(place: str, try_s: float) -> Journal:
+def open_journal(place: str, try_s: float, *, begin: bool = True) -> Journal:
     """Open the journal at `place`; `try_s` is the longest that one HTTP try takes, in seconds.
 
-    Raises JournalError, and ConfigError for a database that posctl has no driver for.
+    Where there is none, one is made if `begin`; a journal for real money is begun by nobody but a
+    person. Raises JournalError, and ConfigError for a database that posctl has no driver for.
     """
     if is_database(place):
-        return open_database(place, try_s)
+        return open_database(place, try_s, begin=begin)
     from posctl.journal.sqlite import SqliteJournal  # noqa: PLC0415  only one of the two
 
-    return SqliteJournal(Path(place))
+    return SqliteJournal(Path(place), begin=begin)
 
 
-def open_database(url: str, try_s: float) -> PostgresJournal:
+def open_database(url: str, try_s: float, *, begin: bool = True) -> PostgresJournal:
     """The same of a database's URL."""
     from importlib.util import find_spec  # noqa: PLC0415  a file needs none
 
@@ -39,4 +40,4 @@ def open_database(url: str, try_s: float) -> PostgresJournal:
         )
     from posctl.journal.postgres import PostgresJournal  # noqa: PLC0415  as above
 
-    return PostgresJournal(url, try_s)
+    return PostgresJournal(url, try_s, begin=begin)

@@ -30,6 +30,7 @@ from posctl.journal.sqlite import (
     highest_number,
 )
 from posctl.messages import _
+from posctl.secret import is_database
 
 BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
 _COUNTS = "SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL) FROM payments"
@@ -57,6 +58,11 @@ def health(path: Path) -> Health | None:
         return None
     with closing(JournalReader(path)) as journal:
         return journal.examine()
+
+
+def look_at(place: str) -> Health | None:
+    """What is in the journal at `place`, a path or a URL. Raises as the two above and below."""
+    return shared_health(place) if is_database(place) else health(Path(place))
 
 
 def shared_health(url: str) -> Health | None:

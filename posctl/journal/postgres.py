@@ -71,8 +71,8 @@ _SWEEP = 0  # payments count from 1
 class PostgresJournal:
     """`posctl.journal.Journal` and `Transaction` in one, used by one thread."""
 
-    def __init__(self, url: str, try_s: float) -> None:
-        """Open the journal at `url`, making its tables when there are none.
+    def __init__(self, url: str, try_s: float, *, begin: bool = True) -> None:
+        """Open the journal at `url`; when it has no tables yet, make them if `begin`.
 
         `try_s` is the longest that one HTTP try takes, in seconds. Raises JournalError, and
         ConfigError for a URL or a timeout that cannot be used.
@@ -99,7 +99,7 @@ class PostgresJournal:
         self._code_key: bytes | None = None
         self._paid_for = "", ""  # the profile and merchant of the latest payment
         try:
-            self._link.bring_up_to_date()
+            self._link.bring_up_to_date(begin=begin)
         except BaseException:
             self._link.close()
             raise

@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from posctl.errors import ConfigError, JournalError
 from posctl.hint import Say, Type
-from posctl.journal import T
+from posctl.journal import T, not_begun
 from posctl.journal.rows import MERCHANT
 from posctl.messages import _
 from posctl.secret import masked_url
@@ -333,10 +333,14 @@ class Link:
 
     # ── the schema ───────────────────────────────────────────────────────────────────────────
 
-    def bring_up_to_date(self) -> None:
-        """Make the tables, or add what is new. Raises JournalError for what cannot be used."""
+    def bring_up_to_date(self, *, begin: bool = True) -> None:
+        """Make the tables if `begin`, or add what is new. Raises JournalError for what cannot be
+        used.
+        """
         for _n in range(UNIQUE_TRIES):
             version = self._version()
+            if version == 0 and not begin:
+                raise not_begun(self.shown)
             if version >= len(MIGRATIONS):
                 return
             try:

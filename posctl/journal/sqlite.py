@@ -37,6 +37,7 @@ from posctl.journal import (
     TryEnd,
     Verdict,
     Who,
+    not_begun,
 )
 from posctl.journal.rows import (
     COLUMNS,
@@ -233,8 +234,11 @@ class SqliteJournal:
 
     _columns = CHECKED_COLUMNS
 
-    def __init__(self, path: Path) -> None:
-        """Open the journal at `path`, making it when there is none. Raises JournalError."""
+    def __init__(self, path: Path, *, begin: bool = True) -> None:
+        """Open the journal at `path`, making it when there is none, if `begin`.
+
+        Raises JournalError.
+        """
         self._path = path
         self._lock_fd: int | None = None
         self._held: set[int] = set()
@@ -245,6 +249,8 @@ class SqliteJournal:
             if not _exists(path):
                 if number:
                     raise _gone(path)
+                if not begin:
+                    raise not_begun(path)
                 _create(path)
             self._identity = _identity(path)
             self._db = _connect(path)
