@@ -212,8 +212,7 @@ def due(payments: Sequence[Payment]) -> Due:
         told = payment.remaining_fee
         if told is None and remaining is not None and payment.standing.state is State.RESOLVED:
             told = max(0, remaining - payment.pay_fee)  # a person said "paid", without a rest
-        charged = payment.verdict.current_pay_fee
-        paid_fee += payment.pay_fee if charged is None else charged
+        paid_fee += payment.fee
         remaining, last = told, payment
     return Due(paid_fee, remaining, last)
 

@@ -15,7 +15,7 @@ from posctl.hint import Hint, Say, Type, said
 from posctl.journal import Payment, Try, TryEnd
 from posctl.messages import N_, _
 from posctl.order import CODE_FIELDS, yuan
-from posctl.outcome import RATE_LIMIT_CODES, Event, Outcome, State, outcome_of
+from posctl.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
 from posctl.result import Problem
 
 EVENT_WORDS = {
@@ -47,15 +47,22 @@ EVENT_WORDS = {
     Event.CRASHED: N_("posctl was stopped while it was sending."),
     Event.GATEWAY_REFUSED: N_("The gateway refused the call."),
     Event.BUSINESS_REFUSED: N_("The platform refused the request as malformed."),
+    Event.REFUSED_AS_USED: N_("The platform refused the payment code."),
     Event.MAYBE_DUPLICATE: N_("The platform speaks of an earlier payment."),
+    Event.UNDECIDED: N_("The platform has not decided yet."),
+    Event.ALREADY_DONE: N_("The platform says that this was paid or finished before."),
     Event.SYSTEM_ERROR: N_("The platform had an error of its own."),
     Event.NO_VERDICT: N_("The platform's answer holds no verdict."),
     Event.PAID: N_("The platform says: paid."),
+    Event.DECLINED: N_("The payment was declined."),
     Event.FAILED: N_("The payment failed."),
-    Event.FAILED_AS_USED: N_("The payment failed: the platform speaks of an earlier payment."),
+    Event.FAILED_MALFORMED: N_("The payment failed: something in the request is wrong."),
+    Event.FAILED_AS_USED: N_("The payment failed: the payment code is used, invalid or expired."),
     Event.STILL_PENDING: N_("The customer is confirming, or the channel has not decided."),
     Event.CONTRADICTION: N_("The answer contradicts itself: paid, and yet not successful."),
     Event.OTHER_VOUCHER: N_("The answer names another payment than before."),
+    Event.ANOTHERS: N_("The answer is about another payment, not this one."),
+    Event.VOUCHER_ELSEWHERE: N_("The answer holds the number of another checkout's payment."),
 }
 
 # What to do about TOP's refusals (protocol, section 6); `explain.py` says what each code means.
@@ -146,6 +153,8 @@ def _hint(payment: Payment, outcome: Outcome, end: TryEnd | None) -> Hint:
         return said(remedy(outcome, end.event if end else None, code))
     if outcome is Outcome.CONFLICT and not payment.open:  # the answer came in against the record
         return about_alarm(payment.request_id)
+    if end is not None and end.event in REFUSALS and outcome is not Outcome.CONFLICT:
+        return _fill(NO_PROOF, payment)
     return next_step(payment)
 
 
@@ -177,8 +186,14 @@ def still_to_do(payment: Payment, now_ms: int) -> Hint:
 
 def next_step(payment: Payment) -> Hint:
     """What to type about an open payment that was just tried, and not to charge again."""
-    conflict = outcome_of(payment.standing) is Outcome.CONFLICT
-    return _fill(DECIDE if conflict else ASK, payment)
+    if outcome_of(payment.standing) is Outcome.CONFLICT:
+        return _fill(DECIDE, payment)
+    return _fill(NO_PROOF if is_refused(payment) else ASK, payment)
+
+
+def is_refused(payment: Payment) -> bool:
+    """Whether an open payment was last answered with a failure that proves nothing."""
+    return payment.open and payment.verdict.result_status == 2
 
 
 def rest(payment: Payment, remaining_fee: int) -> Hint:
@@ -209,6 +224,15 @@ _RESOLVE = (
     Type(("resolve", "{request_id}", "--as", "paid", "--note", "…")),
     N_("If not:"),
     Type(("resolve", "{request_id}", "--as", "not-paid", "--note", "…")),
+)
+NO_PROOF = (
+    _NEVER_AGAIN,
+    N_("What the platform says is no proof that nobody was charged."),
+    N_("Retry the same payment; it charges once at most:"),
+    Type(("retry", "{request_id}")),
+    N_("Look at the customer's phone, or ask the platform; that moves no money:"),
+    Type(("status", "{request_id}")),
+    *_RESOLVE,
 )
 _FIND_OUT = (N_("Find out whether the customer was charged."), *_RESOLVE)
 DECIDE = (_NEVER_AGAIN, *_FIND_OUT)

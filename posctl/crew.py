@@ -20,7 +20,7 @@ from posctl.errors import JournalError, PosctlError
 from posctl.exchange import Exchange
 from posctl.journal import Payment, Transaction
 from posctl.order import codes_of
-from posctl.outcome import Event, ban_s
+from posctl.outcome import FROM_ANOTHER, Event, ban_s
 from posctl.payment import (
     Desk,
     Reading,
@@ -173,7 +173,10 @@ class _Sending(Generic[J]):
     def left_behind(self) -> list[Done[J]]:
         """What is still on its way, as its rows tell."""
         return [
-            Done(self._jobs[one.request_id], as_result(one, None, (), resumed=one.tries > 1))
+            Done(
+                self._jobs[one.request_id],
+                as_result(one, None, (), self._desk, resumed=one.tries > 1),
+            )
             for one in self._workers.in_flight.values()
         ]
 
@@ -203,17 +206,19 @@ def record(
                 lambda tx: [close_row(tx, payment, reading) for payment, reading in answers]
             )
         except JournalError:
-            closed = [unrecorded(payment, reading) for payment, reading in answers]
+            closed = [(unrecorded(payment, reading), reading) for payment, reading in answers]
             notes = ("not_recorded",)
     except Exception as bug:
         raise after_sending(answers[0][0].request_id, advice.next_step(answers[0][0])) from bug
+    if any(reading.end.event in FROM_ANOTHER for _payment, reading in closed):
+        desk.gateway.mistrust()
     if forget and any(codes_of(payment.pay_request) for payment, _reading in answers):
         with suppress(JournalError):  # the next command that closes a payment catches up
             desk.journal.forget_codes()
     settled = []
-    for payment, (_before, reading) in zip(closed, answers, strict=True):
+    for payment, reading in closed:
         desk.journal.let_go(payment)
-        result = as_result(payment, reading.end, notes, resumed=payment.tries > 1)
+        result = as_result(payment, reading.end, notes, desk, resumed=payment.tries > 1)
         ban = ban_s(reading.end.event, reading.end.code, reading.end.message)
         settled.append(Settled(payment.request_id, result, ban))
     return settled
@@ -321,4 +326,5 @@ class Workers:
         return reading
 
     def _read(self, payment: Payment, exchange: Exchange) -> Reading:
-        return read_exchange(payment, exchange, self._desk.now_ms())
+        declines = self._desk.profile.decline_codes
+        return read_exchange(payment, exchange, self._desk.now_ms(), declines)

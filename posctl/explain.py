@@ -18,16 +18,15 @@ from posctl.messages import N_, _
 from posctl.outcome import (
     EVENT_TABLE,
     EXIT_OF,
+    Doubt,
     Event,
     Exit,
     Outcome,
-    Standing,
-    State,
-    advance,
-    outcome_of,
+    proves,
     read_event,
 )
-from posctl.top import ErrorAnswer
+from posctl.refusal import Decline, Why, decline_of
+from posctl.top import Answer, ErrorAnswer
 
 _CONSOLE = N_("Ask for it in the open platform's console.")
 _BY_SUB_CODE = N_("The sub code says more:")
@@ -224,7 +223,7 @@ def explain(word: str) -> list[Entry]:
         found.append(_exit(Exit.JOURNAL)._replace(kind="error", code=wanted))
     if not any(entry.kind == "sub_code" for entry in found):
         found += _sub_code(wanted)
-    return found
+    return found or _result_code(wanted)
 
 
 def everything() -> Iterator[Entry]:
@@ -292,8 +291,8 @@ def _top_code(code: int) -> Entry:
 
 def _by_sub_code(code: str, title: str) -> Entry:
     money = _(
-        "isv.* charged nobody, unless it speaks of an earlier payment; after anything else the "
-        "customer may have been charged."
+        "isv.* charged nobody, unless it speaks of something paid, repeated or undecided; after "
+        "anything else the customer may have been charged."
     )
     return Entry("top_code", code, title, None, money, _see_sub_code())
 
@@ -330,10 +329,46 @@ def _of_family(shown: str, family: str, title: str, sub_code: str | None = None)
 def _of_sub_code(shown: str, sub_code: str, code: int, title: str, remedy: str | None) -> Entry:
     event = _event_of(code, sub_code)
     outcome = EVENT_TABLE[event]
-    if event is Event.MAYBE_DUPLICATE:
+    if event in (Event.MAYBE_DUPLICATE, Event.UNDECIDED, Event.ALREADY_DONE, Event.REFUSED_AS_USED):
         title = _(advice.EVENT_WORDS[event])
     todo = said(_(remedy)) if remedy else _remedy(outcome, event, code)
     return Entry("sub_code", shown, title, outcome, _money(event), todo)
+
+
+_WHY = {
+    Why.BALANCE: N_("The balance is too low."),
+    Why.LIMIT: N_("A limit of the customer's or the shop's is too low for this amount."),
+    Why.CANCELLED: N_("The customer cancelled or refused."),
+    Why.RISK: N_("Risk control refused the payment."),
+    Why.ACCOUNT: N_("The account, card or way of paying cannot be used."),
+    Why.CLOSED: N_("The trade was closed without payment."),
+}
+
+
+def _decline(one: Decline) -> Entry:
+    """A known decline: whatever was before, nobody was charged."""
+    title = _("{wallet}: {title} ({words})").format(
+        wallet=one.wallet, title=_(_WHY[one.why]), words=one.words
+    )
+    event = Event.DECLINED
+    outcome = EVENT_TABLE[event]
+    return Entry("result_code", one.code, title, outcome, _money(event), _remedy(outcome, event))
+
+
+def _result_code(word: str) -> list[Entry]:
+    """A code that the business says beside result_status 2, by what it speaks of."""
+    known = decline_of(word)
+    if known is not None:
+        return [_decline(known)._replace(code=word[:128])]
+    if not re.fullmatch(r"(?:[A-Z]{2,4}\.)?[A-Z][A-Z0-9_]{5,63}", word):
+        return []
+    model = {"result_status": 2, "result_code": word}
+    event = read_event(Answer(model), 200, None)
+    if event in (Event.FAILED, Event.FAILED_MALFORMED) and "." not in word:
+        return []
+    outcome = EVENT_TABLE[event]
+    title = _(advice.EVENT_WORDS[event])
+    return [Entry("result_code", word, title, outcome, _money(event), _remedy(outcome, event))]
 
 
 def _word_of_answer(kind: str, word: str) -> Entry:
@@ -357,8 +392,7 @@ def _event_of(code: int, sub_code: str | None = None) -> Event:
 def _money(event: Event) -> str:
     """What a try that ends so means for the money, also when an earlier try left a doubt."""
     first = EVENT_TABLE[event]
-    in_doubt = Standing(State.SENDING, doubt=State.UNKNOWN)
-    if outcome_of(advance(in_doubt, event)) is first:
+    if proves(event, Doubt.UNKNOWN, own_id=True) is first:
         return advice.money(first)
     return f"{advice.money(first)} {_(_DOUBT)}"
 

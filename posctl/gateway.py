@@ -66,6 +66,7 @@ class Gateway:
         parts = _parts(url)
         self._timeout = timeout
         self._monotonic = monotonic
+        self._generation = 0
         self._proxy = proxy_for(url, proxy, environ)
         tls = trusting(ca, environ) if parts.scheme == "https" else None
         self._adapter = Adapter(tls, pool_maxsize)
@@ -87,7 +88,7 @@ class Gateway:
         """
         if sent.may_have_left:
             raise ValueError("a Sent is for one post")
-        flight = here.flight = Flight(self._timeout, self._monotonic, sent)
+        flight = here.flight = Flight(self._timeout, self._monotonic, sent, self._generation)
         status = date = None
         try:
             with closing(self._send(form)) as raw:
@@ -96,6 +97,10 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  after sending, nothing is a bug worth dying of
             return _told(flight, error, status, date)
         return Exchange(None, sent.may_have_left, status, body, date)
+
+    def mistrust(self) -> None:
+        """Use no connection again that is open now: one of them gave another payment's answer."""
+        self._generation += 1
 
     def close(self) -> None:
         """Close the connections that are kept."""

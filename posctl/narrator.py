@@ -38,6 +38,10 @@ class Discreet:
             body = body.replace(one, b"******")
         return exchange._replace(body=body)
 
+    def mistrust(self) -> None:
+        """As the gateway does."""
+        self._gateway.mistrust()
+
 
 class Narrator:
     """Posts through `gateway` and tells `say` each line of it."""
@@ -63,3 +67,8 @@ class Narrator:
             body = exchange.body.decode("utf-8", "replace")
             self._say(f"< {one_line(without_codes(body, codes))[:MAX_BODY_SHOWN]}")
         return exchange
+
+    def mistrust(self) -> None:
+        """As the gateway does, with words."""
+        self._say("* connections closed: one gave the answer to another payment")
+        self._gateway.mistrust()

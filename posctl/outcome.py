@@ -2,15 +2,17 @@
 
 Pure, and the one place for each of the three. The words are those of `docs/outcomes.md`.
 
-The rule most clients miss: a definite failure of try N proves only that try N did nothing. Once
-any try of a request_id proved nothing, or was pending, only a business answer closes it.
+The rule most clients miss: a definite failure of try N proves only that try N did nothing, and
+what a platform says of the repeat of a charged payment is, more often than not, "failed". `proves`
+is that rule; `refusal.py` has the words.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
+from posctl.refusal import Speaks, speaks_of
 from posctl.top import Answer, ErrorAnswer, Reply, Unreadable
 
 
@@ -105,19 +107,28 @@ class Event(StrEnum):
     # TOP answered.
     GATEWAY_REFUSED = "gateway_refused"
     BUSINESS_REFUSED = "business_refused"
+    REFUSED_AS_USED = "refused_as_used"
     MAYBE_DUPLICATE = "maybe_duplicate"
+    UNDECIDED = "undecided"
+    ALREADY_DONE = "already_done"
     SYSTEM_ERROR = "system_error"
     NO_VERDICT = "no_verdict"
     # The business answered.
     PAID = "paid"
+    DECLINED = "declined"
     FAILED = "failed"
+    FAILED_MALFORMED = "failed_malformed"
     FAILED_AS_USED = "failed_as_used"
     STILL_PENDING = "pending"
     CONTRADICTION = "contradiction"
     OTHER_VOUCHER = "other_payment_order_id"
+    # An answer, and not to this payment.
+    ANOTHERS = "answer_to_another"
+    VOUCHER_ELSEWHERE = "voucher_of_another_checkout"
 
 
-# The event table, for a first try. `advance` knows what an earlier try makes of it.
+# The event table, for a first try under a request_id that posctl made itself. `proves` knows what
+# an earlier try, or an id that somebody else made, turns it into.
 EVENT_TABLE = {
     Event.DNS_FAILED: Outcome.NOT_SENT,
     Event.REFUSED: Outcome.NOT_SENT,
@@ -144,15 +155,22 @@ EVENT_TABLE = {
     Event.CRASHED: Outcome.UNKNOWN,
     Event.GATEWAY_REFUSED: Outcome.REJECTED,
     Event.BUSINESS_REFUSED: Outcome.REJECTED,
+    Event.REFUSED_AS_USED: Outcome.REJECTED,
     Event.MAYBE_DUPLICATE: Outcome.UNKNOWN,
+    Event.UNDECIDED: Outcome.UNKNOWN,
+    Event.ALREADY_DONE: Outcome.CONFLICT,
     Event.SYSTEM_ERROR: Outcome.UNKNOWN,
     Event.NO_VERDICT: Outcome.UNKNOWN,
     Event.PAID: Outcome.SUCCESS,
+    Event.DECLINED: Outcome.FAIL,
     Event.FAILED: Outcome.FAIL,
+    Event.FAILED_MALFORMED: Outcome.FAIL,
     Event.FAILED_AS_USED: Outcome.FAIL,
     Event.STILL_PENDING: Outcome.PENDING,
     Event.CONTRADICTION: Outcome.CONFLICT,
     Event.OTHER_VOUCHER: Outcome.CONFLICT,
+    Event.ANOTHERS: Outcome.CONFLICT,
+    Event.VOUCHER_ELSEWHERE: Outcome.CONFLICT,
 }
 
 
@@ -167,23 +185,27 @@ RATE_LIMIT_CODES = frozenset({4, 5, 6, 7, 8})
 _GATEWAY_SUB_CODES = frozenset({"isp.get-app-error", "isp.top-mapping-parse-error"})
 _BY_SUB_CODE = frozenset({15, 50})
 
-# A refusal that speaks of an earlier charge proves nothing. Words that only look alike are taken
-# out first; what is left is matched as a substring, since codes come as ALREADY_PAID, orderPaid, …
-# Only a "not" of its own is a denial: OUT_TRADE_NO_USED is WeChat's "this number was used". A word
-# too many here costs an `unknown`, a word too few a customer.
-_HARMLESS = (
-    r"refused|caused|focused|unpaid|unused|(?<![a-z_])not[\s_-]+(?:been[\s_-]+)?"
-    r"(?:used|paid|exist(?:s|ed)?)|-not-exist|不存在|未支付|未使用"
-)
-_SPEAKS_OF_EARLIER = (
-    r"used|duplicate|exist|paid|has_success|重[复複]|已[经經]?[被]?(?:使用|存在|支付|付款|扣款)"
-)
-
-
-def speaks_of_earlier(*texts: str | None) -> bool:
-    """Whether a refusal speaks of something used, duplicate, existing or paid already."""
-    words = " | ".join(text for text in texts if text).lower()
-    return bool(re.search(_SPEAKS_OF_EARLIER, re.sub(_HARMLESS, " ", words)))
+# What a refusal is, by what it speaks of: `result_status` 2, and `isv.*`.
+_FAILURES = {
+    Speaks.DECLINE: Event.DECLINED,
+    Speaks.CODE: Event.FAILED_AS_USED,
+    Speaks.DONE: Event.ALREADY_DONE,
+    Speaks.DUPLICATE: Event.MAYBE_DUPLICATE,
+    Speaks.UNDECIDED: Event.UNDECIDED,
+    Speaks.MALFORMED: Event.FAILED_MALFORMED,
+    Speaks.OTHER: Event.FAILED,
+}
+_REFUSALS = _FAILURES | {
+    Speaks.DECLINE: Event.BUSINESS_REFUSED,
+    Speaks.CODE: Event.REFUSED_AS_USED,
+    Speaks.MALFORMED: Event.BUSINESS_REFUSED,
+    Speaks.OTHER: Event.BUSINESS_REFUSED,
+}
+# Words about the payment code: under an id that somebody else made, this very id may have
+# consumed it, from a journal that is gone.
+_ABOUT_CODE = frozenset({Event.FAILED_AS_USED, Event.REFUSED_AS_USED})
+# The other side refused, or would not say: with an earlier try in doubt that proves nothing.
+REFUSALS = frozenset({*_FAILURES.values(), *_REFUSALS.values()} - {Event.DECLINED})
 
 
 def ban_s(event: Event, code: str | None, message: str | None) -> int | None:
@@ -196,29 +218,47 @@ def ban_s(event: Event, code: str | None, message: str | None) -> int | None:
     return int(named.group(1)) + 1 if named else 1
 
 
-def read_event(reply: Reply, http_status: int, known_voucher: str | None) -> Event:
-    """Which event an answer is; `known_voucher` is a payment_order_id recorded earlier."""
+def read_event(
+    reply: Reply,
+    http_status: int,
+    known_voucher: str | None,
+    *,
+    ids: Mapping[str, str] | None = None,
+    declines: Collection[str] = (),
+) -> Event:
+    """Which event an answer is.
+
+    `known_voucher` is a payment_order_id recorded earlier, `ids` are the payment's own by their
+    API names, `declines` the profile's `decline_codes`.
+    """
     if isinstance(reply, Unreadable):
         if 300 <= http_status < 400:
             return Event.REDIRECT
         return Event.NOT_TOP if 200 <= http_status < 300 else Event.HTTP_ERROR
     if isinstance(reply, ErrorAnswer):
-        return _error_event(reply)
-    return _verdict_event(reply, known_voucher)
+        return _error_event(reply, declines)
+    if ids and _is_anothers(reply, ids):
+        return Event.ANOTHERS
+    return _verdict_event(reply, known_voucher, declines)
 
 
-def _error_event(error: ErrorAnswer) -> Event:
+def _error_event(error: ErrorAnswer, declines: Collection[str]) -> Event:
     sub_code = (error.sub_code or "").lower()
     if sub_code in _GATEWAY_SUB_CODES or error.code in _GATEWAY_CODES:
         return Event.GATEWAY_REFUSED
     if error.code in _BY_SUB_CODE and sub_code.startswith("isv."):
-        if speaks_of_earlier(error.sub_code, error.sub_msg, error.msg):
-            return Event.MAYBE_DUPLICATE
-        return Event.BUSINESS_REFUSED
+        # TOP's own `msg` is the same for every one of them: "Remote service error".
+        return _REFUSALS[speaks_of((error.sub_code, error.sub_msg), declines)]
     return Event.SYSTEM_ERROR
 
 
-def _verdict_event(answer: Answer, known_voucher: str | None) -> Event:
+def _is_anothers(answer: Answer, ids: Mapping[str, str]) -> bool:
+    """Whether the model names a payment, and not this one."""
+    named = ((answer.text(name), own) for name, own in ids.items())
+    return any(name is not None and name.lower() != own.lower() for name, own in named)
+
+
+def _verdict_event(answer: Answer, known_voucher: str | None, declines: Collection[str]) -> Event:
     status = answer.number("result_status")
     voucher = answer.text("payment_order_id")
     if status not in (1, 2, 3):
@@ -229,9 +269,7 @@ def _verdict_event(answer: Answer, known_voucher: str | None) -> Event:
         return Event.STILL_PENDING
     if status == 2:
         told = (answer.text("result_code"), answer.text("result_message"))
-        if speaks_of_earlier(*told, answer.msg_code, answer.msg_info):
-            return Event.FAILED_AS_USED
-        return Event.FAILED
+        return _FAILURES[speaks_of((*told, answer.msg_code, answer.msg_info), declines)]
     if answer.outer_success is False or answer.model_success is False:
         return Event.CONTRADICTION
     return Event.PAID
@@ -261,16 +299,32 @@ OPEN_STATES = frozenset(
 RESENDABLE_STATES = OPEN_STATES - {State.CONFLICT}
 
 
+class Doubt(StrEnum):
+    """What earlier tries left behind.
+
+    Both facts are kept apart: a payment that is pending, and of which some try got no answer that
+    can be trusted, is told as pending and closed like an unknown one.
+    """
+
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    BOTH = "pending_unknown"
+
+
+def _with(doubt: Doubt | None, more: Doubt) -> Doubt:
+    return more if doubt in (None, more) else Doubt.BOTH
+
+
 class Standing(NamedTuple):
     """A state and what it rests on.
 
-    `doubt` is what earlier tries left behind: None (none of them can have charged), PENDING, or
-    UNKNOWN. A payment in doubt is closed by a business answer or by a person, by nothing else.
+    `doubt` is None when no earlier try can have charged. A payment in doubt is closed by an answer
+    that proves something (`proves`) or by a person, by nothing else.
     `paid` is set when closed: True if the customer was charged, False if not.
     """
 
     state: State
-    doubt: State | None = None
+    doubt: Doubt | None = None
     paid: bool | None = None
 
     @property
@@ -287,44 +341,78 @@ def begin_try(standing: Standing) -> Standing:
         raise ValueError(standing.state)
     doubt = standing.doubt
     if standing.state is State.SENDING:  # the process that sent it is gone
-        doubt = doubt or State.UNKNOWN
+        doubt = _with(doubt, Doubt.UNKNOWN)
     return Standing(State.SENDING, doubt)
 
 
-def advance(standing: Standing, event: Event) -> Standing:
-    """`standing` after `event`: the whole state machine.
+def proves(event: Event, doubt: Doubt | None, *, own_id: bool) -> Outcome:
+    """What `event` proves of a payment: the rule most clients miss, whole.
+
+    `doubt` is what earlier tries left behind. `own_id`: posctl itself made the request_id for this
+    payment, so that nobody can have charged under it before.
+    """
+    outcome = EVENT_TABLE[event]
+    if doubt is None:
+        return Outcome.UNKNOWN if event in _ABOUT_CODE and not own_id else outcome
+    if outcome in (Outcome.SUCCESS, Outcome.PENDING):
+        return outcome
+    if outcome is Outcome.CONFLICT and event is not Event.ALREADY_DONE:
+        return outcome
+    if event is Event.DECLINED or (event is Event.FAILED and doubt is Doubt.PENDING):
+        return Outcome.FAIL
+    # Nothing was proved. A pending one stays pending: the gateway has seen it.
+    return Outcome.UNKNOWN if doubt is Doubt.UNKNOWN else Outcome.PENDING
+
+
+FROM_ANOTHER = frozenset({Event.ANOTHERS, Event.VOUCHER_ELSEWHERE})
+"""Not an answer to this payment. The connection that it came over is not used again."""
+
+# They leave an unanswered try's doubt behind; the platform's word that it knows nothing of a
+# charge, or that the request never left, leaves only the doubt that there was.
+_LEAVES_DOUBT = frozenset(
+    {event for event, outcome in EVENT_TABLE.items() if outcome is Outcome.UNKNOWN}
+    | {Event.ALREADY_DONE, *_ABOUT_CODE}
+)
+
+
+def advance(standing: Standing, event: Event, *, own_id: bool = False) -> Standing:
+    """`standing` after `event`: the whole state machine; `own_id` is as in `proves`.
 
     Closed states never change, and a conflict waits for a person: what else comes in about them
     is judged by `contradicts`.
     """
     if not standing.open or standing.state is State.CONFLICT:
         return standing
-    in_doubt = standing.doubt or (standing.state in (State.PENDING, State.UNKNOWN))
-    outcome = EVENT_TABLE[event]
-    if outcome is Outcome.SUCCESS:
-        return Standing(State.SUCCESS, paid=True)
-    if outcome is Outcome.CONFLICT:
-        return Standing(State.CONFLICT, standing.doubt)
-    if outcome is Outcome.FAIL and not (in_doubt and event is Event.FAILED_AS_USED):
-        return Standing(State.FAIL, paid=False)
-    if outcome is Outcome.PENDING:
-        return Standing(State.PENDING, State.PENDING)
-    if outcome in (Outcome.NOT_SENT, Outcome.REJECTED) and not in_doubt:
-        return Standing(State(outcome.value), paid=False)
-    # Nothing was proved. A pending one stays pending: the gateway has seen it.
-    left = State.PENDING if State.PENDING in (standing.doubt, standing.state) else State.UNKNOWN
-    return Standing(left, left)
+    doubt = standing.doubt
+    if doubt is None and standing.state in (State.PENDING, State.UNKNOWN):
+        doubt = Doubt(standing.state.value)
+    match proves(event, doubt, own_id=own_id):
+        case Outcome.SUCCESS:
+            return Standing(State.SUCCESS, paid=True)
+        case Outcome.CONFLICT:
+            return Standing(State.CONFLICT, doubt)
+        case Outcome.FAIL | Outcome.NOT_SENT | Outcome.REJECTED as outcome:
+            return Standing(State(outcome.value), paid=False)
+    if event is Event.STILL_PENDING:
+        doubt = _with(doubt, Doubt.PENDING)
+    elif doubt is None or event in _LEAVES_DOUBT:
+        doubt = _with(doubt, Doubt.UNKNOWN)
+    return Standing(State.UNKNOWN if doubt is Doubt.UNKNOWN else State.PENDING, doubt)
 
 
 def contradicts(standing: Standing, event: Event) -> bool:
     """Whether `event` speaks against how a payment was closed: cause for an alarm."""
     if standing.open:
         return False
+    if event is Event.ALREADY_DONE:
+        return not standing.paid
+    if event in FROM_ANOTHER:  # no word about this payment
+        return False
     outcome = EVENT_TABLE[event]
     if outcome is Outcome.CONFLICT:
         return True
     if standing.paid:
-        return outcome is Outcome.FAIL and event is not Event.FAILED_AS_USED
+        return event in (Event.DECLINED, Event.FAILED)
     return outcome in (Outcome.SUCCESS, Outcome.PENDING)
 
 
@@ -340,5 +428,6 @@ def outcome_of(standing: Standing) -> Outcome:
     if standing.state is State.RESOLVED:
         return Outcome.SUCCESS if standing.paid else Outcome.FAIL
     if standing.state in (State.PREPARED, State.SENDING):  # found after a crash
-        return Outcome.PENDING if standing.doubt is State.PENDING else Outcome.UNKNOWN
+        seen = standing.doubt in (Doubt.PENDING, Doubt.BOTH)
+        return Outcome.PENDING if seen else Outcome.UNKNOWN
     return Outcome(standing.state.value)

@@ -8,7 +8,7 @@ is `admit`'s decision, what an answer means is `outcome`'s; this file only walks
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple, Protocol
 
@@ -40,6 +40,8 @@ from posctl.order import (
 from posctl.outcome import (
     EVENT_TABLE,
     EXIT_OF,
+    FROM_ANOTHER,
+    Doubt,
     Event,
     Exit,
     Outcome,
@@ -68,9 +70,11 @@ MAX_RAW = 16_384  # characters of an answer that the journal keeps
 
 
 class Post(Protocol):
-    """The one thing payment needs of a gateway."""
+    """What payment needs of a gateway."""
 
     def post(self, form: bytes, sent: Sent) -> Exchange: ...
+
+    def mistrust(self) -> None: ...
 
 
 class Desk(NamedTuple):
@@ -199,7 +203,7 @@ def told(payment: Payment, desk: Desk) -> Result:
     """What is recorded once more; nothing is sent."""
     last = desk.journal.last_try(payment)
     notes = () if payment.told or payment.open else ("told_late",)
-    return as_result(payment, last.end if last else None, notes, resumed=True)
+    return as_result(payment, last.end if last else None, notes, desk, resumed=True)
 
 
 def _used_up(result: Result, order: PayRequest, *, sent: bool) -> Result:
@@ -344,16 +348,16 @@ def _send(
         event = Event.INTERRUPTED if sent.may_have_left else Event.INTERRUPTED_UNSENT
         exchange = Exchange(event, sent.may_have_left)
     try:
-        reading = read_exchange(payment, exchange, desk.now_ms())
-        payment, recorded = _record(payment, reading, desk)
+        reading = read_exchange(payment, exchange, desk.now_ms(), desk.profile.decline_codes)
+        payment, end, recorded = _record(payment, reading, desk)
         if not recorded:
             notes = (*notes, "not_recorded")
-        result = as_result(payment, reading.end, notes, resumed=resumed)
+        result = as_result(payment, end, notes, desk, resumed=resumed)
     except Exception as bug:
         raise after_sending(payment.request_id, advice.next_step(payment)) from bug
     if interrupted and result.outcome is Outcome.NOT_SENT:
         result = result._replace(exit_code=Exit.INTERRUPTED)
-    return result, reading.end
+    return result, end
 
 
 def looks_again(payment: Payment, since_s: float, desk: Desk) -> Sent:
@@ -393,13 +397,17 @@ class Reading(NamedTuple):
     verdict: Verdict
 
 
-def read_exchange(payment: Payment, exchange: Exchange, now_ms: int) -> Reading:
-    """Read what came back, or how nothing came back."""
+def read_exchange(
+    payment: Payment, exchange: Exchange, now_ms: int, declines: Collection[str] = ()
+) -> Reading:
+    """Read what came back, or how nothing came back; `declines` are the profile's."""
     codes = codes_of(payment.pay_request)
     reply = read_reply(exchange.body, PAY_METHOD) if exchange.body is not None else None
     if reply is not None:
         reply = forget_codes(reply, codes)
-    return Reading(try_end(exchange, reply, payment, now_ms), _verdict(reply, payment))
+    end = try_end(exchange, reply, payment, now_ms, declines)
+    anothers = end.event is Event.ANOTHERS
+    return Reading(end, payment.verdict if anothers else _verdict(reply, payment))
 
 
 _KEPT_TEXTS = ("payment_order_id", "channel_order_id", "result_code", "result_message")
@@ -428,22 +436,43 @@ def forget_codes(reply: Reply, codes: tuple[str, ...]) -> Reply:
     )
 
 
-def close_row(tx: Transaction, payment: Payment, reading: Reading) -> Payment:
-    """Write down how a try of `payment` ended, inside a transaction."""
-    end = reading.end
+def close_row(tx: Transaction, payment: Payment, reading: Reading) -> tuple[Payment, Reading]:
+    """Write down how a try of `payment` ended, inside a transaction; what counts of `reading`."""
     current = tx.payment(payment.request_id)
     if current is None:
         raise vanished(payment.request_id)
+    reading = _against_others(tx, current, reading)
+    end = reading.end
     if not current.open:  # somebody closed it while we were on the wire
         tx.end_try(current, end)
         if not contradicts(current.standing, end.event):
-            return current
+            return current, reading
         tx.raise_alarm(current, end.event, advice.what_happened(end), end.finished_ms)
         # The record of the first stays; this run tells what it has seen: two answers.
-        return current._replace(standing=Standing(State.CONFLICT))
-    standing = advance(current.standing, end.event)
+        return current._replace(standing=Standing(State.CONFLICT)), reading
+    standing = advance(current.standing, end.event, own_id=current.own_id)
     warnings = _verdict_warnings(payment, reading.verdict, tx) if standing.paid else ()
-    return tx.finish_try(current, end, standing, reading.verdict, warnings)
+    return tx.finish_try(current, end, standing, reading.verdict, warnings), reading
+
+
+# So little tells no payment from another.
+_NO_VOUCHERS = frozenset({"0", "-", "null", "none"})
+
+
+def _against_others(tx: Transaction, payment: Payment, reading: Reading) -> Reading:
+    """`reading`, unless its voucher belongs to a payment of another checkout: a stale answer on a
+    kept connection, or a cache. Then nothing that it says counts.
+    """
+    told, known = reading.verdict, payment.verdict
+    vouchers = {told.payment_order_id, told.channel_order_id} - {
+        known.payment_order_id,
+        known.channel_order_id,
+    }
+    news = [one for one in vouchers if one and one.lower() not in _NO_VOUCHERS]
+    if not news or not tx.voucher_elsewhere(payment.checkout, news):
+        return reading
+    end = reading.end._replace(event=Event.VOUCHER_ELSEWHERE)
+    return Reading(end, known)
 
 
 def unrecorded(payment: Payment, reading: Reading) -> Payment:
@@ -451,32 +480,50 @@ def unrecorded(payment: Payment, reading: Reading) -> Payment:
 
     Its row stays open and may be resent. So nobody is told "not charged", which must stay true.
     """
-    standing = advance(payment.standing, reading.end.event)
+    standing = advance(payment.standing, reading.end.event, own_id=payment.own_id)
     if standing.paid is False:
-        standing = Standing(State.UNKNOWN, State.UNKNOWN)
+        standing = Standing(State.UNKNOWN, Doubt.UNKNOWN)
     return payment._replace(standing=standing, verdict=reading.verdict)
 
 
-def _record(payment: Payment, reading: Reading, desk: Desk) -> tuple[Payment, bool]:
+def _record(payment: Payment, reading: Reading, desk: Desk) -> tuple[Payment, TryEnd, bool]:
     """Write the answer down; False when that failed.
 
     The verdict is worth telling even then, and the row still reads as unknown.
     """
     try:
-        closed = desk.journal.transact(lambda tx: close_row(tx, payment, reading))
+        closed, reading = desk.journal.transact(lambda tx: close_row(tx, payment, reading))
     except JournalError:
-        return unrecorded(payment, reading), False
+        return unrecorded(payment, reading), reading.end, False
+    if reading.end.event in FROM_ANOTHER:
+        desk.gateway.mistrust()
     if not closed.open and codes_of(payment.pay_request):
         with suppress(JournalError):  # the next command that closes a payment catches up
             desk.journal.forget_codes()
-    return closed, True
+    return closed, reading.end, True
 
 
-def try_end(exchange: Exchange, reply: Reply | None, payment: Payment, now_ms: int) -> TryEnd:
+def try_end(
+    exchange: Exchange,
+    reply: Reply | None,
+    payment: Payment,
+    now_ms: int,
+    declines: Collection[str] = (),
+) -> TryEnd:
     """How a try ended, with the other side's words."""
     event = exchange.event
     if event is None and reply is not None and exchange.http_status is not None:
-        event = read_event(reply, exchange.http_status, payment.verdict.payment_order_id)
+        event = read_event(
+            reply,
+            exchange.http_status,
+            payment.verdict.payment_order_id,
+            ids={
+                "request_id": payment.request_id,
+                "checkout_id": payment.checkout.checkout_id,
+                "order_id": payment.order_id,
+            },
+            declines=declines,
+        )
     code = sub_code = message = None
     if isinstance(reply, ErrorAnswer):
         code = None if reply.code is None else str(reply.code)
@@ -554,7 +601,7 @@ def _verdict_warnings(payment: Payment, verdict: Verdict, tx: Transaction) -> tu
 
 
 def as_result(
-    payment: Payment, end: TryEnd | None, notes: tuple[str, ...], *, resumed: bool
+    payment: Payment, end: TryEnd | None, notes: tuple[str, ...], desk: Desk, *, resumed: bool
 ) -> Result:
     """What to tell of a payment; `end` is how its latest try ended."""
     outcome = outcome_of(payment.standing)
@@ -566,10 +613,19 @@ def as_result(
         outcome=outcome,
         payment=payment,
         resumed=resumed,
-        remaining_fee=payment.remaining_fee,
+        remaining_fee=_still_due(payment, desk),
         warnings=tuple(warnings),
         problem=advice.problem_of(payment, end),
     )
+
+
+def _still_due(payment: Payment, desk: Desk) -> int | None:
+    """Fen: what is due is stated by a success only, this one or the last one on this checkout."""
+    if payment.standing.paid:
+        return payment.remaining_fee
+    with suppress(JournalError):
+        return due(desk.journal.payments_of(payment.checkout)).remaining_fee
+    return None
 
 
 def blocked(refuse: Refuse, order: PayRequest | None, desk: Desk) -> Result:

@@ -34,7 +34,7 @@ _SECRET_KEYS: tuple[KeptIn, ...] = get_args(KeptIn)
 _PROFILE_KEYS = (
     *("gateway", "app_key", *_SECRET_KEYS, "sign_method", "session", "timeout", "max_fee"),
     *("proxy", "ca", "defaults", "status_words", "allow_card_numbers", "receipt", "statement"),
-    *("till", "merchant"),
+    *("till", "merchant", "decline_codes"),
 )
 _TIMEOUT_KEYS = ("connect", "read", "total")
 # What belongs to one payment alone has no default.
@@ -43,7 +43,7 @@ DEFAULT_KEYS = tuple(
 )
 _TRAINING_KEYS = (
     *("timeout", "max_fee", "defaults", "status_words", "allow_card_numbers"),
-    *("receipt", "statement", "till"),
+    *("receipt", "statement", "till", "decline_codes"),
 )
 _RECEIPT_KEYS = ("header", "footer", "width")
 _TILL_KEYS = ("amount", "checkout")
@@ -56,6 +56,7 @@ _TRAINING_DEFAULTS = {
     "source": "hema",
     "merchant_code": "HM",
 }
+_DECLINE_CODE = r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,62}[A-Za-z0-9])?"
 _STATUS_MEANINGS = ("success", "fail", "pending")
 
 
@@ -110,6 +111,7 @@ class Profile(NamedTuple):
     ca: Path | None = None
     defaults: Mapping[str, str] = _NONE
     status_words: Mapping[str, str] = _NONE
+    decline_codes: tuple[str, ...] = ()
     allow_card_numbers: bool = False
     receipt: Receipt = DEFAULT_RECEIPT
     statement: Statement = DEFAULT_STATEMENT
@@ -437,6 +439,7 @@ class _Common(TypedDict):
     max_fee: int
     defaults: Mapping[str, str]
     status_words: Mapping[str, str]
+    decline_codes: tuple[str, ...]
     allow_card_numbers: bool
     receipt: Receipt
     statement: Statement
@@ -450,6 +453,7 @@ def _common(section: Map) -> _Common:
         "max_fee": _max_fee(section),
         "defaults": _defaults(section, allow_card_numbers=allow_card_numbers),
         "status_words": _status_words(section),
+        "decline_codes": _decline_codes(section),
         "allow_card_numbers": allow_card_numbers,
         "receipt": _receipt(section),
         "statement": _statement(section),
@@ -477,7 +481,7 @@ def _known_keys(section: Map, known: tuple[str, ...]) -> None:
 def _word(section: Map, key: str) -> str | None:
     """The text that `key` holds; None when it holds none."""
     found = section.items.get(key)
-    if isinstance(found, Map) or (found and re.search(r"[\x00-\x1f\x7f-\x9f]", found)):
+    if isinstance(found, Map | list) or (found and re.search(r"[\x00-\x1f\x7f-\x9f]", found)):
         what = _("{key} is text on one line").format(key=shown(key))
         raise Bad("bad_value", section.lines[key], what)
     return found or None
@@ -494,7 +498,7 @@ def _needed(section: Map, key: str) -> str:
 def _mapping(section: Map, key: str) -> Map:
     """The keys under `key`; none when nothing stands there."""
     found = section.items.get(key)
-    if isinstance(found, str):
+    if isinstance(found, str | list):
         raise Bad(
             "bad_value",
             section.lines[key],
@@ -627,6 +631,17 @@ def _status_words(section: Map) -> dict[str, str]:
     """What the platform's own words mean, where the merchant knows it (protocol, section 7)."""
     found = _mapping(section, "status_words")
     return {word: _choice(found, word, _STATUS_MEANINGS) or "" for word in found.items}
+
+
+def _decline_codes(section: Map) -> tuple[str, ...]:
+    """Result codes of the platform's own that exclude an earlier charge (docs/outcomes.md)."""
+    codes = section.items.get("decline_codes")
+    if codes is None:
+        return ()
+    if not isinstance(codes, list) or not all(re.fullmatch(_DECLINE_CODE, one) for one in codes):
+        what = _("{key} is a list of result codes, as in [BALANCE_LOW]").format(key="decline_codes")
+        raise Bad("bad_value", section.lines["decline_codes"], what)
+    return tuple(codes)
 
 
 def _receipt(section: Map) -> Receipt:

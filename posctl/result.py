@@ -77,6 +77,7 @@ def result_json(
         }
     else:
         body = {name: value for name, value in payment_json(about).items() if name not in head}
+        body["remaining_fee"] = result.remaining_fee
     return (
         head
         | body
@@ -118,7 +119,7 @@ def payment_json(payment: Payment) -> dict[str, Any]:
         "pay_fee": payment.pay_fee,
         "result_status": verdict.result_status,
         "remaining_fee": payment.remaining_fee,
-        "current_pay_fee": verdict.current_pay_fee,
+        "current_pay_fee": payment.charged_fee,
         "current_payment_channel": verdict.current_payment_channel,
         "payment_order_id": verdict.payment_order_id,
         "channel_order_id": verdict.channel_order_id,

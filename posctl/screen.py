@@ -569,7 +569,7 @@ def draw_result(canvas: Canvas, result: Result, profile: str | None, *, live: bo
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
         _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
-    elif outcome is Outcome.SUCCESS or result.remaining_fee is not None:
+    elif _states_due(result):
         _draw_due(canvas, result.remaining_fee)
 
     canvas.print()
@@ -752,7 +752,7 @@ def draw_payment(
     elif payment.standing.paid:
         _draw_due(canvas, payment.remaining_fee)
     canvas.print()
-    charged = verdict.current_pay_fee if payment.standing.paid else None
+    charged = payment.charged_fee if payment.standing.paid else None
     _draw_facts(
         canvas,
         [
@@ -922,7 +922,7 @@ def _draw_verdict(
     title = f"{look.glyph} {word}" if word else _named(outcome, payment and payment.standing.state)
     title = title if fee is None else f"{title}  {advice.amount(fee)}"
     _draw_bar(canvas, title, look.color, gap=True)
-    charged = payment.verdict.current_pay_fee if payment else None
+    charged = payment.charged_fee if payment else None
     if outcome is Outcome.SUCCESS and charged not in (None, fee):
         differs = _("THE PLATFORM CHARGED {money}").format(money=advice.amount(charged or 0))
         _draw_bar(canvas, differs, "red", gap=True)
@@ -930,6 +930,14 @@ def _draw_verdict(
         _draw_prose(canvas, _("Nothing was sent."), "bold")
     elif outcome is not Outcome.SUCCESS:
         _draw_prose(canvas, advice.money(outcome), "bold")
+
+
+def _states_due(result: Result) -> bool:
+    """Whether to say what is due; never "fully paid" about a payment that failed."""
+    if result.outcome is Outcome.SUCCESS:
+        return True
+    due = result.remaining_fee
+    return due is not None and (due > 0 or result.outcome is Outcome.BLOCKED)
 
 
 def _draw_due(canvas: Canvas, remaining_fee: int | None) -> None:

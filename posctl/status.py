@@ -25,7 +25,7 @@ from posctl.top import (
 
 WORD_EVENTS = {
     "success": Event.PAID,
-    "fail": Event.FAILED,
+    "fail": Event.DECLINED,  # the merchant's own word for it
     "pending": Event.STILL_PENDING,
 }
 

@@ -422,7 +422,12 @@ class Till:
         self._open.put(payment, self._tools.monotonic(), ban_s)
         asked = payment.request_id in self._wanted
         self._wanted.discard(payment.request_id)
-        if known is None or asked or outcome_of(known.payment.standing) is not result.outcome:
+        news = known is None or (
+            outcome_of(known.payment.standing) is not result.outcome
+            # The platform now says "failed", which proves nothing: told once, with the way out.
+            or advice.is_refused(payment) > advice.is_refused(known.payment)
+        )
+        if news or asked:
             watched = payment.request_id == self._watched
             self._tell(result, earlier=known is not None and not watched)
         if not payment.open and codes_of(payment.pay_request):

@@ -23,6 +23,7 @@ from posctl.screen import (
     _draw_prose,
     _draw_verdict,
     _named,
+    _states_due,
     age,
 )
 
@@ -111,7 +112,7 @@ def draw_settled(
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
         _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
-    elif outcome is Outcome.SUCCESS or result.remaining_fee is not None:
+    elif _states_due(result):
         _draw_due(canvas, result.remaining_fee)
     facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
     facts.append(("request_id", payment.request_id if payment else asked.request_id))
@@ -146,6 +147,8 @@ def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
     if number is None or left_to_people:
         _draw_hint(canvas, problem.hint if problem else advice.next_step(holding))
     else:
+        if advice.is_refused(holding):
+            _draw_hint(canvas, advice.next_step(holding))
         words = _("The till goes on asking. Back to this one: r {n}")
         _draw_prose(canvas, words.format(n=number), "bold")
 

@@ -134,15 +134,34 @@ class _NotTop(Exception):
 
 
 def read_reply(body: bytes, method: str) -> Reply:
-    """Read `body` by what it is, never by its header: JSON, simplified JSON or XML (section 5)."""
+    """Read `body` by what it is, never by its header: JSON, simplified JSON or XML (section 5).
+
+    The verdict is ASCII, so it is not lost with a text that is damaged or in another encoding.
+    """
+    whys = []
+    for text in _texts(body):
+        try:
+            tree = _from_xml(text) if text.startswith("<") else _from_json(text)
+            return _read_tree(tree, method.replace(".", "_") + "_response")
+        except _NotTop as why:
+            whys.append(str(why))
+    return Unreadable(whys[0])
+
+
+_FEW = 2  # characters that a cut through a text damages
+
+
+def _texts(body: bytes) -> list[str]:
+    """`body` as text, the likeliest first: UTF-8, whole or damaged, or GBK."""
     try:
-        text = body.decode("utf-8-sig").strip()
-        tree = _from_xml(text) if text.startswith("<") else _from_json(text)
-        return _read_tree(tree, method.replace(".", "_") + "_response")
+        return [body.decode("utf-8-sig").strip()]
     except UnicodeDecodeError:
-        return Unreadable("not_utf8")
-    except _NotTop as why:
-        return Unreadable(str(why))
+        damaged = body.decode("utf-8-sig", "replace").strip()
+    try:
+        gbk = body.decode("gb18030").strip()
+    except UnicodeDecodeError:
+        return [damaged]
+    return [damaged, gbk] if damaged.count("\ufffd") <= _FEW else [gbk, damaged]
 
 
 def _read_tree(tree: object, wrapper: str) -> Reply:
@@ -187,7 +206,10 @@ def _read_error(content: object) -> ErrorAnswer:
 
 def _from_json(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        # strict=False: a raw tab or line end inside a text says nothing about the money.
+        return json.loads(
+            text, strict=False, object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError):
         raise _NotTop("not_json") from None
 
@@ -238,11 +260,14 @@ def _from_xml(text: str) -> object:
 
 
 def _number(value: object) -> int | None:
-    """A whole number, bare or as text; ids can pass 2^53, so never through a float."""
+    """A whole number, bare or as text, also written 1.0; ids can pass 2^53, never as a float."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1 << 53 else None
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 1 << 63 else None
-    if isinstance(value, str) and re.fullmatch(r'"?-?[0-9]{1,18}"?', value.strip()):
-        return int(value.strip().strip('"'))
+    if isinstance(value, str):
+        found = re.fullmatch(r'"?(-?[0-9]{1,18})(?:\.0{1,2})?"?', value.strip())
+        return int(found[1]) if found else None
     return None
 
 
@@ -257,9 +282,21 @@ def _flag(holder: Mapping[str, Any]) -> bool | None:
 
     Explicitly false wins when both stand there: a contradiction must not be read as paid.
     """
-    words = [_text(holder.get(name)) for name in ("is_success", "success")]
-    flags = [_FLAGS[word.lower()] for word in words if word and word.lower() in _FLAGS]
-    return all(flags) if flags else None
+    flags = [_truth(holder.get(name)) for name in ("is_success", "success")]
+    told = [flag for flag in flags if flag is not None]
+    return all(told) if told else None
+
+
+def _truth(value: object) -> bool | None:
+    """None for what is missing; what is neither true nor false, such as "FAILED", is no "yes"."""
+    if value is None:
+        return None
+    if isinstance(value, float):
+        return value == 1
+    word = (
+        value.strip().strip('"').strip().lower() if isinstance(value, str) else str(value).lower()
+    )
+    return None if word in ("", "null") else _FLAGS.get(word, False)
 
 
 def _text(value: object) -> str | None:

@@ -50,8 +50,11 @@ class Failed(Exception):
 class Flight:
     """One exchange on its way: how long it may still wait, and whether a byte may have left."""
 
-    def __init__(self, timeout: Timeout, monotonic: Callable[[], float], sent: Sent) -> None:
+    def __init__(
+        self, timeout: Timeout, monotonic: Callable[[], float], sent: Sent, generation: int = 0
+    ) -> None:
         self.sent = sent
+        self.generation = generation  # connections of an earlier one are not used any more
         self.connecting = False
         self._timeout = timeout
         self._monotonic = monotonic
@@ -202,8 +205,24 @@ def _resolve(host: str, port: int, wait_s: float) -> list[Any]:
 # ── the connection ───────────────────────────────────────────────────────────────────────────
 
 
+_INTERIM = (102, 103)  # "processing", "early hints"; http.client itself passes over 100
+_MOST_INTERIM = 16
+
+
 class _Answer(HTTPResponse):
     def begin(self) -> None:
+        self._begin()
+        for _more in range(_MOST_INTERIM):
+            if self.status not in _INTERIM:
+                break
+            self.headers = self.msg = None  # type: ignore[assignment]  # or it would not begin anew
+            self._begin()
+        if self.status < 200:  # the answer is still to come, and must not be the next one's
+            raise here.flight.failed(Event.GARBAGE, str(self.status))
+        if self.status != 200:  # nobody knows who spoke: talk to somebody else next time
+            self.will_close = True
+
+    def _begin(self) -> None:
         try:
             super().begin()
         except RemoteDisconnected:
@@ -212,24 +231,23 @@ class _Answer(HTTPResponse):
             raise here.flight.failed(Event.GARBAGE, type(error).__name__) from None
         if self.headers.defects:
             raise here.flight.failed(Event.GARBAGE, type(self.headers.defects[0]).__name__)
-        if self.status < 200:  # 103, say: the answer is still to come, and must not be the next's
-            raise here.flight.failed(Event.GARBAGE, str(self.status))
-        if self.status != 200:  # nobody knows who spoke: talk to somebody else next time
-            self.will_close = True
 
 
 class Connection(HTTPConnection):
     """One try each time it is asked, and the truth about it."""
 
     response_class = _Answer
+    _generation = 0
     # Of the request that is being put together: headers and body leave in one write.
     _pieces: list[bytes] | None = None
 
     @property
     def is_connected(self) -> bool:
         """Whether the pool may use it again. Not with bytes that nobody asked for, already
-        decrypted: they are not the next answer's.
+        decrypted: they are not the next answer's. Nor when it gave somebody another's answer.
         """
+        if self._generation != here.flight.generation:
+            return False
         return super().is_connected and not getattr(self.sock, "pending", int)()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
@@ -257,6 +275,7 @@ class Connection(HTTPConnection):
     def connect(self) -> None:
         flight = here.flight
         flight.connecting = True
+        self._generation = flight.generation
         try:
             super().connect()
         except ssl.SSLCertVerificationError as error:

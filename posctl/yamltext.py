@@ -2,13 +2,13 @@
 
 `yaml.safe_load` turns `001` into 1 and `no` into False, lets the last of two keys win, follows
 aliases, and its error texts print the line they choke on, which may hold a secret. So YAML is read
-here from its events: no alias, no tag, no list, no second document, no deep nesting.
+here from its events: no alias, no tag, no list but of texts, no second document, no deep nesting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from posctl.hint import Hint
 from posctl.light import light_imports
@@ -28,14 +28,20 @@ class Bad(Exception):
         self.code, self.line, self.message, self.hint = code, line, message, hint
 
 
+LIST_KEYS = frozenset({"decline_codes"})  # where a list of texts may stand
+
+
 class Map(NamedTuple):
-    """A mapping. `lines` are those of its keys, `line` its own; a value is text, a mapping, or
-    None for an unquoted `null`, `~` or nothing.
+    """A mapping. `lines` are those of its keys, `line` its own; a value is text, a list of texts, a
+    mapping, or None for an unquoted `null`, `~` or nothing.
     """
 
-    items: Mapping[str, str | Map | None]
+    items: Mapping[str, Value]
     lines: Mapping[str, int]
     line: int
+
+
+Value: TypeAlias = str | list[str] | Map | None
 
 
 def parse(text: str) -> Map:
@@ -61,8 +67,9 @@ class _Tree:
     def __init__(self) -> None:
         self.root = Map({}, {}, 1)
         self._documents = 0
-        self._open: list[tuple[dict[str, str | Map | None], dict[str, int], int]] = []
+        self._open: list[tuple[dict[str, Value], dict[str, int], int]] = []
         self._keys: list[str | None] = []  # for each open mapping, the key that waits for a value
+        self._list: list[str] | None = None  # the list that is being read
 
     def take(self, event: Event) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 1
@@ -71,18 +78,35 @@ class _Tree:
             raise Bad("yaml", line, _("anchors and aliases (& and *) are not used here"))
         if getattr(event, "tag", None):
             raise Bad("yaml", line, _("tags (!) are not used here"))
-        if kind == "DocumentStartEvent":
+        if self._list is not None and kind != "SequenceEndEvent":
+            self._add(event, kind, line)
+        elif kind == "DocumentStartEvent":
             self._documents += 1
             if self._documents > 1:
                 raise Bad("yaml", line, _("a second document begins"))
-        elif kind == "SequenceStartEvent":
-            raise Bad("yaml", line, _("a list stands where none belongs"))
+        elif kind in ("SequenceStartEvent", "SequenceEndEvent"):
+            self._take_list(line)
         elif kind == "MappingStartEvent":
             self._begin(line)
         elif kind == "MappingEndEvent":
             self._end()
         elif kind == "ScalarEvent":
             self._scalar(event, line)  # type: ignore[arg-type]  # told by its name above
+
+    def _take_list(self, line: int) -> None:
+        """A list begins, or ends."""
+        if self._list is not None:
+            done, self._list = self._list, None
+            self._put(done)
+        elif not self._keys or self._keys[-1] not in LIST_KEYS:
+            raise Bad("yaml", line, _("a list stands where none belongs"))
+        else:
+            self._list = []
+
+    def _add(self, event: Event, kind: str, line: int) -> None:
+        if kind != "ScalarEvent" or self._list is None:
+            raise Bad("yaml", line, _("this is nested too deep"))
+        self._list.append(event.value)  # type: ignore[attr-defined]  # told by its name above
 
     def _begin(self, line: int) -> None:
         if len(self._open) >= MAX_DEPTH or (self._open and self._keys[-1] is None):
@@ -115,7 +139,7 @@ class _Tree:
             lines[event.value] = line
             self._keys[-1] = event.value
 
-    def _put(self, value: str | Map | None) -> None:
+    def _put(self, value: Value) -> None:
         key = self._keys[-1]
         self._open[-1][0][str(key)] = value
         self._keys[-1] = None

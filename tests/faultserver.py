@@ -35,7 +35,7 @@ import trustme
 PAID = (
     b'{"alibaba_pos_order_pay_response":{"result":{"is_success":true,"msg_code":"SUCCESS",'
     b'"model":{"result_status":1,"remaining_fee":0,"current_pay_fee":100,'
-    b'"current_payment_channel":1006,"payment_order_id":"p-1","channel_order_id":"c-1",'
+    b'"current_payment_channel":1006,'
     b'"result_code":"OPERATION_SUCCESS","success":true}},"request_id":"trace-1"}}'
 )
 HTML = b"<html><body><h1>Please log in to the shop's WiFi</h1></body></html>"

@@ -667,7 +667,7 @@ _BUSINESS_REFUSALS = (
 _DUPLICATES = (
     (15, "Remote service error", "isv.request-duplicate", "重复请求"),
     (50, "Remote service error", "isv.order-already-paid", "paid"),
-    (15, "Remote service error", "isv.invalid-parameter", "付款码已使用"),
+    (15, "Remote service error", "isv.invalid-parameter", "请勿重复提交"),
 )
 _SYSTEM_ERRORS = (
     (10, "Service currently unavailable", None, ""),

@@ -18,7 +18,7 @@ from posctl import admit as rule
 from posctl.admit import ANOTHER, Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Payment, Transaction, Verdict, Who
-from posctl.outcome import EVENT_TABLE, Event, Outcome, Standing, State, outcome_of
+from posctl.outcome import Doubt, Event, Outcome, Standing, State, outcome_of, proves
 from posctl.payment import Desk, Reading, reopen, unrecorded
 from posctl.profiles import Profile
 from posctl.record import Checkout
@@ -392,8 +392,8 @@ def test_what_becomes_of_a_payment_that_is_reopened(case: Reopened) -> None:
 
 # ── an answer that the journal could not take in ─────────────────────────────────────────────
 
-UNSURE = Standing(State.SENDING, State.UNKNOWN)
-WAITING = Standing(State.SENDING, State.PENDING)
+UNSURE = Standing(State.SENDING, Doubt.UNKNOWN)
+WAITING = Standing(State.SENDING, Doubt.PENDING)
 SURE = {Outcome.SUCCESS, Outcome.CONFLICT, Outcome.PENDING}
 
 
@@ -407,7 +407,7 @@ def test_nobody_is_told_not_charged_of_an_answer_that_was_not_recorded(
     """The row stays open and may be resent, so "not charged" might become a lie: it is unknown."""
     sending = row(standing=before)
     told = unrecorded(sending, Reading(end(event), Verdict()))
-    meant = EVENT_TABLE[event]
+    meant = proves(event, before.doubt, own_id=False)
     if meant in SURE:
         assert outcome_of(told.standing) is meant
     elif before is WAITING:

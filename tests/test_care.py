@@ -21,7 +21,7 @@ from posctl.errors import JournalError, UsageError
 from posctl.journal import Filter, NewPayment, Payment, TryEnd, Verdict, Who, care
 from posctl.journal.care import back_up, examine, losses, prune, restore
 from posctl.journal.sqlite import SqliteJournal, highest_number
-from posctl.outcome import Event, State, advance
+from posctl.outcome import Doubt, Event, State, advance
 from posctl.record import Checkout
 
 CODE = "283456789012345678"
@@ -369,7 +369,7 @@ def test_what_was_on_its_way_is_unknown_after_a_restore(journal: SqliteJournal, 
     restore(path, path.with_name("b.db"), lost, time.time())
     found = journal.payment(sent.request_id)
     assert found is not None
-    assert (found.standing.state, found.standing.doubt) == (State.UNKNOWN, State.UNKNOWN)
+    assert (found.standing.state, found.standing.doubt) == (State.UNKNOWN, Doubt.UNKNOWN)
 
 
 def test_more_than_was_accepted_is_never_lost(journal: SqliteJournal, path: Path) -> None:

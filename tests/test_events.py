@@ -69,7 +69,6 @@ def verdict(
         "remaining_fee": 0,
         "current_pay_fee": 100,
         "current_payment_channel": 1006,
-        "payment_order_id": "p-1",
         "success": inner,
         **more,
     }
@@ -93,6 +92,8 @@ def error(code: int, sub_code: str | None = None, sub_msg: str | None = None) ->
 
 
 PENDING = verdict(3, remaining_fee=None, current_pay_fee=None)
+
+DECLINED = verdict(2, result_code="ACQ.BUYER_BALANCE_NOT_ENOUGH")
 
 # What leaves a payment open, and the event it is.
 DOUBT = {
@@ -202,7 +203,7 @@ ROWS = {
     "result_status 2": Row(
         answer(verdict(2, result_code="BALANCE", result_message="余额不足")),
         "fail",
-        "failed",
+        "declined",
         "business",
         "BALANCE",
     ),
@@ -281,7 +282,7 @@ def check_row(shop: Shop, request_id: str, outcome: str, events: tuple[str | Non
     doubt = outcome if outcome in ("pending", "unknown") else None
     assert (payment["state"], payment["paid"]) == (outcome, paid)
     if outcome != "conflict":
-        assert payment["doubt"] == doubt
+        assert payment["doubt"] in (doubt, f"{doubt}_unknown")
     assert (payment["closed_ms"] is None) is (outcome in (*OPEN, "sending"))
     assert tuple(one["event"] for one in tries(shop, request_id)) == events
     assert payment["tries"] == len(events)
@@ -878,7 +879,8 @@ def test_another_voucher_is_a_conflict(shop: Shop) -> None:
     first voucher stays on record, and nothing is sent for it any more.
     """
     other = verdict(1, payment_order_id="p-2")
-    with FaultServer(answer(PENDING), answer(other)) as server:
+    pending = verdict(3, payment_order_id="p-1")
+    with FaultServer(answer(pending), answer(other)) as server:
         shop.profile(server.url)
         opened = check_told(pay_once(shop), "pending")
         assert opened["payment_order_id"] == "p-1"
@@ -1001,10 +1003,12 @@ class Counter:
             interruptible=nullcontext,
         )
 
-    def pay(self, does: bytes | fault.Behaviour, checkout: str = "111") -> dict[str, Any]:
+    def pay(
+        self, does: bytes | fault.Behaviour, checkout: str = "111", **flags: str
+    ) -> dict[str, Any]:
         """`pay` while the gateway answers so; told as JSON, and the journal knows it was told."""
         self.server.then(answer(does) if isinstance(does, bytes) else does)
-        members = {"pay_fee": "100", "checkout_id": checkout}
+        members = {"pay_fee": "100", "checkout_id": checkout, **flags}
         order = check(members, {}, self.profile.defaults, Limits(self.profile.max_fee))
         return self._tell(pay(order, self.desk, frozenset()))
 
@@ -1118,7 +1122,7 @@ def test_refusals(counter: Counter, name: str) -> None:
                 check_error(still, row, earlier)
                 assert (earlier == "pending") is any(event in w for w in still["warnings"])
             check_row(counter.shop, opened["request_id"], earlier, (first, event, event))
-            told = counter.pay(verdict(2), f"c{n}")
+            told = counter.pay(DECLINED, f"c{n}")
             assert (told["outcome"], told["request_id"]) == ("fail", opened["request_id"])
 
 
@@ -1134,17 +1138,15 @@ ISP = (
 EARLIER = (
     ("isv.order-duplicate", None),
     ("isv.DUPLICATE_REQUEST", None),
-    ("isv.code-already-used", None),
     ("isv.trade-exists", None),
     ("isv.trade-exist:1", None),
-    ("isv.ORDER_PAID", None),
-    ("isv.orderAlreadyPaid", None),
     ("isv.invalid-parameter", "the request is a duplicate"),
-    ("isv.invalid-parameter", "付款码已使用"),
-    ("isv.invalid-parameter", "订单已存在"),
-    ("isv.invalid-parameter", "订单已支付"),
     ("isv.invalid-parameter", "重复支付"),
-    ("isv.shop-not-exist", "订单已支付"),
+)
+IN_PROGRESS = (
+    ("isv.pay-in-process", "支付处理中"),
+    ("isv.system-busy", None),
+    ("isv.invalid-parameter", "系统繁忙，请稍后再试"),
 )
 UNDECIDED: dict[str, tuple[str, list[Said]]] = {
     "10 and 44": (
@@ -1165,6 +1167,7 @@ UNDECIDED: dict[str, tuple[str, list[Said]]] = {
         [(c, s, None) for c in (15, 50) for s in (None, "", "whatever", "isvx", "isp")],
     ),
     "an earlier payment": ("maybe_duplicate", [(c, *said) for c in (15, 50) for said in EARLIER]),
+    "in progress": ("undecided", [(c, *said) for c in (15, 50) for said in IN_PROGRESS]),
 }
 
 
@@ -1203,7 +1206,7 @@ NO_VERDICTS = {
     "no result": _wrapped({"request_id": "t"}),
     **{
         f"status {status!r}": verdict(status)
-        for status in (0, 4, -1, 11, "x", "", 1.0, True, [1], {"a": 1}, "1.0", 1 << 70)
+        for status in (0, 4, -1, 11, "x", "", 1.5, True, [1], {"a": 1}, "1.x", 1 << 70)
     },
 }
 
@@ -1234,40 +1237,105 @@ def test_result_status_and_flags(counter: Counter) -> None:
 
 def test_the_whole_record_of_the_first_voucher_stays(counter: Counter) -> None:
     """An answer that names another voucher changes nothing of what the first one said."""
-    counter.pay(verdict(3, channel_order_id="c-1", remaining_fee=100))
+    counter.pay(verdict(3, payment_order_id="p-1", channel_order_id="c-1", remaining_fee=100))
     counter.pay(verdict(1, payment_order_id="p-2", channel_order_id="c-2", remaining_fee=0))
     (row,) = payments(counter.shop)
     kept = (row["payment_order_id"], row["channel_order_id"], row["remaining_fee"])
     assert (row["state"], *kept) == ("conflict", "p-1", "c-1", 100)
 
 
-USED = (
-    "CODE_USED",
-    "ORDER_PAID",
-    "TRADE_EXISTS",
-    "duplicate",
-    "订单已支付",
-    "付款码已使用",
-    "重复",
-)
+# Of a first try, under an id of posctl's own: what the words come to.
+SPOKEN = {
+    "CODE_USED": ("fail", "failed_as_used"),
+    "付款码已使用": ("fail", "failed_as_used"),
+    "支付授权码无效": ("fail", "failed_as_used"),
+    "AUTHCODEEXPIRE": ("fail", "failed_as_used"),
+    "ORDER_PAID": ("conflict", "already_done"),
+    "订单已支付": ("conflict", "already_done"),
+    "TRADE_FINISHED": ("conflict", "already_done"),
+    "TRADE_EXISTS": ("unknown", "maybe_duplicate"),
+    "duplicate": ("unknown", "maybe_duplicate"),
+    "重复": ("unknown", "maybe_duplicate"),
+    "USERPAYING": ("unknown", "undecided"),
+    "系统繁忙": ("unknown", "undecided"),
+}
 
 
-@pytest.mark.parametrize("words", USED)
+@pytest.mark.parametrize("words", SPOKEN)
 @pytest.mark.parametrize("where", ["result_code", "result_message"])
-def test_a_failure_that_speaks_of_an_earlier_payment(
-    counter: Counter, words: str, where: str
-) -> None:
-    """A first try that failed so is failed; after doubt the same words prove nothing."""
+def test_a_failure_that_speaks_of_more(counter: Counter, words: str, where: str) -> None:
+    """A first try that failed so is what the words say; after doubt they prove nothing. A known
+    decline closes the payment even then.
+    """
+    outcome, event = SPOKEN[words]
     used = verdict(2, **{where: words})
-    told = counter.pay(used)
-    assert (told["outcome"], told["error"]["kind"]) == ("fail", "business")
-    for earlier, (does, first) in DOUBT.items():
-        opened = counter.pay(does)
-        still = counter.pay(used)
+    told = counter.pay(used, new_request_id())
+    assert (told["outcome"], told["exit_code"]) == (outcome, EXITS[outcome])
+    assert ("pay again" in told["error"]["hint"]) is (outcome == "fail")
+    for n, (earlier, (does, first)) in enumerate(DOUBT.items()):
+        opened = counter.pay(does, f"c{n}")
+        still = counter.pay(used, f"c{n}")
         assert (still["outcome"], still["request_id"]) == (earlier, opened["request_id"])
-        check_row(counter.shop, opened["request_id"], earlier, (first, "failed_as_used"))
-        closed = counter.pay(verdict(2, result_code="BALANCE"))
+        check_row(counter.shop, opened["request_id"], earlier, (first, event))
+        unclear = counter.pay(verdict(2, result_code="PAYMENT_FAIL"), f"c{n}")
+        assert unclear["outcome"] == earlier
+        closed = counter.pay(DECLINED, f"c{n}")
         assert (closed["outcome"], closed["request_id"]) == ("fail", opened["request_id"])
+
+
+def test_an_id_that_somebody_gave(counter: Counter) -> None:
+    """Under an id of the caller's own a used code may have been used by this very id, from a
+    journal that is gone: unknown, by `result_status` 2 and by `isv.*`.
+    """
+    used = verdict(2, result_code="AUTH_CODE_INVALID", result_message="付款码无效")
+    for n, body in enumerate((used, error(15, "isv.auth-code-invalid"))):
+        own = counter.pay(body, f"own-{n}")
+        assert own["outcome"] in ("fail", "rejected")
+        given = counter.pay(body, f"given-{n}", request_id=f"order-2026-000{n}")
+        assert (given["outcome"], given["exit_code"]) == ("unknown", 21)
+        assert "pay again" not in given["error"]["hint"]
+
+
+def test_an_answer_to_somebody_else(counter: Counter) -> None:
+    """A model that names another payment, or whose numbers another checkout has, is no
+    answer to this one: conflict, and nothing that it says is kept.
+    """
+    first = counter.pay(verdict(1, payment_order_id="PO1", channel_order_id="CH1"), "a1")
+    assert first["outcome"] == "success"
+    for n, named in enumerate(
+        (
+            {"request_id": "11111111-1111-4111-8111-111111111111"},
+            {"checkout_id": "a1"},
+            {"order_id": "a1"},
+            {"payment_order_id": "PO1"},
+            {"channel_order_id": "CH1"},
+        )
+    ):
+        told = counter.pay(verdict(1, **named), f"b{n}")
+        assert (told["outcome"], told["exit_code"]) == ("conflict", 22), named
+        assert told["payment_order_id"] is None
+        assert told["current_pay_fee"] is None
+    asked = counter.pay(
+        verdict(1, checkout_id="c1", order_id="c1", payment_order_id="PO2", remaining_fee=50), "c1"
+    )
+    assert asked["outcome"] == "success"
+    again = counter.pay(verdict(1, payment_order_id="PO2"), "c1", pay_fee="50")
+    assert again["outcome"] == "success", "two parts of one checkout may share a number"
+
+
+def test_what_is_due_is_stated_by_a_success(counter: Counter) -> None:
+    """Number fields of a failed or pending answer are defaults: a success says what is due."""
+    nothing = counter.pay(verdict(2, remaining_fee=0, result_message="余额不足"), "d1")
+    assert (nothing["outcome"], nothing["remaining_fee"]) == ("fail", None)
+    part = counter.pay(verdict(1, remaining_fee=300), "d1")
+    assert part["remaining_fee"] == 300
+    counter.now_s += 90
+    failed = counter.pay(verdict(2, remaining_fee=0, result_message="余额不足"), "d1")
+    assert (failed["remaining_fee"], failed["current_pay_fee"]) == (300, None)
+    counter.now_s += 90
+    pending = counter.pay(verdict(3, remaining_fee=0, current_pay_fee=0), "d1")
+    assert (pending["outcome"], pending["remaining_fee"]) == ("pending", 300)
+    assert pending["current_pay_fee"] is None
 
 
 WARNINGS: dict[str, tuple[dict[str, Any], str | None]] = {

@@ -17,6 +17,7 @@ from posctl.explain import Entry, everything, explain
 from posctl.hint import said
 from posctl.messages import use_language
 from posctl.outcome import EVENT_TABLE, EXIT_OF, Event, Exit, Outcome
+from posctl.refusal import DECLINES, Decline
 from posctl.shell import as_text
 
 PROTOCOL = Path(__file__).parents[1] / "docs/protocol.md"
@@ -112,8 +113,9 @@ def test_what_may_have_charged_is_never_called_safe() -> None:
     ("word", "outcome"),
     [
         ("isv.invalid-parameter:pay_fee", Outcome.REJECTED),
-        ("isv.checkout-already-paid", Outcome.UNKNOWN),
-        ("isv.payment-code-duplicate:channel_account", Outcome.UNKNOWN),
+        ("isv.checkout-already-paid", Outcome.CONFLICT),
+        ("isv.payment-code-expired:channel_account", Outcome.REJECTED),
+        ("isv.order-duplicate", Outcome.UNKNOWN),
         ("isv.shop-not-exist:shop_id", Outcome.REJECTED),
         ("isp.something-new", Outcome.UNKNOWN),
         ("isp.top-mapping-parse-error", Outcome.REJECTED),
@@ -132,7 +134,38 @@ def test_a_definite_failure_says_what_it_does_not_prove() -> None:
     assert "stays open" in of("top_code", 25).money
     assert "stays open" in of("event", Event.DNS_FAILED).money
     assert "stays open" in of("event", Event.FAILED_AS_USED).money
-    assert "stays open" not in of("event", Event.FAILED).money
+    assert "stays open" in of("event", Event.FAILED).money
+    assert "stays open" not in of("event", Event.DECLINED).money
+
+
+@pytest.mark.parametrize("one", DECLINES, ids=lambda one: one.code)
+def test_every_known_decline_is_explained(one: Decline) -> None:
+    """With and without its prefix: nobody was charged, whatever was before, and what to do."""
+    for word in (one.code, one.code.removeprefix("ACQ.").lower()):
+        (entry,) = explain(word)
+        assert (entry.kind, entry.outcome) == ("result_code", Outcome.FAIL)
+        assert one.words in entry.title
+        assert one.wallet in entry.title
+        assert "stays open" not in entry.money
+        assert "pay again" in as_text(said(entry.remedy))
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"),
+    [
+        ("ACQ.PAYMENT_AUTH_CODE_INVALID", Outcome.FAIL),
+        ("ACQ.TRADE_HAS_SUCCESS", Outcome.CONFLICT),
+        ("USERPAYING", Outcome.UNKNOWN),
+        ("OUT_TRADE_NO_USED", Outcome.UNKNOWN),
+        ("ACQ.PAYMENT_FAIL", Outcome.FAIL),
+    ],
+)
+def test_what_a_wallet_says_is_explained_by_its_words(word: str, outcome: Outcome) -> None:
+    """A code that is no known decline leaves a doubtful payment open, and the words say so."""
+    (entry,) = explain(word)
+    assert entry.outcome is outcome
+    assert ("pay again" in as_text(said(entry.remedy))) is (outcome is Outcome.FAIL)
+    assert ("stays open" in entry.money) is (outcome is not Outcome.UNKNOWN)
 
 
 @given(st.text(max_size=60))

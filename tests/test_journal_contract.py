@@ -33,7 +33,7 @@ from posctl.journal import (
     Who,
 )
 from posctl.journal.choose import open_journal
-from posctl.outcome import Event, Outcome, Standing, State, advance, resolve
+from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve
 from posctl.payment import Desk
 from posctl.profiles import read as read_config
 from posctl.record import Checkout, Merchant
@@ -152,7 +152,7 @@ def test_a_try_that_runs_has_no_end(journal: Journal) -> None:
     for _n in range(2):
         journal.transact(lambda tx: tx.add_status(open_still, WHO, 1400, asked))
     again = begin(journal, open_still)
-    assert (again.tries, again.standing.doubt) == (2, State.UNKNOWN)
+    assert (again.tries, again.standing.doubt) == (2, Doubt.UNKNOWN)
     assert sorted((t.kind, t.n) for t in journal.tries_of(again)) == [
         ("pay", 1),
         ("pay", 2),
@@ -267,7 +267,7 @@ def test_a_late_answer_ends_its_try_alone(journal: Journal) -> None:
 def test_a_settled_payment_may_stay_open(journal: Journal) -> None:
     """What the platform's own words say of it is written, and the next try goes on from there."""
     begun = begin(journal, new())
-    pending = Standing(State.PENDING, State.PENDING, None)
+    pending = Standing(State.PENDING, Doubt.PENDING, None)
     settled = journal.transact(lambda tx: tx.settle(begun, pending, 7))
     assert (settled.standing, settled.open, settled.updated_ms) == (pending, True, 7)
     assert journal.payment(begun.request_id) == settled
@@ -552,6 +552,9 @@ class NoGateway:
     """Nothing is sent here."""
 
     def post(self, form: bytes, sent: Sent) -> Exchange:
+        raise AssertionError
+
+    def mistrust(self) -> None:
         raise AssertionError
 
 

@@ -25,7 +25,7 @@ from posctl.journal import Cell, Filter, NewPayment, Payment, Shift, TryEnd, Ver
 from posctl.journal import sqlite as sqlite_module
 from posctl.journal.rows import COLUMNS
 from posctl.journal.sqlite import MIGRATIONS, SqliteJournal
-from posctl.outcome import Event, Outcome, Standing, State, advance, outcome_of, resolve
+from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, outcome_of, resolve
 from posctl.record import Checkout, Merchant
 from posctl.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
 from posctl.report_html import html_page
@@ -159,7 +159,7 @@ def test_reports_find_their_payments_through_an_index(path: Path) -> None:
 STANDINGS = [
     *(advance(Standing(State.SENDING), event) for event in Event),
     Standing(State.PREPARED),
-    Standing(State.SENDING, State.PENDING),
+    Standing(State.SENDING, Doubt.PENDING),
     resolve(Standing(State.UNKNOWN), paid=True),
     resolve(Standing(State.UNKNOWN), paid=False),
 ]

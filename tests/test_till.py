@@ -1008,7 +1008,7 @@ def test_questions_come_less_often_and_keep_their_number() -> None:
 
 def payment(request_id: str) -> Any:
     from posctl.journal import Payment, Verdict  # noqa: PLC0415  here alone
-    from posctl.outcome import Standing, State  # noqa: PLC0415
+    from posctl.outcome import Doubt, Standing, State  # noqa: PLC0415
     from posctl.record import Checkout  # noqa: PLC0415
 
     members: Members = {
@@ -1020,7 +1020,7 @@ def payment(request_id: str) -> Any:
     }
     members |= {"checkout": Checkout(True, "a", "1", request_id), "order_id": "1"}
     members |= dict.fromkeys(("operator_id", "machine_id", "pay_channel", "pay_request"), "1")
-    members |= {"pay_fee": 1, "standing": Standing(State.PENDING, State.PENDING)}
+    members |= {"pay_fee": 1, "standing": Standing(State.PENDING, Doubt.PENDING)}
     members |= {"verdict": Verdict(), "warnings": (), "tries": 1, "told": False}
     members |= {"created_ms": 0, "updated_ms": 0, "closed_ms": None}
     return Payment(**members)

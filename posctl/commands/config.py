@@ -114,6 +114,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
         "allow_card_numbers": profile.allow_card_numbers,
         "defaults": _masked(profile.defaults),
         "status_words": dict(profile.status_words),
+        "decline_codes": list(profile.decline_codes),
         "receipt": profile.receipt._asdict(),
         "statement": profile.statement._asdict(),
         "till": profile.till._asdict(),

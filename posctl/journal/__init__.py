@@ -86,20 +86,26 @@ class Payment(NamedTuple):
 
     @property
     def remaining_fee(self) -> int | None:
-        """Fen still due on the checkout, as the platform said with its verdict.
+        """Fen still due on the checkout after this payment, as the platform said with "paid".
 
-        What it said while the payment was pending is not what is due after it, nor what it said
-        of a payment that a person then found unpaid.
+        Nothing else states what is due: number fields of a failed answer are often 0 by default.
         """
-        paid, status = self.standing.paid, self.verdict.result_status
-        stale = (paid and status != 1) or (paid is False and status != 2)
-        return None if stale else self.verdict.remaining_fee
+        return self.verdict.remaining_fee if self.standing.paid and self._says_paid else None
+
+    @property
+    def charged_fee(self) -> int | None:
+        """Fen that the platform says it charged; None when its last word was not "paid"."""
+        return self.verdict.current_pay_fee if self._says_paid else None
 
     @property
     def fee(self) -> int:
         """Fen: what the platform says it charged, else, and when it is not paid, what was asked."""
-        charged = self.verdict.current_pay_fee if self.standing.paid else None
+        charged = self.charged_fee if self.standing.paid else None
         return self.pay_fee if charged is None else charged
+
+    @property
+    def _says_paid(self) -> bool:
+        return self.verdict.result_status == 1
 
     def __repr__(self) -> str:
         return f"Payment({self.request_id}, {self.standing.state})"  # no payment code
@@ -309,6 +315,9 @@ class Transaction(Protocol):
 
     def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
         """The open payments, oldest first. To be gone through before anything is written."""
+
+    def voucher_elsewhere(self, checkout: Checkout, vouchers: Sequence[str]) -> bool:
+        """Whether a payment of another checkout has one of these ids of the platform's."""
 
     def history(self, which: Filter) -> Iterator[Payment]:
         """Payments of any state, newest first."""

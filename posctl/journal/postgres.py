@@ -52,6 +52,7 @@ from posctl.journal.rows import (
     OF_MERCHANT,
     OF_SHIFTS,
     clauses_of,
+    is_elsewhere,
     named_merchant,
     sound_payment,
     standing_of,
@@ -353,6 +354,13 @@ class PostgresJournal:
             (by, now_ms, request_id),
         ).rowcount
 
+    def voucher_elsewhere(self, checkout: Checkout, vouchers: Sequence[str]) -> bool:
+        return any(
+            is_elsewhere(payment, checkout)
+            for column in ("payment_order_id", "channel_order_id")
+            for payment in self._select(f"WHERE {column} = ANY(%s)", (list(vouchers),))
+        )
+
     def close_shift(self, merchant: Merchant, shift: Shift) -> None:
         self._link.execute(
             "INSERT INTO shifts VALUES (%s,%s,%s,%s,%s)",
@@ -457,7 +465,8 @@ class PostgresJournal:
         rows = self._link.execute(
             f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS} AS quarter,
                   state, doubt, paid, count(*), CAST(sum(
-                    CASE WHEN paid THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
+                    CASE WHEN paid AND result_status=1
+                      THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
                   AS BIGINT)
                 FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
             values,

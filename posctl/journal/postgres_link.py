@@ -164,6 +164,7 @@ INSERT INTO whole (one, id, code_key) VALUES (1, gen_random_uuid()::TEXT,
 CREATE TABLE paid_for (profile TEXT PRIMARY KEY, merchant TEXT NOT NULL);
 INSERT INTO paid_for SELECT profile, app_key FROM payments
   WHERE seq IN (SELECT max(seq) FROM payments WHERE live GROUP BY profile);
+UPDATE payments SET doubt='pending_unknown' WHERE closed_ms IS NULL AND doubt='pending';
 """
 MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2)
 OLDEST = 1  # the schema version a posctl must know to work with what MIGRATIONS make

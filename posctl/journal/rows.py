@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from posctl.journal import RUNNING_SHIFT, Filter, NewPayment, Payment, Try, TryEnd, Verdict, Who
-from posctl.outcome import Event, Outcome, Standing, State
+from posctl.outcome import Doubt, Event, Outcome, Standing, State
 from posctl.record import Checkout
 
 COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout_id, order_id,
@@ -39,7 +39,7 @@ def named_merchant(new: NewPayment) -> str | None:
 
 def standing_of(state: str, doubt: str | None, paid: int | None) -> Standing:
     return Standing(
-        State(state), State(doubt) if doubt else None, None if paid is None else bool(paid)
+        State(state), Doubt(doubt) if doubt else None, None if paid is None else bool(paid)
     )
 
 
@@ -107,6 +107,11 @@ def _is_sound(payment: Payment) -> bool:
     )
 
 
+def is_elsewhere(payment: Payment, checkout: Checkout) -> bool:
+    """Whether `payment` is of another checkout of the same merchant."""
+    return payment.checkout != checkout and payment.checkout.merchant == checkout.merchant
+
+
 def try_of(row: Sequence[Any]) -> Try:
     n, kind, started_ms, host, pid, machine_id, operator_id, event, finished_ms, *rest = row
     end = None if event is None else TryEnd(Event(event), finished_ms, *rest)
@@ -149,7 +154,8 @@ _OUTCOME_CLAUSE = {
     Outcome.FAIL: "(state='fail' OR (state='resolved' AND NOT paid))",
     Outcome.NOT_SENT: "state='not_sent'",
     Outcome.REJECTED: "state='rejected'",
-    Outcome.PENDING: "(state='pending' OR (state IN ('sending','prepared') AND doubt='pending'))",
+    Outcome.PENDING: "(state='pending' OR (state IN ('sending','prepared')"
+    " AND doubt IN ('pending','pending_unknown')))",
     Outcome.UNKNOWN: "(state='unknown' OR (state IN ('sending','prepared') AND doubt IS NULL)"
     " OR (state='sending' AND doubt='unknown'))",
     Outcome.CONFLICT: "state='conflict'",

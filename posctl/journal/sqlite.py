@@ -47,6 +47,7 @@ from posctl.journal.rows import (
     OF_MERCHANT,
     OF_SHIFTS,
     clauses_of,
+    is_elsewhere,
     named_merchant,
     sound_payment,
     standing_of,
@@ -163,7 +164,7 @@ CREATE TRIGGER older_posctl AFTER UPDATE OF pay_request ON payments
 # Whose a payment is; what has to be known of the journal as a whole. What an older posctl writes
 # beside this one has no merchant, and is its app_key's; the new index refuses it a second open one.
 # Of open payments that two gateways had on one checkout all but the newest are left out of it; a
-# person closes them.
+# person closes them. And of what it left pending nobody knows whether some try got no answer, too.
 _SCHEMA_4 = f"""
 ALTER TABLE payments ADD COLUMN merchant TEXT;
 ALTER TABLE payments ADD COLUMN own_id INTEGER;
@@ -193,6 +194,7 @@ INSERT INTO whole (one, id, count, code_key)
 CREATE TABLE paid_for (profile TEXT PRIMARY KEY, merchant TEXT NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO paid_for SELECT profile, app_key FROM payments
   WHERE seq IN (SELECT max(seq) FROM payments WHERE live GROUP BY profile);
+UPDATE payments SET doubt='pending_unknown' WHERE closed_ms IS NULL AND doubt='pending';
 """
 MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 
@@ -491,6 +493,14 @@ class SqliteJournal:
         ).fetchall()
         return self.payment(rows[0][0]) if rows else None
 
+    def voucher_elsewhere(self, checkout: Checkout, vouchers: Sequence[str]) -> bool:
+        marks = ",".join("?" * len(vouchers))
+        return any(
+            is_elsewhere(payment, checkout)
+            for column in ("payment_order_id", "channel_order_id")
+            for payment in self._select(f"WHERE {column} IN ({marks})", vouchers)
+        )
+
     def acknowledge(self, request_id: str, by: str, now_ms: int) -> int:
         return self._db.execute(
             """UPDATE alarms SET acknowledged_by=?, acknowledged_ms=?
@@ -606,7 +616,8 @@ class SqliteJournal:
             rows = self._db.execute(
                 f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS},
                       state, doubt, paid, count(*),
-                      sum(CASE WHEN paid THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
+                      sum(CASE WHEN paid AND result_status=1
+                        THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
                     FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
                 values,
             ).fetchall()
