@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pgserver import Database
 from test_journal_contract import CHECKOUT, WHO, begin, finish, new, paid
 
 from posctl.errors import Busy, UsageError
-from posctl.journal import Filter, Journal, Shift, TryEnd
+from posctl.journal import Filter, Journal, Shift, Transaction, TryEnd
 from posctl.journal import copy as copying
 from posctl.journal.choose import open_journal
 from posctl.journal.copy import Copied, Sum, copy
@@ -107,6 +108,31 @@ def test_a_copy_says_what_the_journal_says(fresh: Fresh, source: str, target: st
     assert journal.transact(lambda tx: tx.count_print(one, "customer")) == 2
     assert paid(journal, "r-new-001", checkout=CHECKOUT._replace(checkout_id="0")).standing.paid
     journal.close()
+
+
+@pytest.mark.parametrize(("source", "target"), BOTH)
+def test_a_code_stays_used_in_the_copy(fresh: Fresh, source: str, target: str) -> None:
+    """The codes that payments of the source carry are the same payments' in the target, hashed by
+    the same key.
+    """
+    give, take = fresh(source), fresh(target)
+    journal = open_journal(give, 5)
+    paid(journal, "r-paid-01", code_hash="h1")
+    finish(journal, begin(journal, new("r-open-01", code_hash="h2")), Event.STILL_PENDING)
+    key = journal.transact(lambda tx: tx.code_key())
+    journal.close()
+    copy(give, take)
+    copy(give, take)
+    journal = open_journal(take, 5)
+    assert journal.transact(lambda tx: tx.code_key()) == key
+    for code_hash, request_id in (("h1", "r-paid-01"), ("h2", "r-open-01")):
+        found = journal.transact(partial(_carrying, code_hash))
+        assert found == [request_id]
+    journal.close()
+
+
+def _carrying(code_hash: str, tx: Transaction) -> list[str]:
+    return [payment.request_id for payment in tx.with_code(code_hash)]
 
 
 def test_there_and_back_again(fresh: Fresh) -> None:

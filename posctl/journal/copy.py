@@ -114,6 +114,7 @@ def _copy(give: Side, take: Side, progress: Callable[[int], None]) -> Copied:
             tries, alarms = tries + len(one.tries), alarms + len(one.alarms)
         payments += len(batch)
         progress(payments)
+    _copy_codes(give, take)
     shifts = give.shifts()
     take.add_shifts(shifts)
     if not set(shifts) <= set(take.shifts()):
@@ -124,6 +125,29 @@ def _copy(give: Side, take: Side, progress: Callable[[int], None]) -> Copied:
         )
     states = {state: Sum(asked[state], fees[state]) for state in sorted(asked)}
     return Copied(payments, copied, tries, alarms, len(shifts), states)
+
+
+def _copy_codes(give: Side, take: Side) -> None:
+    """Let the target know the codes that payments of the source carry: each pays once.
+
+    A target that knows codes of its own keeps its key; then those of the source mean nothing there.
+    """
+    ((key,),) = give.execute("SELECT code_key FROM whole")
+    codes = give.execute("SELECT code_hash, request_id FROM payments WHERE code_hash IS NOT NULL")
+
+    def work() -> int:
+        if not take.execute("SELECT 1 FROM payments WHERE code_hash IS NOT NULL LIMIT 1"):
+            take.many("UPDATE whole SET code_key=?", [(key,)])
+        ((kept,),) = take.execute("SELECT code_key FROM whole")
+        if kept == key:
+            take.many(
+                """UPDATE payments SET code_hash=? WHERE request_id=?
+                     AND NOT EXISTS (SELECT 1 FROM payments AS one WHERE one.code_hash=?)""",
+                [(code_hash, request_id, code_hash) for code_hash, request_id in codes],
+            )
+        return len(codes)
+
+    take.transact(work)
 
 
 def _same(given: Whole, there: Whole | None, take: Side) -> None:
