@@ -85,7 +85,9 @@ class Canary:
         kept.write_text(self.secret)
         kept.chmod(0o600)
         secret = {"secret": None, "secret_file": str(kept)}
-        self.shop.profile(url, **(secret | {"session": f"'{self.session}'"} | keys))
+        self.shop.profile(
+            url, **(secret | {"session": f"'{self.session}'", "merchant": "hema"} | keys)
+        )
         self.holders |= {kept, self.shop.home / "config.yaml"}
 
     def file(self, name: str, text: str) -> str:
