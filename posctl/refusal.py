@@ -53,7 +53,6 @@ class Decline(NamedTuple):
 
 _TRADE_PAY = "Alipay", "alipay.trade.pay, business error codes"
 _MICROPAY = "WeChat Pay", "WeChat Pay v2, micropay (付款码支付), error codes"
-_UPM = "Alipay+", "Antom, pay (User-presented Mode Payment), result codes"
 
 DECLINES: tuple[Decline, ...] = (
     Decline("ACQ.BUYER_BALANCE_NOT_ENOUGH", "买家余额不足", Why.BALANCE, *_TRADE_PAY),
@@ -83,15 +82,16 @@ DECLINES: tuple[Decline, ...] = (
     Decline("NOTSUPORTCARD", "不支持卡类型", Why.ACCOUNT, *_MICROPAY),
     Decline("ORDERCLOSED", "订单已关闭", Why.CLOSED, *_MICROPAY),
     Decline("ORDERREVERSED", "订单已撤销", Why.CLOSED, *_MICROPAY),
-    Decline("USER_BALANCE_NOT_ENOUGH", "Insufficient balance", Why.BALANCE, *_UPM),
-    Decline("USER_AMOUNT_EXCEED_LIMIT", "The amount exceeds the limit", Why.LIMIT, *_UPM),
-    Decline("RISK_REJECT", "Rejected because of risk control", Why.RISK, *_UPM),
 )
 
 
 def _plain(code: str) -> str:
-    """A code as it is compared: `ACQ.TRADE_HAS_CLOSE` and `trade-has-close` are one."""
-    return re.sub(r"^(?:ACQ|ISV|ISP|AOP)\.|[^A-Z0-9]", "", code.strip().upper())
+    """A code as it is compared: `ACQ.TRADE_HAS_CLOSE` and `trade-has-close` are one.
+
+    ORDER_CLOSED is not WeChat's ORDERCLOSED: elsewhere "closed" may be "paid and done".
+    """
+    bare = re.sub(r"^(?:ACQ|ISV|ISP|AOP)\.", "", code.strip().upper())
+    return re.sub(r"[^A-Z0-9]+", "_", bare)
 
 
 _BY_CODE = {_plain(one.code): one for one in DECLINES}

@@ -27,6 +27,7 @@ import importlib
 import io
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -387,13 +388,35 @@ def failure_closes_unknown(_connections: list[Db]) -> None:
     """A definite failure closes a payment that an earlier try left unknown."""
     advance = outcome.advance
 
-    def forgetful(standing: outcome.Standing, event: outcome.Event) -> outcome.Standing:
+    def forgetful(
+        standing: outcome.Standing, event: outcome.Event, *, own_id: bool = False
+    ) -> outcome.Standing:
         if standing.open and standing.state is not outcome.State.CONFLICT:
             standing = outcome.Standing(standing.state)
-        return advance(standing, event)
+        return advance(standing, event, own_id=own_id)
 
     patch(payment, "advance", forgetful)
     patch(importlib.import_module("posctl.status"), "advance", forgetful)
+
+
+_WORDS_OF_0_1 = (
+    r"used|duplicate|exist|paid|has_success|重[复複]|已[经經]?[被]?(?:使用|存在|支付|付款|扣款)"
+)
+
+
+def refusal_by_words(_connections: list[Db]) -> None:
+    """The rule of 0.1: a failure closes what is unknown, unless its words are on a list."""
+    read = outcome.read_event
+
+    def listed(reply: Any, *args: Any, **more: Any) -> outcome.Event:
+        event = read(reply, *args, **more)
+        if event not in outcome.REFUSALS or not hasattr(reply, "model"):
+            return event
+        said = (reply.text("result_code"), reply.text("result_message"))
+        words = " | ".join(text for text in said if text).lower()
+        return event if re.search(_WORDS_OF_0_1, words) else outcome.Event.DECLINED
+
+    patch(payment, "read_event", listed)
 
 
 def redirect_followed(_connections: list[Db]) -> None:
@@ -529,6 +552,7 @@ BUGS: Mapping[str, Callable[[list[Db]], None]] = {
         commit_after_send,
         timeout_is_failure,
         failure_closes_unknown,
+        refusal_by_words,
         redirect_followed,
         resolved_resent,
         lease_for_ever,

@@ -89,6 +89,7 @@ FAULTS: Mapping[str, int] = {
     "pending": 6,
     "contradiction": 2,
     "other_voucher": 3,
+    "worldly": 3,
 }
 
 
@@ -562,6 +563,8 @@ class SimGateway:
                 self._act(account)
             return _pick(_VAGUE[fault.kind], fault.twist)
         undecided = account.state in ("new", "open") and not account.late
+        if fault.kind == "worldly" and account.state == "charged":
+            return self._worldly(account, fault)
         match fault.kind:
             case "failed" if undecided:
                 account.state = "dead"
@@ -577,6 +580,16 @@ class SimGateway:
                 return self._other_voucher(account, fault)
         message = {"dead": "余额不足", "open": "等待用户确认"}.get(self._act(account), "")
         return self._verdict(account, _STATUS[account.state], fault, message=message)
+
+    def _worldly(self, account: Account, fault: Fault) -> bytes:
+        """What real platforms say of the repeat of a payment that they have charged."""
+        code, message = _pick(_WORLDLY, fault.twist)
+        if code == "another's":
+            others = [one for one in self.charged() if one.checkout_id != account.checkout_id]
+            if others:
+                return self._verdict(others[fault.twist % len(others)], 1, fault)
+            code = "OPERATION_FAIL"
+        return self._verdict(account, 2, fault, message=message, code=code)
 
     def _other_voucher(self, account: Account, fault: Fault) -> bytes:
         voucher = f"other-{account.voucher}"
@@ -595,6 +608,7 @@ class SimGateway:
         message: str = "",
         voucher: str | None = None,
         success: bool = True,
+        code: str | None = None,
     ) -> bytes:
         paid = sum(a.fee for a in self.charged() if a.checkout_id == account.checkout_id)
         twist = fault.twist
@@ -602,7 +616,7 @@ class SimGateway:
             message += _pick(_NASTY, twist) + account.code
         model: dict[str, Any] = {
             "result_status": status,
-            "result_code": "OPERATION_SUCCESS" if status == 1 else "OPERATION_FAIL",
+            "result_code": code or ("OPERATION_SUCCESS" if status == 1 else "OPERATION_FAIL"),
             "result_message": message,
             "payment_order_id": voucher or account.voucher,
             "channel_order_id": f"c-{account.voucher}",
@@ -668,6 +682,16 @@ _DUPLICATES = (
     (15, "Remote service error", "isv.request-duplicate", "重复请求"),
     (50, "Remote service error", "isv.order-already-paid", "paid"),
     (15, "Remote service error", "isv.invalid-parameter", "请勿重复提交"),
+)
+_WORLDLY = (
+    ("ACQ.PAYMENT_AUTH_CODE_INVALID", "支付授权码无效"),
+    ("AUTHCODEEXPIRE", "二维码已过期，请用户在微信上刷新后再试"),
+    ("TRADE_FINISHED", "交易已完成"),
+    ("ACQ.TRADE_HAS_SUCCESS", "交易已被支付"),
+    ("USERPAYING", "用户支付中，需要输入密码"),
+    ("ACQ.SYSTEM_ERROR", "系统繁忙"),
+    ("OUT_TRADE_NO_USED", "商户订单号重复"),
+    ("another's", ""),
 )
 _SYSTEM_ERRORS = (
     (10, "Service currently unavailable", None, ""),

@@ -119,6 +119,8 @@ class Play:
         rng = random.Random(f"{self.schedule.seed} {account.checkout_id} {n}")
         twist = rng.randrange(10_000)
         acts = rng.random() < 0.6
+        if account.state == "charged" and rng.random() < 0.5:
+            return Fault("worldly", acts, twist)
         if rng.random() < (0.7 if self.schedule.theme == "other_voucher" else 0.3):
             return Fault(self.schedule.theme, acts, twist)
         if rng.random() < self.schedule.honesty:

@@ -21,6 +21,7 @@ BUGS = {
     "commit_after_send": {2},
     "timeout_is_failure": {1, 4, 5},
     "failure_closes_unknown": {1, 4, 5},
+    "refusal_by_words": {1, 4, 5},
     "redirect_followed": {3},
     "resolved_resent": {2, 3},
     "lease_for_ever": {5},
