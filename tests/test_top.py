@@ -188,3 +188,54 @@ def test_any_model_is_read_without_an_exception(result: dict[str, Any]) -> None:
             assert number is None or type(number) is int
             assert text is None or text.encode()
         assert reply.outer_success in (None, True, False)
+
+
+def _verdict(message: bytes, status: bytes = b"1", flag: bytes = b"true") -> bytes:
+    return (
+        b'{"alibaba_pos_order_pay_response":{"result":{"is_success":' + flag + b',"model":{'
+        b'"result_status":'
+        + status
+        + b',"remaining_fee":100.0,"result_message":"'
+        + message
+        + b'"}}}}'
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"a\tb\nc\x00",
+        "付款成功".encode()[:-1],
+        "付款成功".encode("gbk"),
+        "余".encode("gbk"),
+        b"\xff",
+    ],
+)
+@pytest.mark.parametrize("status", [b"1", b"1.0", b'"1"', b'"1.0"'])
+def test_a_damaged_text_hides_no_verdict(message: bytes, status: bytes) -> None:
+    """Control characters, a text cut inside a character or in GBK, and 1.0 for 1 are read."""
+    answer = top.read_reply(_verdict(message, status), top.PAY_METHOD)
+    assert isinstance(answer, top.Answer)
+    assert answer.number("result_status") == 1
+    assert answer.number("remaining_fee") == 100
+    assert answer.outer_success is True
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        (b'"FAILED"', False),
+        (b'"no!"', False),
+        (b"0.0", False),
+        (b"[]", False),
+        (b"1.0", True),
+        (b'""', None),
+        (b'"null"', None),
+        (b"null", None),
+    ],
+)
+def test_a_flag_that_is_neither_true_nor_false_is_no_yes(flag: bytes, meant: bool | None) -> None:
+    """Only what says nothing counts as missing."""
+    answer = top.read_reply(_verdict(b"", flag=flag), top.PAY_METHOD)
+    assert isinstance(answer, top.Answer)
+    assert answer.outer_success is meant
