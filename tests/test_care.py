@@ -20,6 +20,7 @@ from conftest import Ran, Shop
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Filter, NewPayment, Payment, TryEnd, Verdict, Who, care
 from posctl.journal.care import back_up, examine, losses, prune, restore
+from posctl.journal.look import JournalReader
 from posctl.journal.sqlite import SqliteJournal, highest_number
 from posctl.outcome import Doubt, Event, State, advance
 from posctl.record import Checkout
@@ -86,7 +87,7 @@ def close(journal: SqliteJournal, payment: Payment, event: Event = Event.PAID) -
 
 def ids(path: Path) -> dict[str, str]:
     """request_id → state, of all payments."""
-    opened = SqliteJournal(path)
+    opened = JournalReader(path)
     found = {p.request_id: p.standing.state.value for p in opened.history(Filter())}
     opened.close()
     return found

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from posctl.errors import Busy, JournalError, UsageError
 from posctl.hint import Say, Type
 from posctl.journal import Alarm, Payment, Try
+from posctl.journal.companion import Companion, Mark, machine, mark_at
 from posctl.journal.rows import try_of
 from posctl.journal.sqlite import (
     APPLICATION_ID,
@@ -28,10 +29,10 @@ from posctl.journal.sqlite import (
     _connect,
     _damaged,
     _exists,
-    _lock_all,
-    _open_lock_file,
     _quoted,
     _told_as_journal_error,
+    _whole,
+    held_path,
     highest_number,
     trusted,
 )
@@ -68,10 +69,10 @@ class Examined(NamedTuple):
 def examine(path: Path) -> Examined:
     """Read all of it, as it stands at one moment. Raises JournalError when it cannot be opened."""
     with _opened(path) as db:
-        highest = highest_number(path)  # before that moment: tills go on counting
+        highest, mark = highest_number(path), mark_at(held_path(path))  # before: tills go on
         db.execute("BEGIN")  # one moment, however long it takes
         (schema,) = db.execute("PRAGMA user_version").fetchone()
-        findings = list(islice(_findings(db, highest), MAX_FINDINGS))
+        findings = list(islice(_findings(db, highest, mark), MAX_FINDINGS))
         try:
             counts = db.execute(
                 """SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL), max(updated_ms),
@@ -83,16 +84,18 @@ def examine(path: Path) -> Examined:
     return Examined(schema, payments, still_open, tries, latest_ms, tuple(findings))
 
 
-def _findings(db: sqlite3.Connection, highest: int) -> Iterator[Finding]:
+def _findings(db: sqlite3.Connection, highest: int, mark: Mark | None) -> Iterator[Finding]:
     try:
         yield from _damages(db)
         yield from _contradictions(db)
         (last,) = db.execute("SELECT max(seq) FROM payments").fetchone()
-        given = db.execute("SELECT seq FROM sqlite_sequence WHERE name='payments'").fetchone()
+        whole = _whole(db)
     except sqlite3.DatabaseError as error:
         yield Finding("damaged", _("SQLite cannot read it: {why}").format(why=error))
         return
-    if highest > max(last or 0, given[0] if given else 0):
+    if mark is not None and mark.id != whole.id:
+        yield Finding("other", _("what stands beside it belongs to another journal"))
+    elif highest > max(last or 0, whole.last) or (mark and mark.reached > whole.reached):
         yield Finding("older", _("payments were recorded here that it does not know"))
 
 
@@ -295,6 +298,7 @@ def restore(path: Path, backup: Path, accepted: Sequence[Loss], now_s: float) ->
             else:
                 lost = ()
                 kept = _replace_file(path, draft, aside)
+            _vouch(path)
         finally:
             _remove(draft)
     return Restored(examine(path), lost, kept)
@@ -304,9 +308,9 @@ def restore(path: Path, backup: Path, accepted: Sequence[Loss], now_s: float) ->
 def _nobody_at_work(path: Path) -> Iterator[None]:
     """Nobody sends a payment, or begins to, meanwhile. Raises Busy."""
     with _told_as_journal_error(path):
-        fd = _open_lock_file(path)
+        companion = Companion(held_path(path), make=True)
     try:
-        if not _lock_all(fd):
+        if not companion.lock_all():
             raise Busy(
                 "in_use",
                 _("A payment is being sent from this journal at this very moment."),
@@ -314,7 +318,8 @@ def _nobody_at_work(path: Path) -> Iterator[None]:
             )
         yield
     finally:
-        os.close(fd)
+        companion.unlock_all()
+        companion.close()
 
 
 def _prepare(backup: Path, draft: Path) -> None:
@@ -368,7 +373,7 @@ def _replace_rows(
         back_up_as_it_is(path, aside)
         tables = db.execute(
             "SELECT name FROM main.sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite!_%' "
-            "ESCAPE '!'"
+            "ESCAPE '!' AND name != 'whole'"
         ).fetchall()
         for (table,) in tables:
             columns = ", ".join(name for _i, name, *_r in db.execute(f"PRAGMA table_info({table})"))
@@ -417,6 +422,18 @@ def _go_on_counting(db: sqlite3.Connection, path: Path) -> None:
     number = max(row[0] if row else 0, highest_number(path))
     db.execute("DELETE FROM main.sqlite_sequence WHERE name='payments'")
     db.execute("INSERT INTO main.sqlite_sequence VALUES ('payments', ?)", (number,))
+    mark = mark_at(held_path(path))
+    db.execute(
+        """UPDATE main.whole SET id=coalesce(?, id), count=max(count, ?) + 1,
+             machine=?, moved_to=NULL""",
+        (mark.id if mark else None, mark.reached if mark else 0, machine()),
+    )
+
+
+def _vouch(path: Path) -> None:
+    """Write beside the journal that it is the one and the latest."""
+    with _opened(path) as db, closing(Companion(held_path(path), make=True)) as companion:
+        companion.write(_whole(db).mark)
 
 
 # ── prune ────────────────────────────────────────────────────────────────────────────────────

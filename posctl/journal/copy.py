@@ -300,6 +300,7 @@ class _File(Side):
         )
         ((newest,),) = self.execute("SELECT max(seq) FROM payments")
         self._journal._newest = newest or 0
+        self._journal._grown += len(fresh)
 
     def identity(self) -> tuple[Any, ...]:
         return (self._path.resolve(),)

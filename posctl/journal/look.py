@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from posctl.errors import ConfigError
 from posctl.hint import Say, Type
+from posctl.journal.companion import Companion, is_mounted_alone, machine, mark_at
 from posctl.journal.rows import COLUMNS
 from posctl.journal.sqlite import (
     APPLICATION_ID,
@@ -24,15 +25,23 @@ from posctl.journal.sqlite import (
     _damaged,
     _exists,
     _gone,
+    _linked,
+    _mounted,
     _older,
     _quoted,
     _told_as_journal_error,
+    _unguarded,
+    _whole,
+    held_path,
     highest_number,
+    refuse_unless_whole,
+    unusable_companion,
 )
 from posctl.messages import _
 from posctl.secret import is_database
 
 BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
+WITH_WHOLE = 4  # the schema since which a journal knows its id, and how far it has come
 _COUNTS = "SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL) FROM payments"
 
 
@@ -86,13 +95,23 @@ def shared_health(url: str) -> Health | None:
         return Health(payments, still_open, version < len(postgres_link.MIGRATIONS))
 
 
+def _can_lock(path: Path) -> None:
+    """Raises JournalError when a payment could not lock what stands beside the journal."""
+    try:
+        Companion(held_path(path)).close()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unusable_companion(path, error) from error
+
+
 class JournalReader(SqliteJournal):
     """The questions of a journal, and none of its changes."""
 
     def __init__(self, path: Path) -> None:
         """Open the journal that is at `path`. Raises JournalError."""
         self._path = path
-        self._lock_fd = None
+        self._beside = []
         self._held = set()
         with _told_as_journal_error(path):
             uri = f"file:{_quoted(path)}?mode=ro"
@@ -113,16 +132,32 @@ class JournalReader(SqliteJournal):
             _check_ours(self._db, self._path)
         return int(version)
 
+    def _refuse_unless_whole(self) -> int:
+        # Before looking: tills go on counting.
+        mark, number = mark_at(held_path(self._path)), highest_number(self._path)
+        if self._schema < WITH_WHOLE:
+            given = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='payments'")
+            (last,) = given.fetchone() or (0,)
+            if last < number:
+                raise _older(self._path)
+            return 0
+        whole = _whole(self._db)
+        if is_mounted_alone(self._path):
+            raise _mounted(self._path)
+        if self._path.lstat().st_nlink > 1:
+            raise _linked(self._path)
+        _can_lock(self._path)
+        if mark is None and whole.reached:
+            raise _unguarded(self._path)
+        refuse_unless_whole(self._path, whole, [mark], machine())
+        return whole.reached
+
     def examine(self) -> Health:
         """Read the whole file. Raises JournalError for one that is damaged, or too old a copy."""
         with _told_as_journal_error(self._path):
             (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise _damaged(self._path)
-            number = highest_number(self._path)  # before looking: tills go on counting
-            given = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='payments'")
-            (last,) = given.fetchone() or (0,)
-            if last < number:
-                raise _older(self._path)
+            self._refuse_unless_whole()
             payments, still_open = self._db.execute(_COUNTS).fetchone()
             return Health(payments, still_open, self._schema < len(MIGRATIONS))

@@ -2,8 +2,8 @@
 
 A process that sends a payment holds a lock on one byte of a second file, at the payment's number:
 the system drops it when the process dies, however it dies, so a dead till blocks nobody and a
-process id that comes round again deceives nobody. That file is as long as the highest number that
-was ever given, so that a journal that is gone, or older than it, is not taken for the whole.
+process id that comes round again deceives nobody. That file also tells whether the journal is the
+one, whole and the latest (`companion.py`), which is looked at in every transaction.
 
 Traps met here: `docs/protocol.md` and SQLite's own pages on WAL, secure_delete and file creation.
 """
@@ -14,16 +14,16 @@ import json
 import os
 import sqlite3
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape as glob_escape
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from posctl.errors import JournalError
-from posctl.hint import Say, Type
+from posctl.hint import Hint, Say, Type
 from posctl.journal import (
     QUARTER_MS,
     Alarm,
@@ -39,6 +39,8 @@ from posctl.journal import (
     Who,
     not_begun,
 )
+from posctl.journal.companion import LINE as COMPANION
+from posctl.journal.companion import Companion, Mark, is_mounted_alone, machine, mark_at
 from posctl.journal.rows import (
     COLUMNS,
     LATEST_SHIFT,
@@ -236,30 +238,39 @@ class SqliteJournal:
 
     _columns = CHECKED_COLUMNS
 
-    def __init__(self, path: Path, *, begin: bool = True) -> None:
-        """Open the journal at `path`, making it when there is none, if `begin`.
-
-        Raises JournalError.
+    def __init__(self, path: Path, *, begin: bool = True, note: Path | None = None) -> None:
+        """Open the journal at `path`, making it when there is none, if `begin`; `note` is where
+        this machine keeps, apart from it, how far it has come. Raises JournalError.
         """
         self._path = path
-        self._lock_fd: int | None = None
+        self._beside: list[Companion] = []  # `.held`, and the note
         self._held: set[int] = set()
-        self._newest = 0  # the number of a payment that this transaction inserts
+        self._here = machine()
+        self._seen = 0  # how far this process knows the journal to have come
+        # Of the transaction that runs: the latest number that it gives, what it begins and closes.
+        self._newest = self._grown = 0
         with _told_as_journal_error(path):
             # Before looking: another process may make the journal, and count, in between.
-            number = highest_number(path)
+            is_known = bool(highest_number(path) or _count_beside(path, note))
             if not _exists(path):
-                if number:
+                if is_known:
                     raise _gone(path)
                 if not begin:
                     raise not_begun(path)
                 _create(path)
+            if is_mounted_alone(path):
+                raise _mounted(path)
             self._identity = _identity(path)
             self._db = _connect(path)
             try:
                 _check_ours(self._db, path)
+                self._beside.append(_companion(self._db, path))
+                if note is not None:
+                    self._beside += _note(self._db, note)
+                self._id = _whole(self._db).id
+                self._seen = self._refuse_unless_whole()
             except BaseException:
-                self._db.close()
+                self.close()
                 raise
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────
@@ -268,10 +279,17 @@ class SqliteJournal:
         # IMMEDIATE: a deferred transaction that turns into a writer fails at once when busy.
         with _told_as_journal_error(self._path):
             self._db.execute("BEGIN IMMEDIATE")
-            self._newest = 0
+            self._newest = self._grown = 0
             before = frozenset(self._held)
             try:
+                count = self._refuse_unless_whole()
                 done = work(self)
+                if self._grown:
+                    count += self._grown
+                    self._db.execute(
+                        "UPDATE whole SET count=?, machine=coalesce(machine, ?)",
+                        (count, self._here),
+                    )
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -282,8 +300,9 @@ class SqliteJournal:
             # Deleted, swapped or emptied under us: what we wrote went to a file nobody will read.
             if _identity(self._path) != self._identity:
                 raise OSError("replaced")
-            if self._newest:
-                self._note_number(self._newest)
+            self._seen = count
+            if self._grown:
+                self._tell_beside(count)
             return done
 
     def code_key(self) -> bytes:
@@ -292,6 +311,31 @@ class SqliteJournal:
 
     def with_code(self, code_hash: str) -> list[Payment]:
         return list(self._select("WHERE code_hash=?", (code_hash,)))
+
+    def _refuse_unless_whole(self) -> int:
+        """How far the journal has come. Raises JournalError unless it is the one, whole and the
+        latest.
+        """
+        found = self._path.lstat()
+        if (found.st_dev, found.st_ino) != self._identity[:2]:
+            raise OSError("replaced")
+        if found.st_nlink > 1 and not _drop_draft(self._path, found):
+            raise _linked(self._path)
+        whole = _whole(self._db)
+        if not self._beside[0].is_in_place():
+            raise _unguarded(self._path)
+        marks = [companion.read() for companion in self._beside]
+        if marks[0] is None:
+            raise _unguarded(self._path)
+        refuse_unless_whole(self._path, whole, (*marks, Mark(self._id, self._seen)), self._here)
+        return whole.reached
+
+    def _tell_beside(self, count: int) -> None:
+        """Where it fails, the next one that is told makes up for it."""
+        mark = Mark(self._id, count, self._newest)
+        for companion in self._beside:
+            with suppress(OSError):
+                companion.raise_to(mark)
 
     def insert(self, new: NewPayment) -> Payment:
         if new.code_hash is not None:
@@ -335,16 +379,8 @@ class SqliteJournal:
                 (new.profile, new.checkout.merchant_name),
             )
         self._newest = inserted.lastrowid or 0
-        if self._newest <= highest_number(self._path):
-            raise _older(self._path)
+        self._grown += 1
         return self._reload(new.request_id)
-
-    def _note_number(self, number: int) -> None:
-        """Not synced and not needed: it can only ever be behind the journal."""
-        with suppress(OSError):
-            fd = self._lock_file()
-            os.lseek(fd, number, os.SEEK_SET)
-            os.write(fd, b"\0")
 
     def hold(self, payment: Payment) -> bool:
         return self._hold_byte(payment.seq)
@@ -355,23 +391,17 @@ class SqliteJournal:
 
     def _hold_byte(self, offset: int) -> bool:
         if offset not in self._held:
-            if not _lock_byte(self._lock_file(), offset):
+            if not self._beside[0].lock(offset):
                 return False
             self._held.add(offset)
         return True
-
-    def _lock_file(self) -> int:
-        """One descriptor for all: closing any of a file's would drop all locks on it."""
-        if self._lock_fd is None:
-            self._lock_fd = _open_lock_file(self._path)
-        return self._lock_fd
 
     def let_go(self, payment: Payment) -> None:
         self._let_go_byte(payment.seq)
 
     def _let_go_byte(self, offset: int) -> None:
-        if offset in self._held and self._lock_fd is not None:
-            _unlock_byte(self._lock_fd, offset)
+        if offset in self._held:
+            self._beside[0].unlock(offset)
             self._held.discard(offset)
 
     def start_try(self, payment: Payment, who: Who, now_ms: int) -> Payment:
@@ -455,6 +485,7 @@ class SqliteJournal:
         )
         if changed.rowcount != 1:
             raise AssertionError("a closed payment never changes")
+        self._grown += not standing.open
         return settled
 
     def add_status(self, payment: Payment, who: Who, started_ms: int, end: TryEnd) -> None:
@@ -519,6 +550,7 @@ class SqliteJournal:
                WHERE shift IS NULL AND closed_ms IS NOT NULL AND {OF_MERCHANT}""",
             (shift.number, *merchant),
         )
+        self._grown += 1
 
     def last_merchant(self, profile: str) -> str | None:
         with _told_as_journal_error(self._path):
@@ -661,9 +693,10 @@ class SqliteJournal:
         return sorted(found | {payment.gateway for payment in clashing})
 
     def close(self) -> None:
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        for number in tuple(self._held):
+            self._let_go_byte(number)
+        while self._beside:
+            self._beside.pop().close()
         self._db.close()
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────
@@ -827,14 +860,199 @@ def _check_ours(db: sqlite3.Connection, path: Path) -> None:
         db.execute("COMMIT")
 
 
+class Whole(NamedTuple):
+    """What is known of a journal as a whole; `last` is the highest number a payment was given."""
+
+    id: str
+    machine: str | None
+    reached: int
+    moved_to: str | None
+    last: int
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.id, self.reached, self.last)
+
+
+def _whole(db: sqlite3.Connection) -> Whole:
+    return Whole(
+        *db.execute(
+            """SELECT id, machine, count, moved_to,
+                 coalesce((SELECT seq FROM sqlite_sequence WHERE name='payments'), 0) FROM whole"""
+        ).fetchone()
+    )
+
+
+def held_path(path: Path) -> Path:
+    """What stands beside the journal at `path`."""
+    return Path(f"{path}.held")
+
+
+def _companion(db: sqlite3.Connection, path: Path) -> Companion:
+    """What stands beside the journal, open; made when nothing was ever paid. Raises JournalError.
+
+    An older posctl kept no line in it: its length was the highest number.
+    """
+    whole = _whole(db)
+    is_fresh = not whole.reached and not whole.last
+    try:
+        companion = Companion(held_path(path), make=is_fresh, owner=path.lstat())
+    except FileNotFoundError:
+        raise _unguarded(path) from None
+    except OSError as error:
+        raise unusable_companion(path, error) from error
+    mark = companion.read()
+    try:
+        if mark is None and not whole.reached:
+            _refuse_if_older(path, companion.size() - 1, whole)
+            _go_on_beside_an_older_posctl(db)
+            companion.write(whole.mark)
+        elif is_fresh and mark is not None and mark.id != whole.id and mark == (mark.id, 0, 0):
+            companion.write(whole.mark)  # of a journal that was removed before anything was paid
+    except BaseException:
+        companion.close()
+        raise
+    return companion
+
+
+def _refuse_if_older(path: Path, number: int, whole: Whole) -> None:
+    if number > whole.last:
+        raise _older(path)
+
+
+def _go_on_beside_an_older_posctl(db: sqlite3.Connection) -> None:
+    """One that has the journal open refuses a number below the length of what stands beside it."""
+    db.execute(
+        "UPDATE sqlite_sequence SET seq=? WHERE name='payments' AND seq<?", (COMPANION, COMPANION)
+    )
+
+
+def _note(db: sqlite3.Connection, note: Path) -> list[Companion]:
+    """The note beside the configuration, where one can be kept."""
+    with suppress(OSError):
+        companion = Companion(note, make=True)
+        if companion.read() is None:
+            companion.write(_whole(db).mark)
+        return [companion]
+    return []
+
+
+def _count_beside(path: Path, note: Path | None) -> int:
+    """How far a journal at `path` is known to have come."""
+    marks = [mark_at(held_path(path)), *([mark_at(note)] if note is not None else [])]
+    return max(mark.reached if mark else 0 for mark in marks)
+
+
 def highest_number(path: Path) -> int:
     """The highest number of a payment in the journal at `path` that is remembered beside it; 0
     when nothing is.
     """
+    mark = mark_at(held_path(path))
+    if mark is not None:
+        return mark.last
     try:
-        return max(0, Path(f"{path}.held").lstat().st_size - 1)
+        return max(0, held_path(path).lstat().st_size - 1)
     except OSError:
         return 0
+
+
+def refuse_unless_whole(
+    path: Path, whole: Whole, marks: Sequence[Mark | None], here: str | None
+) -> None:
+    """Raises JournalError unless the journal is the one that `marks` speak of, and not behind them,
+    and was neither moved nor found on another machine than `here`.
+    """
+    if whole.moved_to is not None:
+        raise JournalError(
+            "journal_moved",
+            _("The journal {path} was moved to {place}.").format(path=path, place=whole.moved_to),
+            (
+                Say(_("Name that one with journal: in the configuration or $POSCTL_JOURNAL.")),
+                *_adopt(),
+            ),
+        )
+    if here is not None and whole.machine not in (None, here):
+        raise JournalError(
+            "journal_elsewhere",
+            _(
+                "The journal {path} is of another machine: a copy of it may be at work there."
+            ).format(path=path),
+            (
+                Say(_("Two copies would charge twice. Use the journal on its own machine.")),
+                *_adopt(),
+            ),
+        )
+    for mark in marks:
+        if mark is None:
+            continue
+        if mark.id != whole.id:
+            raise JournalError(
+                "journal_other",
+                _("The journal {path} is not the one that this machine has used.").format(
+                    path=path
+                ),
+                (Say(_("Put that one back.")), *_adopt()),
+            )
+        if mark.reached > whole.reached:
+            raise _older(path)
+
+
+def _adopt() -> Hint:
+    return Say(_("To go on with this one on purpose:")), Type(("journal", "adopt"))
+
+
+def _drop_draft(path: Path, found: os.stat_result) -> bool:
+    """Remove the second name that a posctl killed while it made the journal has left (`_place`)."""
+    for draft in path.parent.glob(f".{glob_escape(path.name)}.*.new"):
+        with suppress(OSError):
+            if os.path.samestat(draft.lstat(), found):
+                draft.unlink()
+    return path.lstat().st_nlink == 1
+
+
+def _linked(path: Path) -> JournalError:
+    return JournalError(
+        "journal_linked",
+        _("The journal {path} has a second name (a hard link).").format(path=path),
+        _(
+            "By the other name it would be paid a second time. Remove one: find -samefile {path}"
+        ).format(path=path),
+    )
+
+
+def _mounted(path: Path) -> JournalError:
+    return JournalError(
+        "journal_mounted",
+        _("The journal {path} is mounted as a single file, without what belongs to it.").format(
+            path=path
+        ),
+        _("Mount its whole folder."),
+    )
+
+
+def _unguarded(path: Path) -> JournalError:
+    return JournalError(
+        "journal_unguarded",
+        _("{held} is gone or damaged. It belongs to the journal and is no stale lock file.").format(
+            held=held_path(path)
+        ),
+        (Say(_("Put it back, or let every posctl on this machine end.")), *_adopt()),
+    )
+
+
+def unusable_companion(path: Path, error: OSError) -> JournalError:
+    """What to tell of a companion that cannot be opened: another owner's, say."""
+    held = held_path(path)
+    return JournalError(
+        "journal_unwritable",
+        _("{held} of the journal cannot be used: {why}.").format(
+            held=held, why=error.strerror or type(error).__name__
+        ),
+        (
+            Say(_("Give it to the journal's owner:")),
+            Type((f"--reference={path}", str(held)), program="chown"),
+        ),
+    )
 
 
 def _gone(path: Path) -> JournalError:
@@ -843,7 +1061,7 @@ def _gone(path: Path) -> JournalError:
         _("The journal {path} is gone, and payments were recorded in it.").format(path=path),
         (
             *(Say(_("Put it back, or type:")), Type(("journal", "restore", "BACKUP"))),
-            Say(_("To begin anew on purpose, remove {path}.held too.").format(path=path)),
+            Say(_("To begin anew on purpose, name another place with journal:.")),
         ),
     )
 
@@ -858,6 +1076,7 @@ def _older(path: Path) -> JournalError:
         (
             Say(_("Put the newer one back; if it is lost, type:")),
             Type(("journal", "restore", "BACKUP")),
+            *_adopt(),
         ),
     )
 
@@ -871,55 +1090,6 @@ def _damaged(path: Path) -> JournalError:
             Type(("journal", "check")),
         ),
     )
-
-
-def _open_lock_file(path: Path) -> int:
-    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    return os.open(f"{path}.held", flags, 0o600)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock_byte(fd: int, offset: int) -> bool:
-        os.lseek(fd, offset, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock_byte(fd: int, offset: int) -> None:
-        os.lseek(fd, offset, os.SEEK_SET)
-        with suppress(OSError):
-            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-
-    def _lock_all(fd: int) -> bool:
-        os.lseek(fd, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 0x7FFFFFFF)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _lock_byte(fd: int, offset: int) -> bool:
-        return _lock_byte_range(fd, offset, 1)
-
-    def _lock_byte_range(fd: int, offset: int, length: int) -> bool:
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, length, offset)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
-
-    def _unlock_byte(fd: int, offset: int) -> None:
-        fcntl.lockf(fd, fcntl.LOCK_UN, 1, offset)
-
-    def _lock_all(fd: int) -> bool:
-        return _lock_byte_range(fd, 0, 0)  # no length: whatever number is still to come, too
 
 
 @contextmanager
