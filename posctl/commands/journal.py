@@ -11,7 +11,7 @@ import typer
 
 from posctl.command import Command, Group, new_app
 from posctl.errors import UsageError
-from posctl.hint import Type, said
+from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.profiles import DEFAULT_TIMEOUT, journal_path, journal_place
@@ -157,6 +157,49 @@ def restore(
         lost=_lost(done.losses),
     )
     _warn_of_an_old_backup(done.examined, run)
+    return Exit.OK
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Use a journal that posctl refuses as older, as another one, as moved or as another "
+        "machine's. Only when the right one is lost: what that one has seen charged, this one does "
+        "not know. Its open payments are left to a person from then on."
+    ),
+    epilog="posctl journal adopt\nposctl journal adopt --yes",
+)
+def adopt(
+    ctx: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Do it, without a question."))] = False,
+) -> int:
+    run: Run = ctx.obj
+    from posctl.journal.care import adopt as take_over  # noqa: PLC0415  loads SQLite
+    from posctl.journal.care import open_in  # noqa: PLC0415  as above
+
+    path = _path(run)
+    may_be_charged = open_in(path)
+    run.screen.note(
+        _(
+            "▲ What another copy of this journal has paid may be charged again from here. Look at "
+            "the platform's console first."
+        )
+    )
+    for payment in may_be_charged:
+        words = _("▲ Open, and perhaps settled elsewhere: checkout {checkout}, {fee} fen")
+        run.screen.note(words.format(checkout=payment.checkout.checkout_id, fee=payment.pay_fee))
+    question = _("Is the right journal lost, and shall this one be used?")
+    if not yes and not (run.can_ask() and run.confirm(question)):
+        problem = Problem(
+            "usage",
+            "not_adopted",
+            _("The journal was not adopted."),
+            (Say(_("To do it on purpose:")), Type(("journal", "adopt", "--yes"))),
+        )
+        _show(run, problem, Exit.USAGE, path=str(path), open=len(may_be_charged))
+        return Exit.USAGE
+    take_over(path)
+    _show(run, None, path=str(path), open=len(may_be_charged))
     return Exit.OK
 
 

@@ -29,6 +29,7 @@ from posctl.journal.sqlite import (
     _connect,
     _damaged,
     _exists,
+    _linked,
     _quoted,
     _told_as_journal_error,
     _whole,
@@ -422,12 +423,46 @@ def _go_on_counting(db: sqlite3.Connection, path: Path) -> None:
     number = max(row[0] if row else 0, highest_number(path))
     db.execute("DELETE FROM main.sqlite_sequence WHERE name='payments'")
     db.execute("INSERT INTO main.sqlite_sequence VALUES ('payments', ?)", (number,))
+    # What became of them since the backup nobody here knows.
+    db.execute("UPDATE main.payments SET for_person=1 WHERE closed_ms IS NULL")
     mark = mark_at(held_path(path))
     db.execute(
         """UPDATE main.whole SET id=coalesce(?, id), count=max(count, ?) + 1,
              machine=?, moved_to=NULL""",
         (mark.id if mark else None, mark.reached if mark else 0, machine()),
     )
+
+
+def open_in(path: Path) -> list[Payment]:
+    """The open payments of the journal at `path`, oldest first. Raises JournalError."""
+    with _opened(path) as db:
+        rows = db.execute(
+            f"SELECT {CHECKED_COLUMNS} FROM payments WHERE closed_ms IS NULL ORDER BY seq"  # noqa: S608
+        )
+        found = [trusted(row) for row in rows]
+    if None in found:
+        raise _damaged(path)
+    return [payment for payment in found if payment is not None]
+
+
+def adopt(path: Path) -> None:
+    """Take the journal over as the one of this machine, on a person's word: it gets an id of its
+    own, so that no other copy passes for it, and its open payments wait for a person.
+
+    Raises Busy while somebody sends from it, JournalError.
+    """
+    with _nobody_at_work(path):
+        with _opened(path) as db, _told_as_journal_error(path):
+            if path.lstat().st_nlink > 1:
+                raise _linked(path)
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(
+                "UPDATE whole SET id=?, machine=?, moved_to=NULL, count=count+1",
+                (os.urandom(16).hex(), machine()),
+            )
+            db.execute("UPDATE payments SET for_person=1 WHERE closed_ms IS NULL")
+            db.execute("COMMIT")
+        _vouch(path)
 
 
 def _vouch(path: Path) -> None:

@@ -800,11 +800,13 @@ def _create(path: Path) -> None:
     try:
         db = sqlite3.connect(draft, isolation_level=None)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            # A WAL that a full disk keeps from being written back would be lost with the draft.
+            db.execute("PRAGMA synchronous=OFF")
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             for script in MIGRATIONS:
                 db.executescript(script)
             db.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+            db.execute("PRAGMA journal_mode=WAL")
         finally:
             db.close()
         with draft.open("rb") as written:
