@@ -98,6 +98,7 @@ def test_the_code_is_kept_as_a_keyed_hash(shop: Shop, gateway: Merciless) -> Non
     hashes = set()
     for name in ("a.db", "b.db"):
         shop.env["POSCTL_JOURNAL"] = str(shop.home / name)
+        assert shop.run("journal", "create").code == 0
         assert pay(shop, "c1").code == 0
         with closing(sqlite3.connect(shop.home / name)) as db:
             hashes |= set(db.execute("SELECT code_hash FROM payments").fetchall())
