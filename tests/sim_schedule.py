@@ -17,8 +17,6 @@ from sim_gateway import FAULTS, NETS, NETS_PROXY, NETS_TLS
 
 # Where posctl writes, sends or reads; a name is passed each time the place is.
 POINTS = (
-    "create.before",  # a new journal gets its name
-    "create.after",
     "begin.before",  # the first transaction
     "begin.before_commit",  # the payment's row and its try
     "begin.after_commit",
@@ -195,7 +193,7 @@ def _steps(rng: random.Random, seed: int, special: Sequence[str]) -> Iterator[St
     turn, n = divmod(seed, len(POINTS))
     steps = [_any_step(rng, nets) for _ in range(rng.randrange(4, 9))]
     themed = _themed_step(rng, POINTS[n], kill=turn % 3 != 2)
-    steps.insert(0 if POINTS[n].startswith("create") else rng.randrange(1, len(steps)), themed)
+    steps.insert(rng.randrange(1, len(steps)), themed)
     if seed % 3 == 0:
         how = How(net=special[seed // 3 % len(special)])
         steps.insert(rng.randrange(len(steps)), Step("pay", rng.randrange(9), (how,)))

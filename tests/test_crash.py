@@ -139,3 +139,15 @@ def test_status_killed_and_run_again_closes_once(simulator: Simulator, point: st
         assert told.data is not None
         assert (told.data["resumed"], told.data["tries"]) == (True, 1)
         assert_paid_once(world)
+
+
+@pytest.mark.parametrize("point", ["create.before", "create.after"])
+def test_a_journal_that_was_being_made_is_whole_or_none(simulator: Simulator, point: str) -> None:
+    """`journal create` killed while the journal gets its name: the same command again, then pay."""
+    with simulator.world() as world:
+        for path in world.machine.journal.parent.glob("journal.db*"):
+            path.unlink()
+        kill(world, point, "journal", "create")
+        assert world.machine.run("journal", "create").code == 0
+        assert pay(world, CODE).code == 0
+        assert_paid_once(world)

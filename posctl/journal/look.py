@@ -23,6 +23,7 @@ from posctl.journal.sqlite import (
     SqliteJournal,
     _check_ours,
     _damaged,
+    _drop_draft,
     _exists,
     _gone,
     _linked,
@@ -144,7 +145,8 @@ class JournalReader(SqliteJournal):
         whole = _whole(self._db)
         if is_mounted_alone(self._path):
             raise _mounted(self._path)
-        if self._path.lstat().st_nlink > 1:
+        found = self._path.lstat()
+        if found.st_nlink > 1 and not _drop_draft(self._path, found):
             raise _linked(self._path)
         _can_lock(self._path)
         if mark is None and whole.reached:
