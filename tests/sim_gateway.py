@@ -578,7 +578,9 @@ class SimGateway:
                 return self._verdict(account, 1, fault, success=False)
             case "other_voucher":
                 return self._other_voucher(account, fault)
-        message = {"dead": "余额不足", "open": "等待用户确认"}.get(self._act(account), "")
+        message = {"dead": _pick(_DECLINED, fault.twist), "open": "等待用户确认"}.get(
+            self._act(account), ""
+        )
         return self._verdict(account, _STATUS[account.state], fault, message=message)
 
     def _worldly(self, account: Account, fault: Fault) -> bytes:
@@ -587,7 +589,9 @@ class SimGateway:
         if code == "another's":
             others = [one for one in self.charged() if one.checkout_id != account.checkout_id]
             if others:
-                return self._verdict(others[fault.twist % len(others)], 1, fault)
+                other = others[fault.twist % len(others)]
+                named = other.request_id if fault.twist % 2 else None
+                return self._verdict(other, 1, fault, named=named)
             code = "OPERATION_FAIL"
         return self._verdict(account, 2, fault, message=message, code=code)
 
@@ -609,6 +613,7 @@ class SimGateway:
         voucher: str | None = None,
         success: bool = True,
         code: str | None = None,
+        named: str | None = None,
     ) -> bytes:
         paid = sum(a.fee for a in self.charged() if a.checkout_id == account.checkout_id)
         twist = fault.twist
@@ -623,6 +628,8 @@ class SimGateway:
             "current_payment_channel": 1006,
             "success": success if status == 1 else False,
         }
+        if named is not None:
+            model["request_id"] = named
         if status == 1:
             model["current_pay_fee"] = account.fee
             if twist % 23 != 7:
@@ -677,6 +684,7 @@ _BUSINESS_REFUSALS = (
     (15, "Remote service error", "isv.invalid-parameter:machine_id", "机具号错误"),
     (50, "Remote service error", "isv.missing-parameter", "missing"),
     (15, "Remote service error", "isv.shop-not-exist:1", "does not exist"),
+    (15, "Remote service error", "isv.auth-code-invalid", "付款码无效"),
 )
 _DUPLICATES = (
     (15, "Remote service error", "isv.request-duplicate", "重复请求"),
@@ -720,6 +728,7 @@ def _error(code: int, msg: str, sub_code: str | None, sub_msg: str) -> bytes:
     return _dump({"error_response": error})
 
 
+_DECLINED = ("余额不足", "余额不足", "参数无效", "订单支付失败")
 _REFUSALS = {"gateway_refused": _GATEWAY_REFUSALS, "business_refused": _BUSINESS_REFUSALS}
 
 

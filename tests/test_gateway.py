@@ -266,11 +266,6 @@ FAULTS: dict[str, tuple[fault.Behaviour, Event, int | None]] = {
     "no http": (fault.reply(PAID), Event.GARBAGE, None),
     "http/2": (fault.reply(b"HTTP/2 200\r\n\r\n" + PAID), Event.GARBAGE, None),
     "status 99": (fault.reply(fault.http("99 Odd", body=PAID)), Event.GARBAGE, None),
-    "status 103": (
-        fault.reply(fault.http("103 Early Hints") + fault.http(body=PAID)),
-        Event.GARBAGE,
-        None,
-    ),
     "two lengths": (fault.two_lengths, Event.GARBAGE, None),
     "200 headers": (fault.endless_headers, Event.GARBAGE, None),
     "a long header": (fault.reply(fault.http("200 OK", "X: " + "x" * 70_000)), Event.GARBAGE, None),

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -29,6 +30,7 @@ from posctl.outcome import Event, State, advance
 from posctl.secret import masked_url
 from posctl.training import start_in_process
 
+_CUSTOMERS = count(1_000_000)
 CODE, CUT_AFTER = "281234567890123456", f"28{9:016d}"
 PASSWORD = "s3cret/p@ss"
 
@@ -94,9 +96,10 @@ def store(tmp_path: Path, url: str) -> Iterator[Store]:
     stop()
 
 
-def pay(one: Till, *more: str, code: str = CODE, checkout: str = "111") -> Ran:
+def pay(one: Till, *more: str, code: str | None = None, checkout: str = "111") -> Ran:
+    """A payment; each customer's code is another, since a code pays once."""
     words = ("pay", "--json", "--fee", "100", "--checkout", checkout, "--code-stdin")
-    return one.run(*words, *more, stdin=code)
+    return one.run(*words, *more, stdin=code or f"28{next(_CUSTOMERS):016d}")
 
 
 @pytest.fixture
@@ -218,12 +221,12 @@ def test_the_last_payment_is_that_of_this_till(store: Store) -> None:
 
 def test_sweepers_share_what_is_open(store: Store) -> None:
     """Four `retry --all` at once: every open payment is settled, and none is sent twice."""
-    one = store.till("till-a")
-    lines = [
-        {"checkout_id": str(n), "pay_fee": 100, "channel_account": CUT_AFTER} for n in range(150)
-    ]
-    (one.home / "many.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    one.run("batch", "many.jsonl")
+    lost, one = store.till("till-a"), store.till("till-b")
+    lines = [{"checkout_id": str(n), "pay_fee": 100} for n in range(150)]
+    (lost.home / "many.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with FaultServer(answer(b"<html>")) as somebody:
+        lost.profile(somebody.url, app_key="training", secret="training-secret")
+        lost.run("batch", "many.jsonl")
     assert len(one.run("pending", "--json").json["payments"]) == 150
     sweepers = [store.till(f"sweeper-{n}") for n in range(4)]
     runs = [sweeper.start("retry", "--all", "--json") for sweeper in sweepers]
