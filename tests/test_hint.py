@@ -42,7 +42,13 @@ looks = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def nobody_called() -> Iterator[None]:
+    """Whatever an earlier test of this process has called."""
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     use_language("en")
     use_shell(Shell.SH, ())
     use_globals(None, None)

@@ -77,9 +77,12 @@ def create(ctx: typer.Context) -> int:
 def check(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     from posctl.journal.care import examine, unsound  # noqa: PLC0415  loads SQLite
+    from posctl.journal.look import look_at  # noqa: PLC0415  as above
 
     path = _path(run)
     examined = examine(path)
+    if not examined.findings:
+        look_at(str(path))  # what stands beside it: a backup has none, the journal must
     problem = None
     if examined.findings:
         error = unsound(path, examined.findings)
