@@ -22,12 +22,12 @@ ALWAYS = {
     *("posctl", "posctl.cli", "posctl.command", "posctl.errors", "posctl.messages", "posctl.run"),
     *("posctl.screen", "posctl.result", "posctl.advice", "posctl.admit", "posctl.outcome"),
     *("posctl.order", "posctl.top", "posctl.journal", "posctl.light", "posctl.record"),
-    *("posctl.hint", "posctl.shell"),
+    *("posctl.hint", "posctl.refusal", "posctl.shell"),
 }
 WITH_JOURNAL = ALWAYS | {
     *("posctl.commands", "posctl.commands._money", "posctl.profiles", "posctl.yamltext"),
     *("posctl.secret", "posctl.exchange", "posctl.journal.choose", "posctl.journal.sqlite"),
-    "posctl.journal.rows",
+    *("posctl.journal.rows", "posctl.journal.companion"),
 }
 PAY = WITH_JOURNAL | {
     *("posctl.commands.pay", "posctl.payment", "posctl.gateway", "posctl.wire"),
