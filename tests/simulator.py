@@ -470,7 +470,7 @@ class Play:
                     break
                 run = self._start_pay(part, How(), *more)
                 self._finish([run])
-                if run.code == 30 and not self._reads_of_it(part):
+                if run.code == 30 and not (self.world.clock_moved and self._reads_of_it(part)):
                     more = ("--another",)
             else:
                 self.blame(5, f"{part.key} could not be paid after the faults")

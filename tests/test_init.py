@@ -94,7 +94,7 @@ def test_the_usual_answers_make_a_configuration_that_works(fresh: Shop) -> None:
     assert re.search(r"^ store-1 +good$", shown.text, re.MULTILINE)
     assert left_behind(fresh) == [
         *("conf", "conf/posctl", "conf/posctl/config.yaml", "conf/posctl/store-1.secret"),
-        "journal.db",
+        *("journal.db", "journal.db.held"),
     ]
     assert loaded.journal == str(fresh.journal), "written out whole: no HOME leads elsewhere"
 

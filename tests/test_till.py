@@ -197,7 +197,7 @@ def test_a_killed_tills_code_goes_when_the_next_one_idles(
     with closing(sqlite3.connect(shop.journal)) as reader:  # puts the erasing off
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM payments").fetchone()
-        sell(till, "1", "111")
+        sell(till, "1", "111", f"{CODE}\r")
         till.see("FULLY PAID", "Amount")
         till.process.kill()
         till.process.wait()
