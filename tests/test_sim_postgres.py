@@ -31,7 +31,7 @@ def test_a_slice_of_schedules_holds_every_invariant() -> None:
 
 @pytest.mark.parametrize(
     ("bug", "seeds", "invariant"),
-    [("hold_for_everyone", (5, 51), "6"), ("timeout_is_failure", (3, 2), "1")],
+    [("hold_for_everyone", (52, 172, 128, 52, 172, 128), "6"), ("timeout_is_failure", (3, 2), "1")],
 )
 def test_the_harness_bites(bug: str, seeds: tuple[int, ...], invariant: str) -> None:
     """With a deliberate bug a schedule breaks the right invariant; a race may need another go."""

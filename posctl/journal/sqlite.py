@@ -321,12 +321,13 @@ class SqliteJournal:
             raise OSError("replaced")
         if found.st_nlink > 1 and not _drop_draft(self._path, found):
             raise _linked(self._path)
-        whole = _whole(self._db)
         if not self._beside[0].is_in_place():
             raise _unguarded(self._path)
+        # Before the journal: outside a transaction others go on counting meanwhile.
         marks = [companion.read() for companion in self._beside]
         if marks[0] is None:
             raise _unguarded(self._path)
+        whole = _whole(self._db)
         refuse_unless_whole(self._path, whole, (*marks, Mark(self._id, self._seen)), self._here)
         return whole.reached
 
