@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 from conftest import Ran, Shop
+from faultserver import FaultServer, answer, cut_after_reading
 
 from posctl.errors import JournalError, UsageError
-from posctl.journal import Filter, NewPayment, Payment, TryEnd, Verdict, Who, care
-from posctl.journal.care import back_up, examine, losses, prune, restore
+from posctl.journal import Filter, NewPayment, Payment, Shift, TryEnd, Verdict, Who, care
+from posctl.journal.care import back_up, examine, outlook, prune, restore
 from posctl.journal.look import JournalReader
 from posctl.journal.sqlite import SqliteJournal, highest_number
-from posctl.outcome import Doubt, Event, State, advance
+from posctl.outcome import Doubt, Event, State, advance, resolve
 from posctl.record import Checkout
 
 CODE = "283456789012345678"
@@ -231,31 +232,84 @@ def test_an_unsound_journal_is_not_called_a_backup(journal: SqliteJournal, path:
 # ── restore ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_would_be_lost_is_listed_first(trained: Training, shop: Shop) -> None:
-    """A payment the backup lacks, one closed since: named, and nothing changes without --yes."""
-    trained(*PAY, "1", "--code-stdin", stdin=PENDING)
+def test_what_only_a_person_knows_is_listed_first(trained: Training, shop: Shop) -> None:
+    """A payment open in the backup and in the journal: named, and nothing changes without --yes;
+    what came after the backup stays.
+    """
+    opened = trained(*PAY, "1", "--code-stdin", stdin=PENDING).json
     trained("journal", "backup", "b.db")
-    assert trained("retry", "--last", "--json").code in (0, 20)
-    first = trained("history", "--json").json["payments"][0]
-    while first["outcome"] == "pending":
-        first = trained("retry", "--last", "--json").json
     second = trained(*PAY, "2").json
     before = ids(shop.journal)
     ran = trained("journal", "restore", "b.db", "--json")
-    assert (ran.code, ran.json["error"]["code"]) == (2, "would_lose")
-    assert [(loss["request_id"], loss["in_backup"]) for loss in ran.json["lost"]] == [
-        (first["request_id"], "open"),
-        (second["request_id"], None),
-    ]
-    assert first["request_id"] in ran.err
+    assert (ran.code, ran.json["error"]["code"]) == (2, "may_charge_again")
+    assert [one["request_id"] for one in ran.json["for_person"]] == [opened["request_id"]]
+    assert (ran.json["lost"], ran.json["carried_over"]) == ([], 1)
+    assert opened["request_id"] in ran.err
+    assert second["request_id"] not in ran.err
     assert ids(shop.journal) == before
+    assert not marked(shop.journal)
 
     done = trained("journal", "restore", "b.db", "--yes", "--json")
     assert done.code == 0, done
-    assert ids(shop.journal) == {first["request_id"]: "pending"}
-    assert ids(Path(done.json["kept_aside"])) == before
-    assert "pending" in done.err
-    assert len(done.json["lost"]) == 2
+    assert ids(shop.journal) == ids(Path(done.json["kept_aside"])) == before
+    assert marked(shop.journal) == [opened["request_id"]]
+    assert opened["request_id"] in done.err
+    assert "resolve" in done.err
+
+
+def marked(path: Path) -> list[str]:
+    """The request_ids of the payments that only a person sends or closes."""
+    opened = SqliteJournal(path)
+    found = [p.request_id for p in opened.history(Filter()) if p.for_person]
+    opened.close()
+    return found
+
+
+ANSWERS = {
+    "retry --all": ("retry", "--all"),
+    "retry --due": ("retry", "--due"),
+    "the same pay": ("pay", "--fee", "100", "--checkout", "111"),
+}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["beside its journal", "its journal is gone"])
+@pytest.mark.parametrize("then", ANSWERS)
+def test_a_restore_sends_nothing_that_a_person_had_closed(
+    shop: Shop, then: str, lost: bool
+) -> None:
+    """Resolved as not paid, paid by another payment, then the backup from before is put back: no
+    sweep, no cron and no same `pay` sends the first one again.
+    """
+    with FaultServer() as gateway:
+        shop.profile(gateway.url)
+        gateway.then(cut_after_reading, answer())
+        first = shop.run(*PAY, "111").json["request_id"]
+        for column in ("payments SET created_ms=created_ms", "tries SET finished_ms=finished_ms"):
+            change(shop.journal, f"UPDATE {column}-60000")  # cron's turn has come
+        assert shop.run("journal", "backup", "b.db").code == 0
+        assert shop.run("resolve", first, "--as", "not-paid", "--note", "seen").code == 0
+        assert shop.run(*PAY, "111").code == 0
+        sent = len(gateway.bodies())
+        assert sent == 2
+        if lost:
+            _delete_journal(shop.journal)
+        done = shop.run("journal", "restore", "b.db", "--yes", "--json")
+        assert done.code == 0, done
+        ran = shop.run(*ANSWERS[then], "--json")
+        assert len(gateway.bodies()) == sent
+        if lost:
+            assert [one["request_id"] for one in done.json["for_person"]] == [first]
+            assert done.json["unknown"] == 1
+            assert "1" in done.err
+            if then == "the same pay":
+                assert (ran.code, ran.json["error"]["code"]) == (30, "restored")
+                assert f"resolve {first}" in ran.json["error"]["hint"]
+        else:
+            shown = shop.run("show", first, "--json").json
+            assert shown["payment"]["state"] == "resolved", shown
+            if then == "the same pay":
+                assert ran.code in (0, 30)
+                assert ran.json.get("error") is None or ran.json["error"]["code"] == "already_paid"
 
 
 def test_a_backup_that_is_not_there(trained: Training, shop: Shop) -> None:
@@ -268,18 +322,23 @@ def test_a_backup_that_is_not_there(trained: Training, shop: Shop) -> None:
     assert ids(shop.journal) == before
 
 
-def test_numbers_go_on_after_a_restore(trained: Training, shop: Shop) -> None:
+@pytest.mark.parametrize(("lost", "numbers"), [(False, [1, 2, 3, 4]), (True, [1, 4])])
+def test_numbers_go_on_after_a_restore(
+    trained: Training, shop: Shop, lost: bool, numbers: list[int]
+) -> None:
     """No number is given twice, and the journal is used again without complaint."""
     trained(*PAY, "1")
     trained("journal", "backup", "b.db")
     trained(*PAY, "2")
     trained(*PAY, "3")
     assert highest_number(shop.journal) == 3
+    if lost:
+        _delete_journal(shop.journal)
     assert trained("journal", "restore", "b.db", "--yes").code == 0
     assert trained("journal", "check").code == 0
     assert trained(*PAY, "4").code == 0
     with closing(sqlite3.connect(shop.journal)) as db:
-        assert [n for (n,) in db.execute("SELECT seq FROM payments")] == [1, 4]
+        assert [n for (n,) in db.execute("SELECT seq FROM payments")] == numbers
 
 
 def test_a_restore_that_loses_nothing_asks_nothing(trained: Training, shop: Shop) -> None:
@@ -287,7 +346,8 @@ def test_a_restore_that_loses_nothing_asks_nothing(trained: Training, shop: Shop
     trained(*PAY, "1")
     trained("journal", "backup", "b.db")
     ran = trained("journal", "restore", "b.db", "--json")
-    assert (ran.code, ran.json["lost"]) == (0, [])
+    assert (ran.code, ran.json["lost"], ran.json["unknown"]) == (0, [], 0)
+    assert ran.json["unknown_since"] is None
     assert trained("journal", "check").code == 0
 
 
@@ -334,7 +394,9 @@ def test_an_old_file_put_back_by_hand_is_noticed(trained: Training, shop: Shop) 
     ran = trained(*PAY, "2")
     assert (ran.code, ran.json["error"]["code"]) == (31, "journal_older")
     assert [f["code"] for f in trained("journal", "check", "--json").json["findings"]] == ["older"]
-    assert trained("journal", "restore", "b.db").code == 0
+    ran = trained("journal", "restore", "b.db", "--json")
+    assert (ran.code, ran.json["unknown"]) == (2, 1)
+    assert trained("journal", "restore", "b.db", "--yes").code == 0
     assert trained(*PAY, "3").code == 0
 
 
@@ -361,27 +423,219 @@ def test_a_bad_backup_is_not_restored(trained: Training, shop: Shop) -> None:
 
 
 def test_what_was_on_its_way_is_unknown_after_a_restore(journal: SqliteJournal, path: Path) -> None:
-    """A payment that the backup saw being sent may be paid by now: it is in doubt."""
+    """A payment that the backup saw being sent may be paid by now: it is in doubt, for a person."""
     sent = begin(journal, "111")
-    back_up(path, path.with_name("b.db"))
-    close(journal, sent)
-    lost = losses(path, path.with_name("b.db"))
-    assert [loss.request_id for loss in lost] == [sent.request_id]
-    restore(path, path.with_name("b.db"), lost, time.time())
-    found = journal.payment(sent.request_id)
+    put_aside = path.with_name("b.db")
+    back_up(path, put_aside)
+    journal.close()
+    _delete_journal(path)
+    ahead = outlook(path, put_aside)
+    assert [one.request_id for one in ahead.for_person] == [sent.request_id]
+    restore(path, put_aside, ahead, time.time())
+    again = SqliteJournal(path)
+    found = again.payment(sent.request_id)
+    again.close()
     assert found is not None
     assert (found.standing.state, found.standing.doubt) == (State.UNKNOWN, Doubt.UNKNOWN)
+    assert found.for_person
 
 
-def test_more_than_was_accepted_is_never_lost(journal: SqliteJournal, path: Path) -> None:
-    """A payment that came in while a person looked at the list stops the restore."""
-    back_up(path, path.with_name("b.db"))
+def test_more_than_was_accepted_is_never_done(journal: SqliteJournal, path: Path) -> None:
+    """A payment that came to be for a person while somebody looked at the list stops the restore,
+    and everything is as it was.
+    """
     begin(journal, "111")
-    shown = losses(path, path.with_name("b.db"))
-    late = begin(journal, "222")
-    with pytest.raises(UsageError):
-        restore(path, path.with_name("b.db"), shown, time.time())
-    assert journal.payment(late.request_id) is not None
+    back_up(path, path.with_name("b.db"))
+    before = sorted(file.name for file in path.parent.iterdir())
+    shown = outlook(path, path.with_name("b.db"))
+    with pytest.raises(UsageError) as caught:
+        restore(path, path.with_name("b.db"), shown._replace(for_person=()), time.time())
+    assert caught.value.code == "may_charge_again"
+    assert not marked(path)
+    assert sorted(file.name for file in path.parent.iterdir()) == before
+
+
+def put_back(path: Path, backup: Path, later_s: int = 0) -> None:
+    restore(path, backup, outlook(path, backup), time.time() + later_s)
+    assert examine(path).findings == ()
+
+
+def row(path: Path, request_id: str) -> list[Any]:
+    """All that is written of a payment but its number."""
+    with closing(sqlite3.connect(path)) as db:
+        db.row_factory = sqlite3.Row
+        (found,) = db.execute("SELECT * FROM payments WHERE request_id=?", (request_id,))
+        parts = [dict(found)]
+        for table in ("tries", "alarms", "prints"):
+            hanging = db.execute(f"SELECT * FROM {table} WHERE seq=?", (found["seq"],))
+            parts += [dict(one) for one in hanging]
+    return [{k: v for k, v in part.items() if k not in ("seq", "id")} for part in parts]
+
+
+def test_a_restore_keeps_all_that_the_journal_knows(journal: SqliteJournal, path: Path) -> None:
+    """Closed since the backup, begun since, its alarms, prints and shifts: word for word as they
+    were, whatever the backup says.
+    """
+    closed_later = begin(journal, "111")
+    back_up(path, path.with_name("b.db"))
+    closed = close(journal, closed_later)
+    new = close(journal, begin(journal, "222"))
+    still_open = begin(journal, "333")
+    journal.transact(lambda tx: tx.raise_alarm(new, Event.FAILED, "and yet not", NOW_MS))
+    journal.transact(lambda tx: tx.count_print(new, "customer"))
+    journal.transact(lambda tx: tx.close_shift(CHECKOUT.merchant, Shift(1, "{}", "h")))
+    every = [closed.request_id, new.request_id, still_open.request_id]
+    before = [row(path, one) for one in every]
+    put_back(path, path.with_name("b.db"))
+    assert [row(path, one) for one in every] == before
+    assert journal.shifts(CHECKOUT.merchant) == [Shift(1, "{}", "h")]
+    assert not marked(path)
+
+
+def test_a_newer_backup_closes_what_an_older_journal_has_open(
+    journal: SqliteJournal, path: Path
+) -> None:
+    """When an old copy was put in the journal's place, the backup is the newer: what it knows as
+    closed is closed, in the shift it was counted in, and what it alone knows comes along.
+    """
+    opened = begin(journal, "111")
+    back_up(path, path.with_name("old.db"))
+    closed = close(journal, opened)
+    new = close(journal, begin(journal, "222"))
+    journal.transact(lambda tx: tx.count_print(new, "customer"))
+    journal.transact(lambda tx: tx.raise_alarm(closed, Event.FAILED, "and yet not", NOW_MS))
+    journal.transact(lambda tx: tx.close_shift(CHECKOUT.merchant, Shift(1, "{}", "h")))
+    before = [row(path, one.request_id) for one in (closed, new)]
+    back_up(path, path.with_name("b.db"))
+    journal.close()
+    _delete_journal(path)
+    path.with_name("old.db").rename(path)
+    ahead = outlook(path, path.with_name("b.db"))
+    assert (ahead.for_person, ahead.unknown) == ((), 0)
+    put_back(path, path.with_name("b.db"))
+    assert [row(path, one.request_id) for one in (closed, new)] == before
+
+
+def test_of_an_older_journal_everything_open_is_for_a_person(
+    journal: SqliteJournal, path: Path
+) -> None:
+    """When neither the journal nor the backup is the latest, nobody knows of any open payment."""
+    back_up(path, path.with_name("b.db"))
+    opened = begin(journal, "111")
+    back_up(path, path.with_name("old.db"))
+    begin(journal, "222")
+    journal.close()
+    _delete_journal(path)
+    path.with_name("old.db").rename(path)
+    ahead = outlook(path, path.with_name("b.db"))
+    assert [one.request_id for one in ahead.for_person] == [opened.request_id]
+    assert ahead.unknown == 1
+    put_back(path, path.with_name("b.db"))
+    assert marked(path) == [opened.request_id]
+
+
+def test_two_histories_become_one(journal: SqliteJournal, path: Path) -> None:
+    """A journal begun anew and the backup of the one before it: every payment of both is there,
+    the older ones first, and of two open ones on a checkout the new one stands in its way.
+    """
+    first = close(journal, begin(journal, "111", 9))
+    second = begin(journal, "222", 8)
+    back_up(path, path.with_name("b.db"))
+    journal.close()
+    for tail in ("", "-wal", "-shm", ".held"):
+        Path(f"{path}{tail}").unlink(missing_ok=True)
+    anew = SqliteJournal(path)
+    third = close(anew, begin(anew, "111", 1, name="third"))
+    fourth = begin(anew, "222", 0, name="fourth")
+    anew.transact(lambda tx: tx.count_print(third, "customer"))
+    rows = {one.request_id: row(path, one.request_id) for one in (third, fourth)}
+    put_back(path, path.with_name("b.db"))
+    both = anew.payments_of(CHECKOUT)
+    assert [p.request_id for p in both] == [first.request_id, third.request_id]
+    assert marked(path) == [second.request_id]
+    for request_id, before in rows.items():
+        assert row(path, request_id) == before
+    assert [len(anew.tries_of(one)) for one in both] == [1, 1]
+    assert [p.request_id for p in anew.payments_of(fourth.checkout) if p.for_person] == marked(path)
+    anew.close()
+
+
+def test_two_records_of_one_payment_raise_an_alarm(journal: SqliteJournal, path: Path) -> None:
+    """Closed as paid in the backup and as unpaid in the journal: the journal's record stays, and an
+    alarm stands against it, once.
+    """
+    opened = begin(journal, "111")
+    back_up(path, path.with_name("b.db"))
+    care.adopt(path.with_name("b.db"))
+    other = SqliteJournal(path.with_name("b.db"))
+    found = other.payment(opened.request_id)
+    assert found is not None
+    close(other, found)
+    other.close()
+    standing = resolve(opened.standing, paid=False)
+    journal.transact(lambda tx: tx.resolve(opened, standing, "me", "seen", NOW_MS))
+    for again_s in (0, 9):
+        put_back(path, path.with_name("b.db"), again_s)
+        (alarm,) = journal.alarms(CHECKOUT.merchant)
+        assert (alarm.request_id, alarm.event) == (opened.request_id, Event.PAID)
+        (kept,) = journal.payments_of(CHECKOUT)
+        assert kept.standing == standing
+
+
+def close_shift(journal: SqliteJournal, content: str) -> None:
+    journal.transact(lambda tx: tx.close_shift(CHECKOUT.merchant, Shift(1, content, content)))
+
+
+def test_shifts_that_differ_do_not_become_one_chain(journal: SqliteJournal, path: Path) -> None:
+    """A shift of one number closed twice, each in its own journal, stops a restore."""
+    back_up(path, path.with_name("b.db"))
+    other = SqliteJournal(path.with_name("b.db"))
+    for one, content in ((journal, "mine"), (other, "theirs")):
+        close_shift(one, content)
+    other.close()
+    with pytest.raises(UsageError) as caught:
+        put_back(path, path.with_name("b.db"))
+    assert caught.value.code == "other_shift"
+
+
+def test_a_restore_undoes_no_move(trained: Training, shop: Shop) -> None:
+    """A journal that was copied elsewhere stays moved, whatever backup is put back."""
+    trained(*PAY, "1")
+    trained("journal", "backup", "b.db")
+    change(shop.journal, "UPDATE whole SET moved_to='/srv/journal.db'")
+    assert trained("journal", "restore", "b.db", "--yes").code == 0
+    ran = trained(*PAY, "2")
+    assert (ran.code, ran.json["error"]["code"]) == (31, "journal_moved")
+
+
+def test_a_damaged_row_comes_from_the_backup(journal: SqliteJournal, path: Path) -> None:
+    """A row that contradicts itself is put back; one that the backup has not is named as lost."""
+    known = close(journal, begin(journal, "111"))
+    back_up(path, path.with_name("b.db"))
+    good = row(path, known.request_id)
+    new = close(journal, begin(journal, "222"))
+    change(path, "UPDATE payments SET paid=0")
+    ahead = outlook(path, path.with_name("b.db"))
+    assert [one.request_id for one in ahead.lost] == [new.request_id]
+    assert not ahead.sure
+    put_back(path, path.with_name("b.db"))
+    assert row(path, known.request_id) == good
+    assert ids(path) == {known.request_id: "success"}
+
+
+def test_a_machine_without_a_state_folder(trained: Training, shop: Shop) -> None:
+    """A backup is put back on a new machine: its folder is made for the owner alone."""
+    opened = trained(*PAY, "1", "--code-stdin", stdin=PENDING).json
+    trained("journal", "backup", "b.db")
+    shop.env["POSCTL_JOURNAL"] = str(shop.home / "new" / "state" / "journal.db")
+    ran = trained("journal", "restore", "b.db", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "may_charge_again")
+    done = trained("journal", "restore", "b.db", "--yes", "--json")
+    assert (done.code, done.json["kept_aside"]) == (0, None)
+    assert done.json["for_person"][0]["request_id"] == opened["request_id"]
+    assert stat.S_IMODE((shop.home / "new" / "state").stat().st_mode) == 0o700
+    assert trained("retry", "--all", "--json").code != 31
+    assert marked(shop.home / "new" / "state" / "journal.db") == [opened["request_id"]]
 
 
 HOLDER = """
@@ -408,12 +662,12 @@ def test_nothing_is_restored_while_a_payment_is_sent(trained: Training, shop: Sh
     try:
         assert till.stdout is not None
         assert till.stdout.readline() == "True\n"
-        ran = trained("journal", "restore", "b.db", "--json")
+        ran = trained("journal", "restore", "b.db", "--yes", "--json")
         assert (ran.code, ran.json["error"]["code"]) == (30, "in_use")
     finally:
         till.kill()
         till.communicate()
-    assert trained("journal", "restore", "b.db").code == 0
+    assert trained("journal", "restore", "b.db", "--yes").code == 0
 
 
 # ── prune ────────────────────────────────────────────────────────────────────────────────────

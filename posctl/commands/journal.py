@@ -20,7 +20,8 @@ from posctl.run import Run
 from posctl.screen import View, draw_pairs, plain
 
 if TYPE_CHECKING:
-    from posctl.journal.care import Closed, Examined, Loss
+    from posctl.journal.care import Closed, Examined
+    from posctl.journal.unite import Outlook, Unsure
 
 MAX_DAYS = 36_500
 DAY_MS = 24 * 3_600_000
@@ -116,40 +117,39 @@ def backup(
 @app.command(
     cls=Command,
     help=_(
-        "Put a backup in the place of the journal, which is kept aside. When the journal has "
-        "payments that the backup does not know, they are listed first, and --yes is needed. What "
-        "was paid after the backup was made, posctl then does not know: look at the platform's "
-        "console before such a checkout is paid again."
+        "Put a backup in the place of the journal, which is kept aside. All that a readable "
+        "journal knows is carried over. What is open in the backup, and nobody knows what became "
+        "of it, is listed first, needs --yes, and is then for a person: only posctl resolve or "
+        "posctl retry REQUEST_ID goes on with it."
     ),
     epilog="posctl journal restore /mnt/backup/journal-2026-01-31.db",
 )
 def restore(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", hidden=True)],
-    yes: Annotated[bool, typer.Option("--yes", help=_("Lose what is listed."))] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Agree to what is listed."))] = False,
 ) -> int:
     run: Run = ctx.obj
-    from posctl.journal.care import losses  # noqa: PLC0415  loads SQLite
+    from posctl.journal.care import outlook  # noqa: PLC0415  loads SQLite
     from posctl.journal.care import restore as put_back  # noqa: PLC0415  as above
 
     path, kept = _path(run), Path(file).resolve()
     if path.exists() and kept.exists() and path.samefile(kept):
         raise UsageError("same_file", _("{path} is the journal itself.").format(path=file))
-    lost = losses(path, kept)
-    for loss in lost:
-        run.screen.note(_loss_line(loss))
-    if lost and not yes and not (run.can_ask() and run.confirm(_("Lose these payments?"))):
-        problem = Problem(
-            "usage",
-            "would_lose",
-            _("The journal has payments that the backup does not know: {count}.").format(
-                count=len(lost)
-            ),
-            said(_("They would be kept aside, but not protected from a second charge: --yes")),
-        )
-        _show(run, problem, Exit.USAGE, path=str(path), file=str(kept), lost=_lost(lost))
-        return Exit.USAGE
-    done = put_back(path, kept, lost, run.now_s())
+    ahead = outlook(path, kept)
+    if not ahead.sure:
+        _tell_of(ahead, run)
+        if not yes and not (run.can_ask() and run.confirm(_("Put the backup in its place?"))):
+            problem = Problem(
+                "usage",
+                "may_charge_again",
+                _("After this, customers may be charged again; nothing was changed."),
+                said(_("Look at what is listed, then run the same command with --yes.")),
+            )
+            facts = {"path": str(path), "file": str(kept)} | _outlook_json(ahead)
+            _show(run, problem, Exit.USAGE, **facts)
+            return Exit.USAGE
+    done = put_back(path, kept, ahead, run.now_s())
     _show(
         run,
         None,
@@ -157,9 +157,9 @@ def restore(
         file=str(kept),
         kept_aside=str(done.kept_aside) if done.kept_aside else None,
         **_counts(done.examined),
-        lost=_lost(done.losses),
+        **_outlook_json(done.outlook),
     )
-    _warn_of_an_old_backup(done.examined, run)
+    _tell_of(done.outlook, run)
     return Exit.OK
 
 
@@ -206,17 +206,32 @@ def adopt(
     return Exit.OK
 
 
-def _warn_of_an_old_backup(examined: "Examined", run: Run) -> None:
-    if examined.latest_ms is not None:
+def _tell_of(outlook: "Outlook", run: Run) -> None:
+    """Name every checkout that may be charged again, and what is known of it."""
+    for one in outlook.for_person:
+        run.screen.note(_unsure_line(one, _("open, for a person")))
+    for one in outlook.lost:
+        run.screen.note(_unsure_line(one, _("damaged, and not in the backup")))
+    if outlook.for_person:
+        words = _(
+            "▲ Nobody knows what became of those that are for a person. Ask the customer or look "
+            "at the platform's console, then:"
+        )
+        run.screen.note(words, Type(("resolve", "REQUEST_ID")))
+    if outlook.unknown:
         run.screen.note(
             _(
-                "▲ What was paid after {when} is not in the journal now. Look at the platform's "
-                "console before such a checkout is paid again."
-            ).format(when=iso(examined.latest_ms))
+                "▲ {count} payments were recorded on this machine that neither the journal nor the "
+                "backup knows."
+            ).format(count=outlook.unknown)
         )
-    if examined.open:
-        words = _("▲ Some payments are open in it: ask about them. See:")
-        run.screen.note(words, Type(("pending",)))
+    if outlook.since_ms is not None and not outlook.whole:
+        run.screen.note(
+            _(
+                "▲ What was paid after {when} is not in the journal. Look at the platform's "
+                "console before such a checkout is paid again."
+            ).format(when=iso(outlook.since_ms))
+        )
 
 
 @app.command(
@@ -325,22 +340,19 @@ def _counts(examined: "Examined") -> dict[str, Any]:
     }
 
 
-def _lost(losses: "tuple[Loss, ...]") -> list[dict[str, Any]]:
-    return [
-        {
-            "request_id": loss.request_id,
-            "checkout_id": loss.checkout_id,
-            "pay_fee": loss.pay_fee,
-            "state": loss.state,
-            "in_backup": "open" if loss.is_known else None,
-        }
-        for loss in losses
-    ]
+def _outlook_json(outlook: "Outlook") -> dict[str, Any]:
+    since_ms = outlook.since_ms
+    return {
+        "lost": [one._asdict() | {"in_backup": None} for one in outlook.lost],
+        "for_person": [one._asdict() for one in outlook.for_person],
+        "carried_over": outlook.carried_over,
+        "unknown": outlook.unknown,
+        "unknown_since": None if outlook.whole or since_ms is None else iso(since_ms),
+    }
 
 
-def _loss_line(loss: "Loss") -> str:
-    what = _("closed since the backup") if loss.is_known else _("not in the backup")
-    return f"{loss.request_id}  {loss.checkout_id}  {loss.pay_fee}  {loss.state}  {what}"
+def _unsure_line(one: "Unsure", what: str) -> str:
+    return f"{one.request_id}  {one.checkout_id}  {one.pay_fee}  {one.state}  {what}"
 
 
 def _export(closed: "Iterator[Closed]", file: Path) -> None:

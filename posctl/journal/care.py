@@ -37,6 +37,7 @@ from posctl.journal.sqlite import (
     highest_number,
     trusted,
 )
+from posctl.journal.unite import Outlook, last_number, leave_to_person, unite
 from posctl.messages import _
 from posctl.order import codes_of, mask
 from posctl.outcome import Event
@@ -241,68 +242,84 @@ def _taken(target: Path) -> UsageError:
 # ── restore ──────────────────────────────────────────────────────────────────────────────────
 
 
-class Loss(NamedTuple):
-    """A payment that a restore would lose: the backup does not know it (`is_known` is False), or
-    knows it as open, while it was closed since.
-    """
-
-    request_id: str
-    checkout_id: str
-    pay_fee: int
-    state: str
-    is_known: bool
-
-
 class Restored(NamedTuple):
-    """What is in force now, what was lost, and where the journal before it is kept."""
+    """What is in force now, what it came to, and where the journal before it is kept."""
 
     examined: Examined
-    losses: tuple[Loss, ...]
+    outlook: Outlook
     kept_aside: Path | None
 
 
-def losses(path: Path, backup: Path) -> tuple[Loss, ...]:
-    """What the journal at `path` has and `backup` has not. Raises JournalError for a bad backup.
+def outlook(path: Path, backup: Path) -> Outlook:
+    """What a restore would come to; nothing is changed. Raises JournalError for a bad backup.
 
-    Of a journal that is gone or damaged nothing can be said: none.
+    It is tried on copies, so that the tills need not wait.
     """
-    draft = _draft_beside(path.with_name(f"{path.name}.restored"))
+    _must_be_there(backup)
+    _make_folder(path)
+    place = path.with_name(f"{path.name}.restored")
+    draft, present = _draft_beside(place), _draft_beside(place)
     try:
         _prepare(backup, draft)
         if not _is_usable(path):
-            return ()
-        with _opened(path) as db:
+            return _leave_to_person(draft, path)
+        _copy(path, present)
+        with _opened(present) as db:
+            db.execute("PRAGMA foreign_keys=OFF")
             db.execute("ATTACH ? AS old", (str(draft),))
-            return _losses(db)
+            db.execute("BEGIN")
+            return _unite(db, path)
     finally:
         _remove(draft)
+        _remove(present)
 
 
-def restore(path: Path, backup: Path, accepted: Sequence[Loss], now_s: float) -> Restored:
+def restore(path: Path, backup: Path, accepted: Outlook, now_s: float) -> Restored:
     """Put `backup` in the place of the journal at `path`, which is kept aside.
 
-    Payments that are open in the backup may have moved on since: what was on its way then reads as
-    unknown. Raises Busy while a payment is being sent, UsageError when more would be lost than
-    `accepted`, JournalError when the backup is not sound.
+    A usable journal keeps all that it knows and takes from the backup what it does not: a payment
+    closed in either stays closed. Of a journal that is gone or damaged nothing is known, so every
+    payment open in the backup is for a person. Raises Busy while a payment is being sent,
+    UsageError when it comes to more than `accepted`, JournalError when the backup is not sound.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now_s))
     aside = path.with_name(f"{path.name}.{stamp}")
-    with _told_as_journal_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _must_be_there(backup)
+    _make_folder(path)
     with _nobody_at_work(path):
         draft = _draft_beside(path.with_name(f"{path.name}.restored"))
         try:
             _prepare(backup, draft)
             if _is_usable(path):
-                lost = _replace_rows(path, draft, aside, accepted)
+                found = _take_in(path, draft, aside, accepted)
                 kept: Path | None = aside
             else:
-                lost = ()
+                found = _leave_to_person(draft, path)
+                _agreed(found, accepted)
                 kept = _replace_file(path, draft, aside)
             _vouch(path)
         finally:
             _remove(draft)
-    return Restored(examine(path), lost, kept)
+    return Restored(examine(path), found, kept)
+
+
+def _must_be_there(backup: Path) -> None:
+    if not _exists(backup):
+        raise JournalError("no_backup", _("There is no backup {path}.").format(path=backup))
+
+
+def _make_folder(path: Path) -> None:
+    with _told_as_journal_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _agreed(found: Outlook, accepted: Outlook) -> None:
+    if not accepted.covers(found):
+        raise UsageError(
+            "may_charge_again",
+            _("More came in while you looked at the list."),
+            _("Run it again, look at them, and say --yes."),
+        )
 
 
 @contextmanager
@@ -325,8 +342,6 @@ def _nobody_at_work(path: Path) -> Iterator[None]:
 
 def _prepare(backup: Path, draft: Path) -> None:
     """A copy of the backup, brought up to date and found to be sound. Raises JournalError."""
-    if not _exists(backup):
-        raise JournalError("no_backup", _("There is no backup {path}.").format(path=backup))
     _copy(backup, draft)
     findings = examine(draft).findings
     if findings:
@@ -346,46 +361,37 @@ def _is_usable(path: Path) -> bool:
         return False
 
 
-def _losses(db: sqlite3.Connection) -> tuple[Loss, ...]:
-    rows = db.execute(
-        """SELECT p.request_id, p.checkout_id, p.pay_fee, p.state, o.seq IS NOT NULL
-           FROM main.payments AS p LEFT JOIN old.payments AS o USING (request_id)
-           WHERE o.seq IS NULL OR (p.closed_ms IS NOT NULL AND o.closed_ms IS NULL)
-           ORDER BY p.seq"""
-    ).fetchall()
-    return tuple(Loss(a, b, c, d, bool(e)) for a, b, c, d, e in rows)
+def _unite(db: sqlite3.Connection, path: Path) -> Outlook:
+    """As `unite`, of the journal at `path` or a copy of it, by what stands beside that."""
+    mark, whole, highest = mark_at(held_path(path)), _whole(db), highest_number(path)
+    is_older = highest > whole.last
+    if mark is not None:
+        is_older = mark.id != whole.id or mark.reached > whole.reached
+    return unite(db, highest, is_older=is_older)
 
 
-def _replace_rows(
-    path: Path, draft: Path, aside: Path, accepted: Sequence[Loss]
-) -> tuple[Loss, ...]:
+def _leave_to_person(draft: Path, path: Path) -> Outlook:
+    with _opened(draft) as db:
+        return leave_to_person(db, highest_number(path))
+
+
+def _take_in(path: Path, draft: Path, aside: Path, accepted: Outlook) -> Outlook:
     """In one transaction, so that a till sees the journal before or after, and nothing between."""
     with _opened(path) as db, _told_as_journal_error(path):
         db.execute("PRAGMA foreign_keys=OFF")
         db.execute("ATTACH ? AS old", (str(draft),))
         db.execute("BEGIN IMMEDIATE")
-        lost = _losses(db)
-        if not set(lost) <= set(accepted):
-            raise UsageError(
-                "would_lose",
-                _("The journal has payments that the backup does not know."),
-                _("Run it again, look at them, and say --yes."),
-            )
         back_up_as_it_is(path, aside)
-        tables = db.execute(
-            "SELECT name FROM main.sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite!_%' "
-            "ESCAPE '!' AND name != 'whole'"
-        ).fetchall()
-        for (table,) in tables:
-            columns = ", ".join(name for _i, name, *_r in db.execute(f"PRAGMA table_info({table})"))
-            db.execute(f"DELETE FROM main.{table}")  # noqa: S608  our own tables
-            db.execute(
-                f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM old.{table}"  # noqa: S608
-            )
-        _go_on_counting(db, path)
-        db.execute("COMMIT")
+        try:
+            found = _unite(db, path)
+            _agreed(found, accepted)
+            _go_on_counting(db, path)
+            db.execute("COMMIT")
+        except BaseException:
+            aside.unlink()  # nothing came in its place
+            raise
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return lost
+    return found
 
 
 def back_up_as_it_is(path: Path, target: Path) -> None:
@@ -419,16 +425,12 @@ def _replace_file(path: Path, draft: Path, aside: Path) -> Path | None:
 
 def _go_on_counting(db: sqlite3.Connection, path: Path) -> None:
     """No number is given twice: the lost payments had theirs."""
-    row = db.execute("SELECT seq FROM main.sqlite_sequence WHERE name='payments'").fetchone()
-    number = max(row[0] if row else 0, highest_number(path))
+    number = max(last_number(db, "main"), highest_number(path))
     db.execute("DELETE FROM main.sqlite_sequence WHERE name='payments'")
     db.execute("INSERT INTO main.sqlite_sequence VALUES ('payments', ?)", (number,))
-    # What became of them since the backup nobody here knows.
-    db.execute("UPDATE main.payments SET for_person=1 WHERE closed_ms IS NULL")
     mark = mark_at(held_path(path))
     db.execute(
-        """UPDATE main.whole SET id=coalesce(?, id), count=max(count, ?) + 1,
-             machine=?, moved_to=NULL""",
+        "UPDATE main.whole SET id=coalesce(?, id), count=max(count, ?) + 1, machine=?",
         (mark.id if mark else None, mark.reached if mark else 0, machine()),
     )
 
