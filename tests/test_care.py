@@ -516,6 +516,26 @@ def test_a_newer_backup_closes_what_an_older_journal_has_open(
     assert [row(path, one.request_id) for one in (closed, new)] == before
 
 
+def test_a_newer_backup_tells_what_came_to_a_closed_payment(
+    journal: SqliteJournal, path: Path
+) -> None:
+    """Closed in both, counted in a shift and spoken against since: an older journal takes over the
+    shift's number and the alarm from the backup, and has each once.
+    """
+    closed = close(journal, begin(journal, "111"))
+    back_up(path, path.with_name("old.db"))
+    journal.transact(lambda tx: tx.raise_alarm(closed, Event.FAILED, "and yet not", NOW_MS))
+    journal.transact(lambda tx: tx.close_shift(CHECKOUT.merchant, Shift(1, "{}", "h")))
+    before = row(path, closed.request_id)
+    back_up(path, path.with_name("b.db"))
+    journal.close()
+    _delete_journal(path)
+    path.with_name("old.db").rename(path)
+    for again_s in (0, 9):
+        put_back(path, path.with_name("b.db"), again_s)
+        assert row(path, closed.request_id) == before
+
+
 def test_of_an_older_journal_everything_open_is_for_a_person(
     journal: SqliteJournal, path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,13 @@ from conftest import Shop
 from pgserver import Database
 from test_journal_contract import CHECKOUT, WHO, begin, finish, new, paid
 
-from posctl.errors import Busy, UsageError
+from posctl.errors import Busy, JournalError, UsageError
 from posctl.journal import Filter, Journal, Shift, Transaction, TryEnd
 from posctl.journal import copy as copying
 from posctl.journal.choose import open_journal
 from posctl.journal.copy import Copied, Sum, copy
 from posctl.outcome import Event, resolve
+from posctl.secret import masked_url
 
 Fresh = Callable[[str], str]
 BOTH = [("sqlite", "postgres"), ("postgres", "sqlite"), ("sqlite", "sqlite")]
@@ -84,6 +86,7 @@ def test_a_copy_says_what_the_journal_says(fresh: Fresh, source: str, target: st
     """
     give, take = fresh(source), fresh(target)
     fill(give)
+    before = content(give)
     told = copy(give, take)
     assert told == Copied(
         payments=23,
@@ -98,7 +101,7 @@ def test_a_copy_says_what_the_journal_says(fresh: Fresh, source: str, target: st
             "success": Sum(20, 2000),
         },
     )
-    assert content(take) == content(give)
+    assert content(take) == before
     journal = open_journal(take, 5)
     (opened,) = journal.open_payments(CHECKOUT.merchant)
     assert "283456789012345678" in opened.pay_request
@@ -122,7 +125,6 @@ def test_a_code_stays_used_in_the_copy(fresh: Fresh, source: str, target: str) -
     key = journal.transact(lambda tx: tx.code_key())
     journal.close()
     copy(give, take)
-    copy(give, take)
     journal = open_journal(take, 5)
     assert journal.transact(lambda tx: tx.code_key()) == key
     for code_hash, request_id in (("h1", "r-paid-01"), ("h2", "r-open-01")):
@@ -139,16 +141,19 @@ def test_there_and_back_again(fresh: Fresh) -> None:
     """Nothing is lost on the way into the database and back into a file."""
     first, database, last = fresh("sqlite"), fresh("postgres"), fresh("sqlite")
     fill(first)
+    before = content(first)
     copy(first, database)
     copy(database, last)
-    assert content(last) == content(first)
+    assert content(last) == before
 
 
 @pytest.mark.parametrize(("source", "target"), BOTH[:2])
 def test_an_interrupted_copy_is_begun_again(
     fresh: Fresh, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a Ctrl-C between two batches the same command copies the rest; once more, nothing."""
+    """After a Ctrl-C between two batches the same command copies the rest; once more, it says that
+    the journal was moved, and where to.
+    """
     monkeypatch.setattr(copying, "BATCH", 4)
     give, take = fresh(source), fresh(target)
     fill(give)
@@ -159,10 +164,13 @@ def test_an_interrupted_copy_is_begun_again(
 
     with pytest.raises(KeyboardInterrupt):
         copy(give, take, stop)
+    before = content(give)
     assert copy(give, take).copied == 23 - 8
-    again = copy(give, take)
-    assert (again.payments, again.copied) == (23, 0)
-    assert content(take) == content(give)
+    assert content(take) == before
+    with pytest.raises(JournalError) as caught:
+        copy(give, take)
+    assert caught.value.code == "journal_moved"
+    assert masked_url(take) in caught.value.message
 
 
 def edit(place: str, work: Callable[[Journal], object]) -> None:
@@ -184,12 +192,18 @@ def edit(place: str, work: Callable[[Journal], object]) -> None:
     ids=["a column", "an alarm", "a try"],
 )
 def test_a_payment_that_differs_stops_it(
-    fresh: Fresh, source: str, target: str, change: Callable[[Journal], object]
+    fresh: Fresh,
+    source: str,
+    target: str,
+    change: Callable[[Journal], object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What has gone its own way in the target since is not overwritten, and named."""
     give, take = fresh(source), fresh(target)
     fill(give)
+    monkeypatch.setattr(copying.Side, "seal", lambda *_given: None)  # killed before it
     copy(give, take)
+    monkeypatch.undo()
     edit(take, change)
     before = content(take)
     with pytest.raises(UsageError) as caught:
@@ -237,6 +251,70 @@ def test_shifts_that_differ_stop_it(fresh: Fresh) -> None:
     with pytest.raises(UsageError) as caught:
         copy(give, take)
     assert caught.value.code == "other_shift"
+
+
+@pytest.mark.parametrize(("source", "target"), BOTH)
+def test_the_old_journal_sends_nothing_more(fresh: Fresh, source: str, target: str) -> None:
+    """A cron job that still names the journal that was copied gets 31 and the new place; so does a
+    till that has had it open all the while.
+    """
+    give, take = fresh(source), fresh(target)
+    fill(give)
+    till = open_journal(give, 5)
+    (opened,) = till.open_payments(CHECKOUT.merchant)
+    copy(give, take)
+    for send in (lambda: begin(till, opened), lambda: open_journal(give, 5)):
+        with pytest.raises(JournalError) as caught:
+            send()
+        assert caught.value.code == "journal_moved"
+        assert masked_url(take) in caught.value.message
+    till.close()
+    edit(take, lambda j: begin(j, opened))
+
+
+def test_a_till_that_is_at_it_is_waited_for(fresh: Fresh) -> None:
+    """A transaction that began before the journal was sealed is in the copy, or did not happen: of
+    a till that has looked and not yet written the copy waits for the end, and sees it.
+    """
+    give, take = fresh("postgres"), fresh("sqlite")
+    fill(give)
+    till = open_journal(give, 5)
+    looked, go_on = threading.Event(), threading.Event()
+
+    def work(tx: Transaction) -> None:
+        tx.payment("r-open-01")
+        looked.set()
+        assert go_on.wait(20)
+        late = CHECKOUT._replace(checkout_id="late")
+        tx.insert(new("r-late-01", checkout=late))
+
+    def copied(done: int) -> None:
+        if done == 23:
+            writer.start()
+            assert looked.wait(20)
+            threading.Timer(0.5, go_on.set).start()
+
+    writer = threading.Thread(target=lambda: till.transact(work))
+    with pytest.raises(Busy):
+        copy(give, take, copied)
+    writer.join()
+    assert till.payment("r-late-01") is not None
+    till.close()
+
+
+@pytest.mark.parametrize(("source", "target"), BOTH[:2])
+def test_the_copy_knows_whom_a_profile_paid_for(fresh: Fresh, source: str, target: str) -> None:
+    """A profile that is edited between the copy and the next payment is noticed there, too."""
+    give, take = fresh(source), fresh(target)
+    fill(give)
+    journal = open_journal(give, 5)
+    merchant = journal.last_merchant("store-1")
+    journal.close()
+    assert merchant is not None
+    copy(give, take)
+    journal = open_journal(take, 5)
+    assert journal.last_merchant("store-1") == merchant
+    journal.close()
 
 
 HOLDER = """

@@ -273,14 +273,15 @@ def prune(
 @app.command(
     cls=Command,
     help=_(
-        "Copy a whole journal into another one, each a file or a postgresql:// URL: from one "
+        "Move a whole journal into another one, each a file or a postgresql:// URL: from one "
         "machine into the database of many tills, and back. Open payments come along. Every batch "
         "is read back and compared; a copy that was interrupted is begun again with the same "
         "command. Refused while a payment is being sent, and when both hold a payment that "
-        "differs. Afterwards use the copy alone."
+        "differs. Afterwards the copy is the journal, and every command on the first one ends "
+        "with 31."
     ),
     epilog="posctl journal copy ~/.local/state/posctl/journal.db postgresql://till@db/posctl\n"
-    "posctl journal copy postgresql://till@db/posctl journal-of-today.db",
+    "posctl journal copy postgresql://till@db/posctl /var/lib/posctl/journal.db",
 )
 def copy(
     ctx: typer.Context,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from posctl.errors import JournalError
-from posctl.hint import Say, Type
+from posctl.hint import Hint, Say, Type
 from posctl.messages import _
 from posctl.outcome import Event, Outcome, Standing
 from posctl.record import Checkout, Merchant
@@ -226,6 +226,15 @@ class Shift(NamedTuple):
     content: str
     hash: str
     chain: str = ""
+
+
+def moved(place: str | Path, to: str, more: Hint = ()) -> JournalError:
+    """The journal at `place` was copied to another one, which goes on alone."""
+    return JournalError(
+        "journal_moved",
+        _("The journal {path} was moved to {place}.").format(path=place, place=to),
+        (Say(_("Name that one with journal: in the configuration or $POSCTL_JOURNAL.")), *more),
+    )
 
 
 def not_begun(place: str | Path) -> JournalError:

@@ -1,8 +1,8 @@
 """A whole journal into another one: from the file of one till into the database of many, and back.
 
 Batch by batch, payment by payment: what is already there must be the very same, and is skipped, so
-that an interrupted copy is simply begun again. Every batch is read back and compared. The source
-stays as it is; who goes on using both would know each payment of the copy twice.
+that an interrupted copy is simply begun again. Every batch is read back and compared. Then the
+source is sealed: two journals that go on from one payment would each send it.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ class Copied(NamedTuple):
 
 
 def copy(source: str, target: str, progress: Callable[[int], None] = lambda _n: None) -> Copied:
-    """Copy the journal at `source` into the one at `target`, each a path or a URL.
+    """Move the journal at `source` into the one at `target`, each a path or a URL.
 
     `progress` hears of each batch how many payments are done. Raises Busy while a payment is being
-    sent from the source, UsageError for what is no journal or differs in both, JournalError.
+    sent from the source, UsageError for what is no journal or differs in both, JournalError, also
+    for a source that was moved before.
     """
     if not is_database(source) and not Path(source).exists():
         raise UsageError("no_journal", _("There is no journal {path}.").format(path=source))
@@ -87,12 +88,7 @@ def copy(source: str, target: str, progress: Callable[[int], None] = lambda _n: 
             raise UsageError("same_journal", _("Both are the same journal."))
         before = give.mark()
         copied = _copy(give, take, progress)
-        if give.mark() != before:
-            raise Busy(
-                "in_use",
-                _("The journal was written to while it was copied."),
-                _("Stop the tills, then run the same command again."),
-            )
+        give.seal(before, take.place())
     return copied
 
 
@@ -115,6 +111,7 @@ def _copy(give: Side, take: Side, progress: Callable[[int], None]) -> Copied:
         payments += len(batch)
         progress(payments)
     _copy_codes(give, take)
+    _copy_merchants(give, take)
     shifts = give.shifts()
     take.add_shifts(shifts)
     if not set(shifts) <= set(take.shifts()):
@@ -125,6 +122,17 @@ def _copy(give: Side, take: Side, progress: Callable[[int], None]) -> Copied:
         )
     states = {state: Sum(asked[state], fees[state]) for state in sorted(asked)}
     return Copied(payments, copied, tries, alarms, len(shifts), states)
+
+
+def _copy_merchants(give: Side, take: Side) -> None:
+    """Let the target know for whom each profile last paid, unless it knows better."""
+    last = give.execute("SELECT profile, merchant FROM paid_for")
+
+    def work() -> int:
+        take.many(f"INSERT INTO paid_for VALUES (?,?) {_SKIP}", last)
+        return len(last)
+
+    take.transact(work)
 
 
 def _copy_codes(give: Side, take: Side) -> None:
@@ -201,6 +209,31 @@ class Side:
                  (SELECT count(*) FROM shifts) FROM payments"""
         )
         return tuple(found)
+
+    def place(self) -> str:
+        """Where it is, for whoever looks for it from another folder; without a password."""
+        return self.shown
+
+    def alone(self) -> None:
+        """First in a transaction: no other one is under way, or begins before this one ends."""
+
+    def seal(self, mark: tuple[Any, ...], place: str) -> None:
+        """Let nothing be sent from it any more: it is now at `place`. Raises Busy when it is not as
+        it was at `mark`.
+        """
+
+        def work() -> int:
+            self.alone()
+            if self.mark() != mark:
+                raise Busy(
+                    "in_use",
+                    _("The journal was written to while it was copied."),
+                    _("Stop the tills, then run the same command again."),
+                )
+            self.many("UPDATE whole SET moved_to=?", [(place,)])
+            return 1
+
+        self.transact(work)
 
     def batches(self) -> Iterator[list[Whole]]:
         """All payments, oldest first."""
@@ -302,6 +335,9 @@ class _File(Side):
         self._journal._newest = newest or 0
         self._journal._grown += len(fresh)
 
+    def place(self) -> str:
+        return str(self._path.absolute())
+
     def identity(self) -> tuple[Any, ...]:
         return (self._path.resolve(),)
 
@@ -336,6 +372,11 @@ class _Database(Side):
                    WHERE {OF_CHECKOUT})) {_SKIP}""",
             [(*one.payment, *at) for one, at in zip(fresh, checkouts, strict=True)],
         )
+
+    def alone(self) -> None:
+        # Before the transaction's view of the tables is taken: it waits for all that have looked
+        # whether the journal is moved, and those that come then look again.
+        self._link.execute("LOCK TABLE whole IN EXCLUSIVE MODE", ())
 
     def identity(self) -> tuple[Any, ...]:
         (found,) = self.execute(

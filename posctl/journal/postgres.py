@@ -42,6 +42,7 @@ from posctl.journal import (
     TryEnd,
     Verdict,
     Who,
+    moved,
 )
 from posctl.journal.postgres_link import Link, Stale
 from posctl.journal.rows import (
@@ -101,6 +102,7 @@ class PostgresJournal:
         self._paid_for = "", ""  # the profile and merchant of the latest payment
         try:
             self._link.bring_up_to_date(begin=begin)
+            self._refuse_if_moved("")
         except BaseException:
             self._link.close()
             raise
@@ -110,6 +112,8 @@ class PostgresJournal:
     def transact(self, work: Callable[[PostgresJournal], T]) -> T:
         def step() -> T:
             self._claimed, self._let_go, self._counted = set(), set(), {}
+            # Locked: a copy that seals the journal waits for this one, or this one for it.
+            self._refuse_if_moved("FOR SHARE")
             done = work(self)
             if self._claimed:  # before COMMIT: the server may take its time to acknowledge it
                 self._go_on_renewing()
@@ -121,6 +125,11 @@ class PostgresJournal:
         if self._held:
             self._go_on_renewing()
         return done
+
+    def _refuse_if_moved(self, lock: str) -> None:
+        (place,) = self._one_row(f"SELECT moved_to FROM whole {lock}", ())
+        if place is not None:
+            raise moved(self._link.shown, place)
 
     def code_key(self) -> bytes:
         if self._code_key is None:

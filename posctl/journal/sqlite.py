@@ -37,6 +37,7 @@ from posctl.journal import (
     TryEnd,
     Verdict,
     Who,
+    moved,
     not_begun,
 )
 from posctl.journal.companion import LINE as COMPANION
@@ -966,14 +967,7 @@ def refuse_unless_whole(
     and was neither moved nor found on another machine than `here`.
     """
     if whole.moved_to is not None:
-        raise JournalError(
-            "journal_moved",
-            _("The journal {path} was moved to {place}.").format(path=path, place=whole.moved_to),
-            (
-                Say(_("Name that one with journal: in the configuration or $POSCTL_JOURNAL.")),
-                *_adopt(),
-            ),
-        )
+        raise moved(path, whole.moved_to, _adopt())
     if here is not None and whole.machine not in (None, here):
         raise JournalError(
             "journal_elsewhere",
