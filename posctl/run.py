@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from posctl.errors import JournalError, UsageError
-from posctl.hint import Type
+from posctl.errors import ConfigError, JournalError, UsageError
+from posctl.hint import Say, Type
 from posctl.light import light_imports
 from posctl.messages import LANGUAGES, _
 from posctl.screen import Screen, age
@@ -160,6 +160,28 @@ class Run:
             self._closing.append(self._journal.close)
         return self._journal
 
+    def own_journal(self) -> Journal:
+        """The journal, for what sends or seals: refused while the profile's name last paid for
+        another merchant, as after an app_key was issued anew. Raises ConfigError, JournalError.
+        """
+        journal, profile = self.journal(), self.load().profile
+        last = journal.last_merchant(profile.name) if profile.live else None
+        if last not in (None, profile.merchant.name):
+            raise ConfigError(
+                "other_merchant",
+                _(
+                    "Profile {profile} has paid for merchant {last} until now, and means {name} "
+                    "today. Its open payments would be out of sight, and their checkouts charged "
+                    "again."
+                ).format(profile=profile.name, last=last, name=profile.merchant.name),
+                (
+                    Say(_("The same seller? Write into the profile:")),
+                    Say(f"merchant: {last}"),
+                    Say(_("Another seller? Give the profile another name.")),
+                ),
+            )
+        return journal
+
     def desk(self, connections: int = 1) -> Desk:
         """Everything that a payment needs, signals included; `connections` are kept open.
 
@@ -172,7 +194,7 @@ class Run:
         profile = self.load().profile
         with self.interrupts.allowed():  # a command may ask, or take its time
             secret = profile.secret.reveal(self.environ)
-        journal = self.journal()
+        journal = self.own_journal()
         url = self._training_url() if profile.gateway == "training" else profile.gateway
         gateway = Gateway(
             url,

@@ -110,6 +110,40 @@ def test_a_session_needs_the_sellers_name(shop: Shop, gateway: Merciless) -> Non
     assert gateway.requests == []
 
 
+SENDS = (
+    ("pay", "--fee", "100", "--checkout", "777"),
+    ("retry", "--all"),
+    ("retry", "--due"),
+    ("batch", "orders.jsonl"),
+    ("status", "--checkout", "777"),
+    ("report", "--close", "--note", "n"),
+)
+
+
+@pytest.mark.parametrize("words", SENDS, ids=" ".join)
+def test_an_app_key_that_was_issued_anew_sends_and_seals_nothing(
+    shop: Shop, gateway: Merciless, words: tuple[str, ...]
+) -> None:
+    """The profile's name means another merchant now: refused (3) with both ways out, and the one
+    of them finds the open payment again.
+    """
+    profiles(shop, gateway.url, store={})
+    shop.run("journal", "create")
+    gateway.answer = lambda _members: None
+    lost = shop.run(*PAY)
+    assert lost.code == 21
+    (shop.home / "orders.jsonl").write_text('{"checkout_id": "777", "pay_fee": 100}\n')
+    sent = len(gateway.requests)
+    profiles(shop, gateway.url, store={"app_key": '"87654321"'})
+    ran = shop.run(*words, "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (3, "other_merchant")
+    assert "merchant: 12345678" in ran.json["error"]["hint"]
+    assert len(gateway.requests) == sent
+    gateway.answer = paid
+    profiles(shop, gateway.url, store={"app_key": '"87654321"', "merchant": '"12345678"'})
+    assert shop.run(*PAY).json["request_id"] == lost.json["request_id"]
+
+
 # ── journals of posctl 0.1 ───────────────────────────────────────────────────────────────────
 
 ROW: dict[str, Any] = {

@@ -72,7 +72,7 @@ def batch_run(options: BatchOptions, run: Run) -> Exit:
     profile = run.load().profile
     checked = read_batch(_bytes(options.file, run), options.file, profile, another=options.another)
     path = Path(options.out or f"{options.file}.results.jsonl")
-    journal = run.journal()
+    journal = run.own_journal()
     tally = Tally(len(checked.lines))
     problem = None
     lines = [

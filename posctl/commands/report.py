@@ -298,7 +298,7 @@ def _moment(text: str, now_s: float) -> tuple[int, int]:
 def _close(options: ReportOptions, run: Run) -> Report:
     profile = run.load().profile
     merchant = profile.merchant
-    journal = run.journal()
+    journal = run.own_journal()
     meant = None  # the number of the shift that a person said yes to
     if run.can_ask() and not options.yes:
         running = _running(journal, merchant, journal.shift(merchant), _now_ms(run), run)

@@ -126,7 +126,7 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
         return latest(run)
     found = [
         p
-        for p in run.journal().open_payments(_merchant(run))
+        for p in run.own_journal().open_payments(_merchant(run))
         if p.checkout.checkout_id == options.checkout
     ]
     if len(found) > 1:
@@ -145,7 +145,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     from posctl.sweep import Sweep, sweep  # noqa: PLC0415  threads, only here
 
     several = Several(run.load().profile)
-    if options.due and not run.journal().hold_sweep():
+    if options.due and not run.own_journal().hold_sweep():
         run.screen.note(_("Another posctl retry --due is at work; this one leaves it alone."))
         return tell_several(several, run)
     request_ids = _which(options, run)
@@ -182,7 +182,7 @@ def _which(options: RetryOptions, run: Run) -> list[str]:
 
     if options.request_ids:
         return list(dict.fromkeys(find(one, run).request_id for one in options.request_ids))
-    journal = run.journal()
+    journal = run.own_journal()
     payments = journal.open_payments(_merchant(run))
     if not options.due:
         return [payment.request_id for payment in payments]
