@@ -151,11 +151,14 @@ class Run:
         ConfigError.
         """
         if self._journal is None:
-            from posctl.journal.choose import open_journal  # noqa: PLC0415  as above
+            from posctl.journal.choose import note_of, open_journal  # noqa: PLC0415  as above
 
             loaded = self.load()
             self._journal = open_journal(
-                loaded.journal, loaded.profile.timeout.total_s, begin=not loaded.profile.live
+                loaded.journal,
+                loaded.profile.timeout.total_s,
+                begin=not loaded.profile.live,
+                note=note_of(loaded.path, loaded.journal),
             )
             self._closing.append(self._journal.close)
         return self._journal

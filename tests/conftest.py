@@ -113,12 +113,13 @@ class Shop:
         takes away stays away.
         """
         from posctl.errors import PosctlError  # noqa: PLC0415  as above
-        from posctl.journal.choose import open_journal  # noqa: PLC0415  as above
+        from posctl.journal.choose import begin_journal, note_of  # noqa: PLC0415  as above
 
         if not self.begun and "POSCTL_JOURNAL" in self.env:
             self.begun = True
             with suppress(PosctlError):  # what cannot be begun is for the command to refuse
-                open_journal(self.env["POSCTL_JOURNAL"], 5, begin=True).close()
+                place = self.env["POSCTL_JOURNAL"]
+                begin_journal(place, 5, note_of(self.home / "config.yaml", place))
 
 
 @pytest.fixture(scope="session")

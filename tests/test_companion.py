@@ -109,6 +109,25 @@ def test_another_journal_sends_nothing(counter: Shop, gateway: Merciless) -> Non
     assert (ran.code, ran.json["error"]["code"]) == (31, "journal_other")
 
 
+def test_a_whole_state_folder_put_back_sends_nothing(counter: Shop, gateway: Merciless) -> None:
+    """The journal and what stands beside it are both of yesterday; the note beside the
+    configuration is not.
+    """
+    keep(counter, "old.db")
+    shutil.copy2(held_path(counter.journal), counter.home / "old.db.held")
+    (opened,) = counter.run("pending", "--json").json["payments"]
+    counter.run("resolve", opened["request_id"], "--as", "not-paid", "--note", "seen")
+    put_back(counter, "old.db")
+    shutil.copy2(counter.home / "old.db.held", held_path(counter.journal))
+    before = len(gateway.requests)
+    for words in WORDS[:-1]:
+        ran = counter.run(*words, "--json")
+        assert (ran.code, ran.json["error"]["code"]) == (31, "journal_older"), words
+    assert len(gateway.requests) == before
+    assert counter.run("journal", "adopt", "--yes").code == 0
+    assert counter.run(*PAY, "555").code == 0
+
+
 def test_a_hard_link_is_a_second_journal(counter: Shop, gateway: Merciless) -> None:
     """By two names there are two logs, and neither knows what the other has paid."""
     (counter.home / "b").mkdir()

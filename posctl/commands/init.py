@@ -88,9 +88,10 @@ def _refuse(path: Path, run: Run) -> None:
 
 def _begin_journal(place: str, run: Run) -> None:
     """The journal, for live payments begin none. One that is there is kept. Raises JournalError."""
-    from posctl.journal.choose import open_journal  # noqa: PLC0415  after the questions
+    from posctl.journal.choose import begin_journal, note_of  # noqa: PLC0415  after the questions
 
-    open_journal(place, DEFAULT_TIMEOUT.total_s, begin=True).close()
+    config, _named = config_path(run.globals.config, run.environ)
+    begin_journal(place, DEFAULT_TIMEOUT.total_s, note_of(config, place))
     run.screen.note(_("√ The journal: {path}").format(path=masked_url(place)))
 
 

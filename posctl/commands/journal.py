@@ -14,7 +14,7 @@ from posctl.errors import UsageError
 from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.outcome import Exit
-from posctl.profiles import DEFAULT_TIMEOUT, journal_path, journal_place
+from posctl.profiles import DEFAULT_TIMEOUT, config_path, journal_path, journal_place
 from posctl.result import Problem, alarm_json, iso, payment_json, problem_json, try_json
 from posctl.run import Run
 from posctl.screen import View, draw_pairs, plain
@@ -48,14 +48,14 @@ app = new_app(
 )
 def create(ctx: typer.Context) -> int:
     run: Run = ctx.obj
-    from posctl.journal.choose import open_journal  # noqa: PLC0415  loads SQLite
+    from posctl.journal.choose import begin_journal  # noqa: PLC0415  loads SQLite
     from posctl.journal.look import look_at  # noqa: PLC0415  as above
     from posctl.secret import masked_url  # noqa: PLC0415  as above
 
     place = journal_place(run.globals.config, run.environ)
     is_new = look_at(place) is None
     if is_new:
-        open_journal(place, DEFAULT_TIMEOUT.total_s, begin=True).close()
+        begin_journal(place, DEFAULT_TIMEOUT.total_s, _note(run))
     health = look_at(place)
     _show(
         run,
@@ -149,7 +149,7 @@ def restore(
             facts = {"path": str(path), "file": str(kept)} | _outlook_json(ahead)
             _show(run, problem, Exit.USAGE, **facts)
             return Exit.USAGE
-    done = put_back(path, kept, ahead, run.now_s())
+    done = put_back(path, kept, ahead, run.now_s(), _note(run))
     _show(
         run,
         None,
@@ -201,7 +201,7 @@ def adopt(
         )
         _show(run, problem, Exit.USAGE, path=str(path), open=len(may_be_charged))
         return Exit.USAGE
-    take_over(path)
+    take_over(path, _note(run))
     _show(run, None, path=str(path), open=len(may_be_charged))
     return Exit.OK
 
@@ -310,6 +310,13 @@ def _days(text: str | None) -> int:
             _("--older-than is a whole number of days, at least {least}.").format(least=KEEP_DAYS),
         )
     return days
+
+
+def _note(run: Run) -> Path | None:
+    from posctl.journal.choose import note_of  # noqa: PLC0415  as above
+
+    config, _named = config_path(run.globals.config, run.environ)
+    return note_of(config, journal_place(run.globals.config, run.environ))
 
 
 def _path(run: Run) -> Path:

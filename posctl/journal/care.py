@@ -274,7 +274,9 @@ def outlook(path: Path, backup: Path) -> Outlook:
         _remove(present)
 
 
-def restore(path: Path, backup: Path, accepted: Outlook, now_s: float) -> Restored:
+def restore(
+    path: Path, backup: Path, accepted: Outlook, now_s: float, note: Path | None = None
+) -> Restored:
     """Put `backup` in the place of the journal at `path`, which is kept aside.
 
     A usable journal keeps all that it knows and takes from the backup what it does not: a payment
@@ -297,7 +299,7 @@ def restore(path: Path, backup: Path, accepted: Outlook, now_s: float) -> Restor
                 found = _leave_to_person(draft, path)
                 _agreed(found, accepted)
                 kept = _replace_file(path, draft, aside)
-            _vouch(path)
+            vouch(path, note)
         finally:
             _remove(draft)
     return Restored(examine(path), found, kept)
@@ -447,7 +449,7 @@ def open_in(path: Path) -> list[Payment]:
     return [payment for payment in found if payment is not None]
 
 
-def adopt(path: Path) -> None:
+def adopt(path: Path, note: Path | None = None) -> None:
     """Take the journal over as the one of this machine, on a person's word: it gets an id of its
     own, so that no other copy passes for it, and its open payments wait for a person.
 
@@ -464,13 +466,17 @@ def adopt(path: Path) -> None:
             )
             db.execute("UPDATE payments SET for_person=1 WHERE closed_ms IS NULL")
             db.execute("COMMIT")
-        _vouch(path)
+        vouch(path, note)
 
 
-def _vouch(path: Path) -> None:
-    """Write beside the journal that it is the one and the latest."""
+def vouch(path: Path, note: Path | None) -> None:
+    """Write beside the journal, and into its note, that it is the one and the latest."""
     with _opened(path) as db, closing(Companion(held_path(path), make=True)) as companion:
-        companion.write(_whole(db).mark)
+        mark = _whole(db).mark
+        companion.write(mark)
+        if note is not None:
+            with suppress(OSError), closing(Companion(note, make=True)) as beside:
+                beside.write(mark)
 
 
 # ── prune ────────────────────────────────────────────────────────────────────────────────────

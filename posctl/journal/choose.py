@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from posctl.errors import ConfigError
 from posctl.hint import Say, Type
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from posctl.journal.postgres import PostgresJournal
 
 
-def open_journal(place: str, try_s: float, *, begin: bool = True) -> Journal:
+def open_journal(
+    place: str, try_s: float, *, begin: bool = True, note: Path | None = None
+) -> Journal:
     """Open the journal at `place`; `try_s` is the longest that one HTTP try takes, in seconds.
+    `note` is where this machine keeps, apart from a file, how far it has come (`note_of`).
 
     Where there is none, one is made if `begin`; a journal for real money is begun by nobody but a
     person. Raises JournalError, and ConfigError for a database that posctl has no driver for.
@@ -25,7 +29,30 @@ def open_journal(place: str, try_s: float, *, begin: bool = True) -> Journal:
         return open_database(place, try_s, begin=begin)
     from posctl.journal.sqlite import SqliteJournal  # noqa: PLC0415  only one of the two
 
-    return SqliteJournal(Path(place), begin=begin)
+    return SqliteJournal(Path(place), begin=begin, note=note)
+
+
+def begin_journal(place: str, try_s: float, note: Path | None) -> None:
+    """Begin a journal on a person's word, whatever this machine knows of one that was there; one
+    that is there is kept, and must be the one it knows. Raises JournalError, ConfigError.
+    """
+    if is_database(place) or Path(place).exists():
+        open_journal(place, try_s, note=note).close()
+        return
+    open_journal(place, try_s).close()
+    from posctl.journal.care import vouch  # noqa: PLC0415  nobody else needs it here
+
+    vouch(Path(place), note)
+
+
+def note_of(config: Path, place: str) -> Path | None:
+    """Where, beside the configuration, stands how far the journal at `place` has come; None for a
+    database, and where there is no configuration.
+    """
+    if is_database(place) or not config.exists():
+        return None
+    where = Path(place)
+    return config.parent / f"{where.name}.{crc32(str(where.absolute()).encode()):08x}.note"
 
 
 def open_database(url: str, try_s: float, *, begin: bool = True) -> PostgresJournal:
