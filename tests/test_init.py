@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pty_run import Shown, pty_run
 
 from posctl.errors import ConfigError
+from posctl.journal.choose import note_of
 from posctl.messages import use_language
 from posctl.newconfig import Draft, NewFile, write
 from posctl.profiles import DEFAULT_KEYS, load, read
@@ -92,9 +93,11 @@ def test_the_usual_answers_make_a_configuration_that_works(fresh: Shop) -> None:
     }
     assert path.read_text().startswith("# ")
     assert re.search(r"^ store-1 +good$", shown.text, re.MULTILINE)
+    note = note_of(path, str(fresh.journal))
+    assert note is not None
     assert left_behind(fresh) == [
-        *("conf", "conf/posctl", "conf/posctl/config.yaml", "conf/posctl/store-1.secret"),
-        *("journal.db", "journal.db.held"),
+        *("conf", "conf/posctl", "conf/posctl/config.yaml", f"conf/posctl/{note.name}"),
+        *("conf/posctl/store-1.secret", "journal.db", "journal.db.held"),
     ]
     assert loaded.journal == str(fresh.journal), "written out whole: no HOME leads elsewhere"
 
@@ -118,7 +121,7 @@ def test_nobody_else_can_read_it(fresh: Shop) -> None:
         os.umask(before)
     path = config_of(fresh)
     modes = [stat.S_IMODE(p.stat().st_mode) for p in (path.parent, *sorted(path.parent.iterdir()))]
-    assert modes == [0o700, 0o600, 0o600]
+    assert modes == [0o700, 0o600, 0o600, 0o600]
 
 
 def test_the_secret_is_never_shown(fresh: Shop) -> None:
@@ -216,7 +219,8 @@ def test_a_file_that_holds_the_secret_is_named(fresh: Shop) -> None:
     shown = answered(fresh, answers)
     assert shown.exit_code == 0, shown.text
     assert load(str(config_of(fresh)), None, {}).profile.secret.reveal({}) == SECRET
-    assert [path.name for path in config_of(fresh).parent.iterdir()] == ["config.yaml"]
+    beside = {path.name for path in config_of(fresh).parent.glob("*") if path.suffix != ".note"}
+    assert beside == {"config.yaml"}
 
 
 def test_a_variable_and_a_command_can_hold_it(fresh: Shop) -> None:

@@ -13,7 +13,7 @@ from simulator import Simulator, run_many
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="loopback addresses, pidfiles")
 
 SLICE = range(30)  # `.ci/run` plays some hundreds, and looks whether every fault came up
-HUNT = range(80)  # so many seeds are enough to find each bug
+HUNT = range(240)  # so many seeds are enough to find each bug
 
 # Each bug, what it is, and the invariants of which one must be found broken.
 BUGS = {

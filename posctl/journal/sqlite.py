@@ -559,7 +559,11 @@ class SqliteJournal:
             found = self._db.execute(
                 "SELECT merchant FROM paid_for WHERE profile=?", (profile,)
             ).fetchone()
-        return None if found is None else str(found[0])
+        if found is None:
+            return None
+        # The payment itself, while it is there: damage to its row is noticed.
+        latest = next(self._select("WHERE profile=? ORDER BY seq DESC LIMIT 1", (profile,)), None)
+        return latest.checkout.merchant_name if latest and latest.live else str(found[0])
 
     def count_print(self, payment: Payment, copy: str) -> int:
         (count,) = self._db.execute(
