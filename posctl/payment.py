@@ -472,7 +472,12 @@ def _against_others(tx: Transaction, payment: Payment, reading: Reading) -> Read
     if not news or not tx.voucher_elsewhere(payment.checkout, news):
         return reading
     end = reading.end._replace(event=Event.VOUCHER_ELSEWHERE)
-    return Reading(end, known)
+    return Reading(_without_words(end), known)
+
+
+def _without_words(end: TryEnd) -> TryEnd:
+    """`end` of an answer that is another payment's: its words may hold another customer's code."""
+    return end._replace(code=None, sub_code=None, message=None, raw=None)
 
 
 def unrecorded(payment: Payment, reading: Reading) -> Payment:
@@ -534,7 +539,7 @@ def try_end(
     elif exchange.detail:
         message = exchange.detail
     raw = exchange.body.decode("utf-8", "replace") if exchange.body else None
-    return TryEnd(
+    end = TryEnd(
         event=event or Event.CUT,
         finished_ms=now_ms,
         http_status=exchange.http_status,
@@ -543,6 +548,7 @@ def try_end(
         message=message,
         raw=clean(raw, codes_of(payment.pay_request)),
     )
+    return _without_words(end) if event is Event.ANOTHERS else end
 
 
 def clean(text: str | None, codes: tuple[str, ...]) -> str | None:

@@ -590,7 +590,7 @@ class SimGateway:
             others = [one for one in self.charged() if one.checkout_id != account.checkout_id]
             if others:
                 other = others[fault.twist % len(others)]
-                named = other.request_id if fault.twist % 2 else None
+                named = other.request_id if fault.twist // 8 % 2 else None
                 return self._verdict(other, 1, fault, named=named)
             code = "OPERATION_FAIL"
         return self._verdict(account, 2, fault, message=message, code=code)
@@ -699,6 +699,7 @@ _WORLDLY = (
     ("USERPAYING", "用户支付中，需要输入密码"),
     ("ACQ.SYSTEM_ERROR", "系统繁忙"),
     ("OUT_TRADE_NO_USED", "商户订单号重复"),
+    ("another's", ""),
     ("another's", ""),
 )
 _SYSTEM_ERRORS = (

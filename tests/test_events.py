@@ -1412,3 +1412,26 @@ def test_doubt_upon_doubt(counter: Counter, earlier: str) -> None:
             check_row(counter.shop, opened["request_id"], earlier, (first, row.event))
             closed = counter.retry(PAID, opened["request_id"])
             assert (closed["outcome"], closed["tries"]) == ("success", 3)
+
+
+ANOTHERS_ID = {"request_id": "00000000-0000-4000-8000-000000000000"}
+ANOTHERS_NUMBER = {"payment_order_id": "PO-elsewhere"}
+
+
+@pytest.mark.parametrize("model", [ANOTHERS_ID, ANOTHERS_NUMBER], ids=["named", "by its number"])
+def test_of_another_payments_answer_no_word_is_kept(
+    counter: Counter, shop: Shop, model: dict[str, Any]
+) -> None:
+    """Its words may hold another customer's payment code, which posctl cannot know."""
+    theirs = "287777777777777777"
+    paid_elsewhere = json.loads(verdict(1))
+    inner = paid_elsewhere["alibaba_pos_order_pay_response"]["result"]["model"]
+    inner |= ANOTHERS_NUMBER
+    counter.pay(json.dumps(paid_elsewhere).encode(), "elsewhere")
+    inner |= {"payment_order_id": "PO-ours"} | model | {"result_message": f"code {theirs}"}
+    told = counter.pay(json.dumps(paid_elsewhere).encode(), "ours")
+    assert told["outcome"] == "conflict"
+    assert theirs not in json.dumps(told)
+    counter.journal.close()
+    files = b"".join(path.read_bytes() for path in shop.home.glob("journal.db*"))
+    assert theirs.encode() not in files
