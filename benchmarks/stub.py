@@ -18,7 +18,6 @@ MODEL = {
     "remaining_fee": 0,
     "current_pay_fee": 100,
     "current_payment_channel": 1006,
-    "channel_order_id": "2026000000000000",
     "result_code": "OPERATION_SUCCESS",
     "result_message": "ok",
     "is_success": True,
@@ -26,7 +25,8 @@ MODEL = {
 
 
 def answer(number: int) -> bytes:
-    model = MODEL | {"payment_order_id": f"STUB-{number}"}
+    ids = {"payment_order_id": f"STUB-{number}", "channel_order_id": f"2026{number:012}"}
+    model = MODEL | ids
     result = {"model": model, "msg_code": "SUCCESS", "is_success": True}
     body = json.dumps({"alibaba_pos_order_pay_response": {"result": result}}).encode()
     head = (
