@@ -224,6 +224,8 @@ class _Answer(HTTPResponse):
 
     def _begin(self) -> None:
         try:
+            if self.fp.peek(1)[:1] in (b"\r", b"\n"):  # one empty line before it says nothing
+                self.fp.readline(2)
             super().begin()
         except RemoteDisconnected:
             raise here.flight.failed(Event.CUT, "closed") from None

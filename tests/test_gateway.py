@@ -195,6 +195,20 @@ ANSWERS = {
         200,
         PAID,
     ),
+    "after 103 and 102": (
+        fault.reply(
+            fault.http("103 Early Hints", "Link: </a>")
+            + fault.http("102 Processing")
+            + fault.http("200 OK", f"Content-Length: {len(PAID)}", body=PAID)
+        ),
+        200,
+        PAID,
+    ),
+    "after an empty line": (
+        fault.reply(b"\r\n" + fault.http("200 OK", f"Content-Length: {len(PAID)}", body=PAID)),
+        200,
+        PAID,
+    ),
     "empty": (answer(b""), 200, b""),
     "cut in the headers": (fault.reply(b"HTTP/1.1 200 OK\r\nX-Odd: a"), 200, b""),
     "204": (fault.reply(fault.http("204 No Content")), 204, b""),
@@ -269,6 +283,12 @@ FAULTS: dict[str, tuple[fault.Behaviour, Event, int | None]] = {
     "two lengths": (fault.two_lengths, Event.GARBAGE, None),
     "200 headers": (fault.endless_headers, Event.GARBAGE, None),
     "a long header": (fault.reply(fault.http("200 OK", "X: " + "x" * 70_000)), Event.GARBAGE, None),
+    "103 again and again": (
+        fault.reply(fault.http("103 Early Hints") * 20 + fault.http(body=PAID)),
+        Event.GARBAGE,
+        None,
+    ),
+    "empty lines": (fault.reply(b"\r\n\r\n" + fault.http(body=PAID)), Event.GARBAGE, None),
     "100 for ever": (fault.reply(fault.http("100 Continue") * 100_000), Event.OVERSIZED, None),
     "shorter than its length": (fault.truncated_length, Event.TRUNCATED, 200),
     "cut in a chunk": (fault.truncated_chunked, Event.TRUNCATED, 200),

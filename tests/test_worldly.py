@@ -1,0 +1,176 @@
+"""The worldly ways of real platforms, through the real commands: words that prove nothing, answers
+that are another payment's, damaged texts, figures of answers that charged nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Ran, Shop
+from counter import Counter
+from merciless import Merciless, paid, told
+from pty_run import pty_run
+
+CODE = "281234567890123456"
+USED = {"result_code": "ACQ.PAYMENT_AUTH_CODE_INVALID", "result_message": "支付授权码无效"}
+
+
+@pytest.fixture
+def gateway(shop: Shop) -> Iterator[Merciless]:
+    """A merciless gateway, and the profile that points at it."""
+    with Merciless() as server:
+        shop.profile(server.url)
+        yield server
+
+
+def failed(**model: Any) -> bytes:
+    """`result_status` 2, with these members."""
+    return told({"result_status": 2, **model})
+
+
+def pay(shop: Shop, *more: str, checkout: str = "c1") -> Ran:
+    return shop.run("pay", "--fee", "100", "--checkout", checkout, "--json", *more)
+
+
+# ── words that prove nothing ─────────────────────────────────────────────────────────────────
+
+
+def _opened(shop: Shop, gateway: Merciless) -> str:
+    """The request_id of a payment that was charged and got no answer."""
+    gateway.answer = lambda _members: None
+    ran = pay(shop)
+    assert (ran.code, ran.json["outcome"]) == (21, "unknown")
+    return str(ran.json["request_id"])
+
+
+def test_a_profiles_decline_code_closes_what_is_unknown(shop: Shop, gateway: Merciless) -> None:
+    """A platform's own word for "declined" closes an unknown payment once `decline_codes` has it,
+    and leaves it open as long as it has not.
+    """
+    request_id = _opened(shop, gateway)
+    gateway.answer = lambda _members: failed(result_code="HM_4711", result_message="sorry")
+    still = shop.run("retry", request_id, "--json")
+    assert (still.code, still.json["outcome"]) == (21, "unknown")
+    assert "HM_4711" in still.json["error"]["message"]
+    assert "no proof" in still.json["error"]["hint"]
+    shop.profile(gateway.url, decline_codes="[HM_4712, HM_4711]")
+    closed = shop.run("retry", request_id, "--json")
+    assert (closed.code, closed.json["outcome"]) == (10, "fail")
+    assert closed.json["request_id"] == request_id
+
+
+@pytest.mark.parametrize("value", ["HM_4711", "[余额不足]", "[HM 4711]", "[[A]]", "{A: B}"])
+def test_bad_decline_codes_are_a_configuration_error(
+    shop: Shop, gateway: Merciless, value: str
+) -> None:
+    """Anything but a list of codes is refused with its line, and nothing is sent."""
+    shop.profile(gateway.url, decline_codes=value)
+    ran = pay(shop)
+    assert ran.code == 3
+    text = (shop.home / "config.yaml").read_text().splitlines()
+    line = next(n for n, one in enumerate(text, 1) if "decline_codes" in one)
+    assert f"line {line}" in ran.json["error"]["message"]
+    assert not gateway.requests
+
+
+def test_the_till_tells_what_a_refusal_proves_once(shop: Shop, gateway: Merciless) -> None:
+    """The till says what the platform said, that it proves nothing, and the way out, once; while it
+    goes on asking by itself it does not say it again.
+    """
+    gateway.answer = lambda _members: None
+    with Counter([*shop.command, "till"], shop.env, 80, shop.home) as till:
+        till.see("Amount")
+        till.type("1\r")
+        till.see("Checkout")
+        till.type("c1\r")
+        till.see("scan the payment code")
+        till.type(f"{CODE}\r")
+        till.see("▲ UNKNOWN", "Back to this one: r 1")
+        gateway.answer = lambda _members: failed(**USED)
+        till.see("支付授权码无效", "no proof", "posctl status", "posctl resolve")
+        asked = len(gateway.requests)
+        gateway.wait_for(lambda: len(gateway.requests) >= asked + 2)
+        gateway.answer = paid
+        till.see("√ PAID")
+        assert till.text.count("支付授权码无效") == 1
+        assert till.text.count("▲ UNKNOWN") == 2
+        till.type("q\r")
+        assert till.end() == 0
+    assert len(gateway.charges) == 1
+
+
+# ── damaged texts ────────────────────────────────────────────────────────────────────────────
+
+_PAID_AS = (
+    '{"alibaba_pos_order_pay_response":{"result":{"model":{"result_status":%s,"remaining_fee":%s,'
+    '"current_pay_fee":100.0,"result_message":"%s"},"is_success":true}}}'
+)
+DAMAGED = {
+    "control characters": (_PAID_AS % ("1", "0", "a\tb\nc\x01")).encode(),
+    "cut inside a character": (_PAID_AS % ("1", "0", "付款成功")).encode().replace(b'\x9f"', b'"'),
+    "GBK": (_PAID_AS % ("1", "0", "付款成功")).encode("gbk"),
+    "fractions": (_PAID_AS % ("1.0", "0.0", "ok")).encode(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_text_hides_no_payment(shop: Shop, gateway: Merciless, name: str) -> None:
+    """A plain verdict is read whatever became of the words beside it: paid, and nothing is due."""
+    assert (name == "fractions") or DAMAGED[name] != (_PAID_AS % ("1", "0", "付款成功")).encode()
+    gateway.answer = lambda _members: DAMAGED[name]
+    ran = pay(shop)
+    assert (ran.code, ran.json["outcome"]) == (0, "success")
+    assert (ran.json["remaining_fee"], ran.json["current_pay_fee"]) == (0, 100)
+    assert not any(character < " " for character in ran.out.rstrip("\n"))
+
+
+# ── figures of answers that charged nobody ───────────────────────────────────────────────────
+
+
+def test_what_a_pending_answer_said_of_money_counts_nowhere(shop: Shop, gateway: Merciless) -> None:
+    """A pending answer's `current_pay_fee` and `remaining_fee` are in no report, shift, receipt or
+    checkout, however the payment is closed later.
+    """
+    gateway.answer = lambda _members: told(
+        {"result_status": 3, "current_pay_fee": 0, "remaining_fee": 100}
+    )
+    request_id = pay(shop).json["request_id"]
+    closed = shop.run("resolve", request_id, "--as", "paid", "--note", "shown on the phone")
+    assert closed.code == 0
+    report = shop.run("report", "--json").json
+    shift = shop.run("report", "--close", "--yes", "--json").json
+    for one in (report, shift):
+        assert (one["paid"], one["fee"]) == (1, 100)
+    checkout = shop.run("checkout", "c1", "--json").json
+    assert checkout["paid_fee"] == 100
+    receipt = shop.run("receipt", request_id)
+    assert receipt.code == 0
+    assert "￥1.00" in receipt.out
+    assert "￥0.00" not in receipt.out
+
+
+@pytest.mark.parametrize(
+    ("lang", "due"), [("en", ("FULLY PAID", "STILL DUE")), ("zh", ("已付清", "还需支付"))]
+)
+@pytest.mark.parametrize("remaining_fee", [0, 50])
+def test_a_failed_payment_states_nothing_due(
+    shop: Shop, gateway: Merciless, lang: str, due: tuple[str, ...], remaining_fee: int
+) -> None:
+    """On a terminal, by `pay` and at the till: "failed" and nothing of what is due beside it."""
+    gateway.charge = lambda _members: False
+    gateway.answer = lambda _members: failed(remaining_fee=remaining_fee, result_message="余额不足")
+    env = shop.env | {"POSCTL_LANG": lang}
+    shown = pty_run([*shop.command, "pay", "--fee", "100", "--checkout", "c1"], env=env)
+    assert shown.exit_code == 10
+    assert "余额不足" in shown.text
+    assert not any(words in shown.text for words in due)
+    with Counter([*shop.command, "till"], env, 80, shop.home) as till:
+        for typed in ("1\r", "c2\r", f"{CODE}\r"):
+            till.see(": " if lang == "en" else "：")
+            till.type(typed)
+        till.see("余额不足", "(Enter: " if lang == "en" else "（回车：")
+        assert not any(words in till.text for words in due)
+        till.type("q\r")
+        assert till.end() == 0
