@@ -26,6 +26,7 @@ from posctl.payment import (
     Reading,
     after_sending,
     as_result,
+    believed,
     close_row,
     form_of,
     looks_again,
@@ -202,16 +203,12 @@ def record(
     notes: tuple[str, ...] = ()
     try:
         try:
-            closed = desk.journal.transact(
-                lambda tx: [close_row(tx, payment, reading) for payment, reading in answers]
-            )
+            closed = desk.journal.transact(lambda tx: _close_rows(tx, answers, desk))
         except JournalError:
             closed = [(unrecorded(payment, reading), reading) for payment, reading in answers]
             notes = ("not_recorded",)
     except Exception as bug:
         raise after_sending(answers[0][0].request_id, advice.next_step(answers[0][0])) from bug
-    if any(reading.end.event in FROM_ANOTHER for _payment, reading in closed):
-        desk.gateway.mistrust()
     if forget and any(codes_of(payment.pay_request) for payment, _reading in answers):
         with suppress(JournalError):  # the next command that closes a payment catches up
             desk.journal.forget_codes()
@@ -222,6 +219,21 @@ def record(
         ban = ban_s(reading.end.event, reading.end.code, reading.end.message)
         settled.append(Settled(payment.request_id, result, ban))
     return settled
+
+
+def _close_rows(
+    tx: Transaction, answers: Sequence[tuple[Payment, Reading]], desk: Desk
+) -> list[tuple[Payment, Reading]]:
+    """In the order in which they came over each connection: once one was another payment's, none
+    after it is believed.
+    """
+    closed = []
+    for payment, reading in answers:
+        row, counted = close_row(tx, payment, believed(payment, reading, desk))
+        if counted.end.event in FROM_ANOTHER:
+            desk.gateway.mistrust(counted.connection)
+        closed.append((row, counted))
+    return closed
 
 
 class Workers:
@@ -317,7 +329,7 @@ class Workers:
         sent = looks_again(payment, since_s, self._desk)
         try:
             exchange = self._desk.gateway.post(form_of(payment, self._desk), sent)
-            reading = self._read(payment, exchange)
+            reading = self._read(payment, exchange)._replace(connection=sent.connection)
         except Exception:  # noqa: BLE001  a bug must not lose the row: nobody knows whether it left
             return self._read(payment, _LOST)
         ban = ban_s(reading.end.event, reading.end.code, reading.end.message)

@@ -21,13 +21,15 @@ class Sent:
     post, or falls between the post and its record.
 
     `may_leave` is asked once, right before the first byte: a try that was recorded long ago, by a
-    process that slept meanwhile, is not sent any more.
+    process that slept meanwhile, is not sent any more. `connection` is the number of the connection
+    that it left over, each its own; 0 before.
     """
 
-    __slots__ = ("may_have_left", "may_leave")
+    __slots__ = ("connection", "may_have_left", "may_leave")
 
     def __init__(self, may_leave: Callable[[], bool] = lambda: True) -> None:
         self.may_have_left = False
+        self.connection = 0
         self.may_leave = may_leave
 
 

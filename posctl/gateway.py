@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import threading
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -19,7 +20,7 @@ from traceback import clear_frames
 from urllib.parse import SplitResult, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 
 from posctl import __version__
@@ -45,10 +46,9 @@ _HEADERS = {
 
 
 class Gateway:
-    """Posts to one URL over connections that stay open between posts; threads may share it.
+    """Posts to one URL over connections that stay open between posts, one for each thread.
 
     `proxy` and `environ` are as in `proxy_for`, `ca` as in `trusting`. `monotonic` gives seconds.
-    `pool_maxsize` is how many connections are kept: as many as there are threads.
     Raises ConfigError for a URL, a proxy or certificates that cannot be used.
     """
 
@@ -61,16 +61,18 @@ class Gateway:
         ca: Path | None,
         environ: Mapping[str, str],
         monotonic: Callable[[], float],
-        pool_maxsize: int = 1,
     ) -> None:
         parts = _parts(url)
         self._timeout = timeout
         self._monotonic = monotonic
         self._generation = 0
+        self._mistrusted: set[int] = set()
         self._proxy = proxy_for(url, proxy, environ)
         tls = trusting(ca, environ) if parts.scheme == "https" else None
-        self._adapter = Adapter(tls, pool_maxsize)
-        self._pool = self._adapter.pool(parts, self._proxy)
+        self._tls = tls
+        self._parts = parts
+        self._kept = threading.local()
+        self._open: list[tuple[Adapter, HTTPConnectionPool]] = []
         # A proxy is asked for the whole URL, but for the tunnel that TLS goes through.
         self._target = url if self._proxy and tls is None else parts.path or "/"
 
@@ -98,14 +100,33 @@ class Gateway:
             return _told(flight, error, status, date)
         return Exchange(None, sent.may_have_left, status, body, date)
 
-    def mistrust(self) -> None:
-        """Use no connection again that is open now: one of them gave another payment's answer."""
+    def mistrust(self, connection: int) -> None:
+        """Use no connection again that is open now, and believe nothing more that comes over this
+        one: it gave another payment's answer.
+        """
         self._generation += 1
+        self._mistrusted.add(connection)
+
+    def trusts(self, connection: int) -> bool:
+        """Whether what came over it is believed."""
+        return connection not in self._mistrusted
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        self._adapter.close()  # forgets its pools, and leaves them open
-        self._pool.close()
+        for adapter, pool in list(self._open):
+            adapter.close()  # forgets its pools, and leaves them open
+            pool.close()
+
+    def _pool(self) -> HTTPConnectionPool:
+        """The connection of this thread alone. A shared one would be used again, by another thread,
+        before this one has handed on what it heard: nobody knew which answer went wrong first.
+        """
+        if not hasattr(self._kept, "pool"):
+            adapter = Adapter(self._tls)
+            self._kept.pool = adapter.pool(self._parts, self._proxy)
+            self._open.append((adapter, self._kept.pool))
+        pool: HTTPConnectionPool = self._kept.pool
+        return pool
 
     def _send(self, form: bytes) -> BaseHTTPResponse:
         """The answer as far as its headers.
@@ -113,7 +134,7 @@ class Gateway:
         Straight to the pool: a Session would add cookies, .netrc and the environment, and with its
         adapter a post takes twice the time.
         """
-        return self._pool.urlopen(
+        return self._pool().urlopen(
             "POST",
             self._target,
             body=form,

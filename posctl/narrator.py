@@ -38,9 +38,13 @@ class Discreet:
             body = body.replace(one, b"******")
         return exchange._replace(body=body)
 
-    def mistrust(self) -> None:
+    def mistrust(self, connection: int) -> None:
         """As the gateway does."""
-        self._gateway.mistrust()
+        self._gateway.mistrust(connection)
+
+    def trusts(self, connection: int) -> bool:
+        """As the gateway does."""
+        return self._gateway.trusts(connection)
 
 
 class Narrator:
@@ -68,7 +72,11 @@ class Narrator:
             self._say(f"< {one_line(without_codes(body, codes))[:MAX_BODY_SHOWN]}")
         return exchange
 
-    def mistrust(self) -> None:
+    def mistrust(self, connection: int) -> None:
         """As the gateway does, with words."""
         self._say("* connections closed: one gave the answer to another payment")
-        self._gateway.mistrust()
+        self._gateway.mistrust(connection)
+
+    def trusts(self, connection: int) -> bool:
+        """As the gateway does."""
+        return self._gateway.trusts(connection)

@@ -74,7 +74,9 @@ class Post(Protocol):
 
     def post(self, form: bytes, sent: Sent) -> Exchange: ...
 
-    def mistrust(self) -> None: ...
+    def mistrust(self, connection: int) -> None: ...
+
+    def trusts(self, connection: int) -> bool: ...
 
 
 class Desk(NamedTuple):
@@ -349,6 +351,7 @@ def _send(
         exchange = Exchange(event, sent.may_have_left)
     try:
         reading = read_exchange(payment, exchange, desk.now_ms(), desk.profile.decline_codes)
+        reading = reading._replace(connection=sent.connection)
         payment, end, recorded = _record(payment, reading, desk)
         if not recorded:
             notes = (*notes, "not_recorded")
@@ -395,6 +398,7 @@ class Reading(NamedTuple):
 
     end: TryEnd
     verdict: Verdict
+    connection: int = 0  # that it came over
 
 
 def read_exchange(
@@ -472,7 +476,17 @@ def _against_others(tx: Transaction, payment: Payment, reading: Reading) -> Read
     if not news or not tx.voucher_elsewhere(payment.checkout, news):
         return reading
     end = reading.end._replace(event=Event.VOUCHER_ELSEWHERE)
-    return Reading(_without_words(end), known)
+    return reading._replace(end=_without_words(end), verdict=known)
+
+
+def believed(payment: Payment, reading: Reading, desk: Desk) -> Reading:
+    """`reading`, unless it came over a connection that gave another payment's answer before: then
+    this one is, likely, one of another payment, too, and it is as if none had come.
+    """
+    if desk.gateway.trusts(reading.connection):
+        return reading
+    end = _without_words(reading.end)._replace(event=Event.CUT)
+    return reading._replace(end=end, verdict=payment.verdict)
 
 
 def _without_words(end: TryEnd) -> TryEnd:
@@ -501,7 +515,7 @@ def _record(payment: Payment, reading: Reading, desk: Desk) -> tuple[Payment, Tr
     except JournalError:
         return unrecorded(payment, reading), reading.end, False
     if reading.end.event in FROM_ANOTHER:
-        desk.gateway.mistrust()
+        desk.gateway.mistrust(reading.connection)
     if not closed.open and codes_of(payment.pay_request):
         with suppress(JournalError):  # the next command that closes a payment catches up
             desk.journal.forget_codes()

@@ -185,11 +185,8 @@ class Run:
             )
         return journal
 
-    def desk(self, connections: int = 1) -> Desk:
-        """Everything that a payment needs, signals included; `connections` are kept open.
-
-        Raises ConfigError, JournalError.
-        """
+    def desk(self) -> Desk:
+        """Everything that a payment needs, signals included. Raises ConfigError, JournalError."""
         with light_imports():
             from posctl.gateway import Gateway  # noqa: PLC0415  100 ms; only those who send need it
         from posctl.payment import Desk  # noqa: PLC0415
@@ -206,7 +203,6 @@ class Run:
             ca=profile.ca,
             environ=self.environ,
             monotonic=time.monotonic,
-            pool_maxsize=connections,
         )
         self._closing.append(gateway.close)
         if gateway.proxy is not None and (self.globals.debug or url.startswith("http:")):

@@ -15,6 +15,7 @@ Only `gateway.py` imports this file, and only to send: requests takes 100 ms to 
 from __future__ import annotations
 
 import errno
+import itertools
 import re
 import socket
 import ssl
@@ -235,11 +236,14 @@ class _Answer(HTTPResponse):
             raise here.flight.failed(Event.GARBAGE, type(self.headers.defects[0]).__name__)
 
 
+_numbers = itertools.count(1)
+
+
 class Connection(HTTPConnection):
     """One try each time it is asked, and the truth about it."""
 
     response_class = _Answer
-    _generation = 0
+    _generation = _number = 0
     # Of the request that is being put together: headers and body leave in one write.
     _pieces: list[bytes] | None = None
 
@@ -272,12 +276,13 @@ class Connection(HTTPConnection):
             self.connect()
         if not here.flight.connecting:  # else it is the CONNECT to a proxy, which charges nobody
             here.flight.leaves()
+            here.flight.sent.connection = self._number
         super().send(data)
 
     def connect(self) -> None:
         flight = here.flight
         flight.connecting = True
-        self._generation = flight.generation
+        self._generation, self._number = flight.generation, next(_numbers)
         try:
             super().connect()
         except ssl.SSLCertVerificationError as error:
@@ -351,9 +356,9 @@ _POOLS = {"http": _Pool, "https": _TLSPool}
 class Adapter(HTTPAdapter):
     """requests' adapter over these connections; `tls` is None for a gateway without TLS."""
 
-    def __init__(self, tls: ssl.SSLContext | None, pool_maxsize: int) -> None:
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         self._tls = tls
-        super().__init__(pool_connections=1, pool_maxsize=pool_maxsize, max_retries=0)
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)

@@ -23,6 +23,7 @@ from pty_run import pty_run
 
 from posctl.batch import Batch, read_batch, request_id_of
 from posctl.batch_results import Known, Results
+from posctl.crew import WORKERS
 from posctl.errors import UsageError
 from posctl.order import FIELDS
 from posctl.profiles import read as read_config
@@ -104,7 +105,7 @@ def test_one_connection_a_worker_is_kept(shop: Shop, gateway: Merciless) -> None
     """However many lines there are, no worker connects twice."""
     write(shop, *orders(500))
     assert shop.run("batch", FILE).code == 0
-    assert gateway.connections <= 64
+    assert gateway.connections <= WORKERS
 
 
 def test_what_is_decided_is_told_again_and_not_sent(shop: Shop, gateway: Merciless) -> None:

@@ -66,7 +66,6 @@ def gateway() -> Iterator[MakeGateway]:
         proxy: str | None = None,
         ca: Path | None = None,
         environ: Mapping[str, str] | None = None,
-        pool_maxsize: int = 1,
     ) -> Gateway:
         made.append(
             Gateway(
@@ -76,7 +75,6 @@ def gateway() -> Iterator[MakeGateway]:
                 ca=ca,
                 environ=environ or {},
                 monotonic=time.monotonic,
-                pool_maxsize=pool_maxsize,
             )
         )
         return made[-1]
@@ -839,7 +837,7 @@ def test_a_kept_connection_that_dies_under_a_post_is_not_tried_again(
 def test_nothing_above_can_send_twice(gateway: MakeGateway) -> None:
     """Whatever a library believes, a connection refuses a second request of the same exchange."""
     with FaultServer(answer()) as server:
-        adapter = Adapter(None, 1)
+        adapter = Adapter(None)
         connection = adapter.pool(urlsplit(server.url), None)._get_conn()
         here.flight = Flight(PATIENT, time.monotonic, Sent())
         connection.request("POST", "/router/rest", body=FORM)
@@ -945,7 +943,7 @@ def test_threads_share_a_gateway(gateway: MakeGateway) -> None:
 
     forms = [f"n={n}".encode() for n in range(200)]
     with FaultServer(echo) as server:
-        through = gateway(server.url, pool_maxsize=8)
+        through = gateway(server.url)
         with ThreadPoolExecutor(8) as pool:
             exchanges = list(pool.map(lambda form: post(through, form), forms))
         assert [exchange.body for exchange in exchanges] == forms

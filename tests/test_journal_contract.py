@@ -554,7 +554,10 @@ class NoGateway:
     def post(self, form: bytes, sent: Sent) -> Exchange:
         raise AssertionError
 
-    def mistrust(self) -> None:
+    def mistrust(self, connection: int) -> None:
+        raise AssertionError
+
+    def trusts(self, connection: int) -> bool:
         raise AssertionError
 
 

@@ -362,7 +362,7 @@ def test_a_sweep_holds_no_payment_that_is_done(shop: Shop) -> None:
         open_many(shop, server.url, count)
         profile = load(None, None, shop.env).profile
         how: Any = {"timeout": profile.timeout, "proxy": None, "ca": None, "environ": {}}
-        gateway = Gateway(profile.gateway, monotonic=time.monotonic, pool_maxsize=WORKERS, **how)
+        gateway = Gateway(profile.gateway, monotonic=time.monotonic, **how)
         with closing(SqliteJournal(shop.journal)) as journal, closing(gateway):
             desk = Desk(
                 *(profile, "helloworld", journal, gateway, lambda *_: Who("till", 1, "1", "2")),

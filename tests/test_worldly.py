@@ -4,13 +4,15 @@ that are another payment's, damaged texts, figures of answers that charged nobod
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from conftest import Ran, Shop
 from counter import Counter
-from merciless import Merciless, paid, told
+from merciless import Members, Merciless, paid, told
 from pty_run import pty_run
 
 CODE = "281234567890123456"
@@ -32,6 +34,80 @@ def failed(**model: Any) -> bytes:
 
 def pay(shop: Shop, *more: str, checkout: str = "c1") -> Ran:
     return shop.run("pay", "--fee", "100", "--checkout", checkout, "--json", *more)
+
+
+# ── answers that are another payment's ───────────────────────────────────────────────────────
+
+
+class Crossed(Merciless):
+    """From its second request on, one connection gets each time the answer before, as from a
+    balancer that lost count: it is one answer late for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: asyncio.Transport | None = None
+        self._answered: dict[asyncio.Transport, bytes] = {}
+
+    def _answer(self, transport: asyncio.Transport, members: Members) -> None:
+        own, before = paid(members), self._answered.get(transport)
+        self._answered[transport] = own
+        if before is not None and self._late in (None, transport):
+            self._late = transport
+            own = before
+        transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(own) + own)
+
+
+@pytest.fixture
+def crossed(shop: Shop) -> Iterator[Crossed]:
+    with Crossed() as server:
+        shop.profile(server.url)
+        yield server
+
+
+def _check_crossed(results: list[Members], shop: Shop) -> None:
+    """Whoever is told "paid" is told so by an answer of his own; of the late connection one answer
+    is a conflict, and what else came over it before it was closed is believed no more.
+    """
+    wrong = [one for one in results if one["outcome"] != "success"]
+    right = [one for one in results if one["outcome"] == "success"]
+    for one in right:
+        assert one["payment_order_id"] == f"V-{one['request_id']}"
+    assert [one["outcome"] for one in wrong].count("conflict") == 1
+    assert {one["outcome"] for one in wrong} <= {"conflict", "unknown"}
+    assert all(one["payment_order_id"] is None for one in wrong)
+    assert len(wrong) < 10
+    again = shop.run("retry", "--all", "--json").json["payments"]
+    assert {one["outcome"] for one in again} <= {"success", "blocked"}  # the conflict
+    for one in again:
+        assert one["payment_order_id"] in (f"V-{one['request_id']}", None)
+
+
+def test_a_late_connection_is_closed_within_a_batch(shop: Shop, crossed: Crossed) -> None:
+    """An answer that is another line's is a conflict of that line; its connection is not used
+    again, so that the lines after it are paid, each by an answer of its own.
+    """
+    lines = [{"checkout_id": f"c{n}", "pay_fee": 100 + n} for n in range(600)]
+    (shop.home / "o.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ran = shop.run("batch", "o.jsonl", "--json")
+    assert ran.code == 22
+    results = (shop.home / "o.jsonl.results.jsonl").read_text().splitlines()
+    _check_crossed([json.loads(one) for one in results], shop)
+
+
+def test_a_late_connection_is_closed_within_a_sweep(shop: Shop, crossed: Crossed) -> None:
+    """The same of `retry --all`: no payment is closed by what is said of another one."""
+    crossed.hold_at = 0  # so that all stay open
+    lines = [{"checkout_id": f"c{n}", "pay_fee": 100 + n} for n in range(300)]
+    (shop.home / "o.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shop.profile(crossed.url, timeout="{connect: 2, read: 0.2, total: 0.5}")
+    assert shop.run("batch", "o.jsonl", "--json").code == 21
+    crossed.forget_held()
+    crossed.hold_at = None
+    shop.profile(crossed.url)
+    ran = shop.run("retry", "--all", "--json")
+    assert ran.code == 22
+    _check_crossed(ran.json["payments"], shop)
 
 
 # ── words that prove nothing ─────────────────────────────────────────────────────────────────

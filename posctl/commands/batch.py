@@ -113,10 +113,10 @@ def _sent(
     import time  # noqa: PLC0415
 
     from posctl.batch import send_batch  # noqa: PLC0415  as above
-    from posctl.crew import WORKERS, Watch  # noqa: PLC0415  as above
+    from posctl.crew import Watch  # noqa: PLC0415  as above
 
     waived = ANOTHER if options.another else frozenset()
-    desk = run.desk(connections=WORKERS)
+    desk = run.desk()
     watch = Watch(time.monotonic, run.screen.stopping)
     yield from send_batch(checked, plan, results, desk, waived, watch, tally)
 

@@ -141,7 +141,7 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
 def _several(options: RetryOptions, run: Run) -> Exit:
     import time  # noqa: PLC0415
 
-    from posctl.crew import WORKERS, Watch  # noqa: PLC0415  as below
+    from posctl.crew import Watch  # noqa: PLC0415  as below
     from posctl.sweep import Sweep, sweep  # noqa: PLC0415  threads, only here
 
     several = Several(run.load().profile)
@@ -152,7 +152,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     if not request_ids:
         return tell_several(several, run)
     how = Sweep(
-        desk=run.desk(connections=WORKERS),
+        desk=run.desk(),
         waived=frozenset({Block.CUSTOMER_GONE} if options.yes else ()),
         automatic=options.due,
         watch=Watch(time.monotonic, run.screen.stopping),

@@ -50,7 +50,7 @@ def till_run(given: Mapping[str, str], run: Run) -> Exit:
     import time  # noqa: PLC0415
 
     from posctl.keyboard import Keyboard  # noqa: PLC0415  only here
-    from posctl.till import WORKERS, Till, Tools  # noqa: PLC0415  threads and the HTTP client
+    from posctl.till import Till, Tools  # noqa: PLC0415  threads and the HTTP client
 
     profile = run.load().profile
     limits = Limits(profile.max_fee, profile.allow_card_numbers)
@@ -65,7 +65,7 @@ def till_run(given: Mapping[str, str], run: Run) -> Exit:
         report=lambda: _report(run),
         monotonic=time.monotonic,
     )
-    desk = run.desk(connections=WORKERS)
+    desk = run.desk()
     with Keyboard(run.stdin) as keyboard:
         return Till(desk, run.screen, keyboard, tools).run()
 

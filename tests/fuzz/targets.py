@@ -163,7 +163,7 @@ def answer(raw: bytes) -> None:
     if event is Event.PAID:
         _check_paid(reply, payment)
     reading = read_exchange(payment, Exchange(None, True, status, body), 1_767_250_800_000)
-    end, verdict = reading
+    end, verdict = reading.end, reading.verdict
     assert end.event is event
     for text in (*end, *verdict):
         if isinstance(text, str):
