@@ -9,7 +9,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import faultserver
 import pytest
+from conftest import Shop
 
 from posctl import light
 
@@ -122,3 +124,69 @@ except yaml.YAMLError:
     print("refused")
 """
     assert in_new_process(script) == "refused"
+
+
+ARMED = """
+import os, sys
+import posctl.light as light
+from posctl.cli import run
+from posctl.wire import Connection
+armed, made = [], []
+def make(self, *given, really=light._Pattern.__init__):
+    made.append(self)
+    really(self, *given)
+light._Pattern.__init__ = make
+for stand_in in (light._Pattern, light._Later):
+    def ask(self, name, really=stand_in.__getattr__):
+        if armed and not name.startswith("__"):
+            os.write(2, f"a stand-in was asked for {name}".encode())
+            os._exit(99)
+        return really(self, name)
+    stand_in.__getattr__ = ask
+getresponse = Connection.getresponse
+def reading(self):
+    armed.append(self)
+    return getresponse(self)
+Connection.getresponse = reading
+code = run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
+assert armed and made, "nothing was sent, or nothing was put off"
+sys.exit(code)
+"""
+ANSWERS = {
+    "paid": (faultserver.answer(faultserver.PAID), 0),
+    "gzip": (faultserver.gzipped, 0),
+    "refused": (
+        faultserver.answer(b'{"error_response":{"code":27,"msg":"Invalid session"}}'),
+        12,
+    ),
+    "xml": (faultserver.answer(b"<error_response><code>27</code></error_response>"), 12),
+    "gbk": (faultserver.answer(faultserver.PAID.replace(b"SUCCESS", "成功".encode("gbk"))), 0),
+    "page": (faultserver.answer(faultserver.HTML, headers={"Set-Cookie": "a=b"}), 21),
+    "redirect": (faultserver.redirect("302 Found", "http://[::1]:9/x"), 21),
+    "cut": (faultserver.cut_after_reading, 21),
+    "reset": (faultserver.reset_after_reading, 21),
+    "garbage": (faultserver.garbage_status, 21),
+    "headers": (faultserver.garbage_headers, 21),
+    "chunks": (faultserver.broken_chunks, 21),
+    "bomb": (faultserver.gzip_bomb(), 21),
+}
+
+
+@pytest.mark.parametrize("how", [(), ("--debug",)], ids=["plain", "debug"])
+@pytest.mark.parametrize("name", ANSWERS)
+def test_no_stand_in_reads_an_answer(name: str, how: tuple[str, ...], shop: Shop) -> None:
+    """From the moment an answer is waited for, nothing that was put off at import is asked."""
+    behaviour, expected = ANSWERS[name]
+    with faultserver.FaultServer() as gateway:
+        gateway.then(behaviour)
+        shop.profile(gateway.url)
+        paying = ("pay", "--shop", "1", "--fee", "100", "--checkout", "111", "--json", *how)
+        done = subprocess.run(
+            [sys.executable, "-c", ARMED, *paying],
+            env=shop.env,
+            cwd=shop.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == expected, done.stderr
