@@ -51,8 +51,12 @@ class Decline(NamedTuple):
     source: str
 
 
-_TRADE_PAY = "Alipay", "alipay.trade.pay, business error codes"
-_MICROPAY = "WeChat Pay", "WeChat Pay v2, micropay (付款码支付), error codes"
+# Both tables of the wallets' pages, as public code copies them whole, with cause and remedy.
+_TRADE_PAY = "Alipay", "alipay.trade.pay, as in Bishoptylaor/paypay, alipay/utils/busserr.go"
+_MICROPAY = (
+    "WeChat Pay",
+    "micropay (付款码支付), as in deerchao/weixin.next, src/Weixin.Next/Pay/MicroPay.cs",
+)
 
 DECLINES: tuple[Decline, ...] = (
     Decline("ACQ.BUYER_BALANCE_NOT_ENOUGH", "买家余额不足", Why.BALANCE, *_TRADE_PAY),
@@ -76,10 +80,12 @@ DECLINES: tuple[Decline, ...] = (
     Decline("ACQ.ERROR_BUYER_CERTIFY_LEVEL_LIMIT", "买家未通过人行认证", Why.ACCOUNT, *_TRADE_PAY),
     Decline("ACQ.SELLER_BEEN_BLOCKED", "商家账号被冻结", Why.ACCOUNT, *_TRADE_PAY),
     Decline("ACQ.BUYER_SELLER_EQUAL", "买卖家不能相同", Why.ACCOUNT, *_TRADE_PAY),
-    Decline("ACQ.NO_PAYMENT_INSTRUMENTS_AVAILABLE", "没用可用的支付工具", Why.ACCOUNT, *_TRADE_PAY),
+    Decline("ACQ.NO_PAYMENT_INSTRUMENTS_AVAILABLE", "没有可用的支付工具", Why.ACCOUNT, *_TRADE_PAY),
+    # "Timed out unpaid, or refunded in full": either way the customer has not paid.
     Decline("ACQ.TRADE_HAS_CLOSE", "交易已经关闭", Why.CLOSED, *_TRADE_PAY),
     Decline("NOTENOUGH", "余额不足", Why.BALANCE, *_MICROPAY),
     Decline("NOTSUPORTCARD", "不支持卡类型", Why.ACCOUNT, *_MICROPAY),
+    # Both: "order and pay again". Only unpaid ones are closed; to reverse gives the money back.
     Decline("ORDERCLOSED", "订单已关闭", Why.CLOSED, *_MICROPAY),
     Decline("ORDERREVERSED", "订单已撤销", Why.CLOSED, *_MICROPAY),
 )
@@ -170,6 +176,9 @@ _NUMBER_USED = _compiled(
     r"(?:trade|order|request|serial|bill|invoice)~(?:no|num|number|id|sn)?~"
     r"(?:is~|was~|has~been~|already~)*used",
     r"(?:订单|交易|请求|流水)号?(?:已经?|已被|被)使用",
+    # There is such an order, and this request does not fit it (both wallets: "was it paid twice?").
+    r"context~inconsistent|buyer~(?:not~match|mismatch)|trade~status~error",
+    r"(?:订单|交易)信息(?:不一致|被篡改)|买家不匹配|(?:交易|订单)状态异常|支付[帐账]号错误",
 )
 _PAY_CODE = r"(?:付款码|支付码|授权码|二维码|条形码|条码|动态码|扫码值|支付授权码)"
 _CODE = _compiled(

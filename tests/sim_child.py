@@ -399,7 +399,7 @@ def failure_closes_unknown(_connections: list[Db]) -> None:
     patch(importlib.import_module("posctl.status"), "advance", forgetful)
 
 
-_WORDS_OF_0_1 = (
+WORDS_OF_0_1 = (
     r"used|duplicate|exist|paid|has_success|重[复複]|已[经經]?[被]?(?:使用|存在|支付|付款|扣款)"
 )
 
@@ -414,7 +414,7 @@ def refusal_by_words(_connections: list[Db]) -> None:
             return event
         said = (reply.text("result_code"), reply.text("result_message"))
         words = " | ".join(text for text in said if text).lower()
-        return event if re.search(_WORDS_OF_0_1, words) else outcome.Event.DECLINED
+        return event if re.search(WORDS_OF_0_1, words) else outcome.Event.DECLINED
 
     patch(payment, "read_event", listed)
 
@@ -431,7 +431,7 @@ def redirect_followed(_connections: list[Db]) -> None:
         wire.here.flight.sent.may_have_left = False
         moved = raw.headers["Location"]
         if raw.status < 307:
-            return self._pool.urlopen(
+            return self._pool().urlopen(
                 "GET", moved, retries=False, redirect=False, preload_content=False
             )
         self._target = moved

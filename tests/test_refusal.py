@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import open_figures
 import pytest
 from wordings import PAGE, WORDINGS, Wording, comes_to, written
 
@@ -12,6 +13,14 @@ from posctl.refusal import DECLINES, Speaks, speaks_of
 def test_the_table_is_of_this_state_of_the_code() -> None:
     """docs/outcomes.md shows what every wording comes to; `python tests/wordings.py` writes it."""
     assert written(PAGE.read_text()) == PAGE.read_text()
+
+
+def test_the_figures_are_of_this_state_of_the_code() -> None:
+    """docs/outcomes.md shows how many stay open; `python tests/open_figures.py` writes it. Nobody
+    who was charged is told otherwise.
+    """
+    assert open_figures.written(PAGE.read_text()) == PAGE.read_text()
+    assert open_figures.figures(old=False).wrong == 0
 
 
 def test_there_are_many_wordings() -> None:

@@ -23,7 +23,9 @@ class Wording(NamedTuple):
     source: str
 
 
-_ALIPAY = "alipay.trade.pay, business error codes"
+_ALIPAY = "alipay.trade.pay, business error codes; most in Bishoptylaor/paypay, busserr.go"
+_ALIPAY_COPY = "Bishoptylaor/paypay, alipay/utils/busserr.go"
+_BALANCE = "developers.weixin.qq.com, community, 00080cb435c608e9a0f8bd8d755400"
 _ALIPAY_EN = "Alibaba open platform, doc 104632, error codes"
 _WECHAT = "WeChat Pay v2, micropay, error codes"
 _ANTOM = "docs.antom.com, Error codes"
@@ -91,6 +93,13 @@ OTHERS = (
             ("TRADE_ERROR", "交易错误"),
         )
     ),
+    Wording("ACQ.PAYMENT_AUTH_CODE_INVALID", "付款码无效", _ALIPAY_COPY),
+    Wording("ACQ.CONTEXT_INCONSISTENT", "订单信息不一致", _ALIPAY_COPY),
+    Wording("ACQ.SYSTEM_ERROR", "系统异常", _ALIPAY_COPY),
+    Wording("ACQ.TRADE_STATUS_ERROR", "交易状态异常", _ALIPAY_COPY),
+    Wording("ACQ.NOT_CERTIFIED_USER", "买家非实名认证用户", _ALIPAY_COPY),
+    Wording("ACQ.BEYOND_PER_RECEIPT_SINGLE_RESTRICTION", "订单金额超过单笔限额", _ALIPAY_COPY),
+    Wording("TRADE_ERROR", "余额不足", _BALANCE),
     Wording("TRADE_HAS_SUCCESS", "交易已经支付", "babyinbook/preview #84"),
     Wording("ACQ.TRADE_FINISHED", "交易完结", "mingqcn/oomall-2022, AlipayReturnNo.java"),
     Wording("", "码已失效，请刷新二维码后重试", "spencerwooo/dowww #48"),
