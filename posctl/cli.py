@@ -7,24 +7,14 @@ every command; what a command function gets is its own options and a `Run` (`ctx
 
 import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TextIO
 
 import typer
-from typer._click.exceptions import (
-    BadOptionUsage,
-    MissingParameter,
-    NoArgsIsHelpError,
-    NoSuchOption,
-)
-from typer._click.exceptions import (
-    UsageError as ClickUsageError,
-)
-from typer._click.globals import get_current_context
 from typer.core import TyperOption
 
 from posctl import __version__
-from posctl.command import GivenTwice, Group, UnknownCommand, new_app
+from posctl.command import GivenTwice, Group, NeedsValue, NoArguments, UnknownCommand, new_app
 from posctl.errors import (
     AfterSending,
     Busy,
@@ -72,7 +62,7 @@ PAYING = frozenset({"pay", "retry"})  # their errors carry every key of a paymen
 
 def exit_code(error: BaseException) -> Exit:
     """The only map from errors to exit codes; outcomes have theirs in `outcome.EXIT_OF`."""
-    if isinstance(error, (UsageError, ClickUsageError)):
+    if isinstance(error, (UsageError, typer.TyperException)):
         return Exit.USAGE
     if isinstance(error, ConfigError):
         return Exit.CONFIG
@@ -105,8 +95,8 @@ def run(
         if rv == Exit.INTERRUPTED and not isinstance(rv, Exit):
             return _tell(KeyboardInterrupt(), argv, the_run)  # typer made a bare 130 of it
         return int(rv or 0)
-    except NoArgsIsHelpError as error:
-        screen.lines(error.format_message())
+    except NoArguments as error:
+        screen.lines(error.message)
         return Exit.USAGE
     except typer.Exit as leave:
         return leave.exit_code
@@ -153,7 +143,7 @@ def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
 def _problem(error: BaseException) -> Problem:
     if isinstance(error, PosctlError):
         return Problem(error.kind, error.code, error.message, error.hint)
-    if isinstance(error, ClickUsageError):
+    if isinstance(error, typer.TyperException):
         message, hint = _usage_words(error)
         return Problem("usage", "bad_command_line", message, hint)
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -168,35 +158,46 @@ def _problem(error: BaseException) -> Problem:
     )
 
 
-def _usage_words(error: ClickUsageError) -> tuple[str, Hint]:
-    """The framework's complaints in our words; values are not repeated, they may be codes."""
-    path = error.ctx.command_path if error.ctx else "posctl"
+def _usage_words(error: typer.TyperException) -> tuple[str, Hint]:
+    """The framework's complaints in our words; values are not repeated, they may be codes. What
+    kind one is, its attributes tell: typer's own classes are none of its public names.
+    """
+    ctx, message = getattr(error, "ctx", None), str(getattr(error, "message", ""))
+    path = ctx.command_path if ctx else "posctl"
     hint: Hint = (Say(_("Help:")), Type((*path.split()[1:], "-h")))
+    if isinstance(error, (UnknownCommand, GivenTwice)):
+        return _own_words(error, hint)
+    option = str(getattr(error, "option_name", ""))
+    if hasattr(error, "possibilities"):
+        if error.possibilities:
+            names = " / ".join(sorted(error.possibilities))
+            hint = said(_("Did you mean {name}?").format(name=names))
+        return _("There is no option {name}.").format(name=discreet(option)), hint
+    param = getattr(error, "param", None)
+    if hasattr(error, "param_type") and param is not None:
+        name = param.opts[0] if param.opts else str(param.name)
+        if not name.startswith("-"):
+            name = name.upper()
+        return _("{name} is missing.").format(name=name), hint
+    if option:
+        is_flag = "does not take" in message
+        what = _("{name} takes no value.") if is_flag else _("{name} needs a value.")
+        return what.format(name=option), hint
+    if "unexpected extra" in message:
+        words = discreet(message.partition(" (")[2].removesuffix(")"))
+        return _("There is a word too many: {words}").format(words=words), hint
+    return discreet(error.format_message()), hint
+
+
+def _own_words(error: UnknownCommand | GivenTwice, hint: Hint) -> tuple[str, Hint]:
     if isinstance(error, UnknownCommand):
         near = _nearest(error.word, error.names)
         if near:
             hint = (Say(_("Did you mean:")), Type((*error.path.split()[1:], near)))
         return _("There is no command {word}.").format(word=discreet(error.word)), hint
-    if isinstance(error, GivenTwice):
-        return _("{option} was given twice.").format(option=error.option), hint
-    if isinstance(error, NoSuchOption):
-        if error.possibilities:
-            names = " / ".join(sorted(error.possibilities))
-            hint = said(_("Did you mean {name}?").format(name=names))
-        return _("There is no option {name}.").format(name=discreet(error.option_name)), hint
-    if isinstance(error, MissingParameter) and error.param is not None:
-        name = error.param.opts[0] if error.param.opts else str(error.param.name)
-        if not name.startswith("-"):
-            name = name.upper()
-        return _("{name} is missing.").format(name=name), hint
-    if isinstance(error, BadOptionUsage):
-        is_flag = "does not take" in error.message
-        what = _("{name} takes no value.") if is_flag else _("{name} needs a value.")
-        return what.format(name=error.option_name), hint
-    if "unexpected extra" in error.message:
-        words = discreet(error.message.partition(" (")[2].removesuffix(")"))
-        return _("There is a word too many: {words}").format(words=words), hint
-    return discreet(error.format_message()), hint
+    if isinstance(error, NeedsValue):
+        return _("{name} needs a value.").format(name=error.option), hint
+    return _("{option} was given twice.").format(option=error.option), hint
 
 
 def _nearest(word: str, names: Any) -> str | None:
@@ -280,18 +281,14 @@ def _with_globals(command: Any, root_params: list[Any]) -> Any:
     for inner in getattr(command, "commands", {}).values():
         _with_globals(inner, root_params)
     command.params = [*command.params, *shared]
-    command.callback = _taking_globals(command.callback)
+    command.take_globals = _take_globals
     return command
 
 
-def _taking_globals(callback: Callable[..., Any] | None) -> Callable[..., Any]:
-    def call(**values: Any) -> Any:
-        the_run: Run = get_current_context().obj
-        shared = {name: values.pop(name) for name in GLOBAL_NAMES if name in values}
-        the_run.add_globals(Globals(**shared))
-        return callback(**values) if callback else None
-
-    return call
+def _take_globals(the_run: Run, params: dict[str, Any]) -> None:
+    """What stood after the command's name goes to the run, not to the command."""
+    shared = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
+    the_run.add_globals(Globals(**shared))
 
 
 def _print_version(ctx: typer.Context, wanted: bool) -> None:

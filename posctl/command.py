@@ -7,12 +7,11 @@ every annotation from its text, several times at each start (3 ms for `pay`).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import typer
-from typer._click.exceptions import BadOptionUsage, UsageError
-from typer._click.formatting import HelpFormatter
 from typer.core import TyperCommand, TyperGroup
 
 from posctl.messages import N_, _
@@ -20,7 +19,11 @@ from posctl.messages import N_, _
 HEADINGS = (N_("Options"), N_("Commands"))  # typer's own; it translates nothing
 
 
-class GivenTwice(UsageError):
+class NoArguments(typer.BadParameter):
+    """A group was named alone; the message is its help."""
+
+
+class GivenTwice(typer.BadParameter):
     """An option that takes one value stands twice on the command line."""
 
     def __init__(self, option: str, ctx: Any) -> None:
@@ -28,7 +31,11 @@ class GivenTwice(UsageError):
         self.option = option
 
 
-class UnknownCommand(UsageError):
+class NeedsValue(GivenTwice):
+    """An option stands where another's value should."""
+
+
+class UnknownCommand(typer.BadParameter):
     """A group has no command of this name. `names` are those it has, `path` is its own."""
 
     def __init__(self, word: str, names: list[str], ctx: Any) -> None:
@@ -45,7 +52,10 @@ def new_app(**how: Any) -> typer.Typer:
     )
 
 
-class _Formatter(HelpFormatter):
+_TyperFormatter: Any = typer.Context.formatter_class
+
+
+class _Formatter(_TyperFormatter):  # type: ignore[misc]  # typer names the class by this only
     """Speaks the user's language, and marks what is required by having no brackets."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
@@ -74,13 +84,20 @@ class _Help:
     """
 
     epilog: str | None
+    take_globals: Callable[..., None] | None = None
+    """Gets `ctx.obj` and the options that stand on both sides of a command's name."""
+
+    def invoke(self, ctx: Any) -> Any:
+        if self.take_globals is not None:
+            self.take_globals(ctx.obj, ctx.params)
+        return super().invoke(ctx)  # type: ignore[misc]  # the class beside this one
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         if self.epilog:  # however narrow the terminal: they are there to be copied
             formatter.write("\n" + _("Examples") + ":\n")
             for line in self.epilog.splitlines():
                 formatter.write(f"  {line}\n")
-        super().format_options(ctx, formatter)  # type: ignore[misc]  # the class beside this one
+        super().format_options(ctx, formatter)  # type: ignore[misc]  # as above
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Nothing: the examples came first."""
@@ -103,8 +120,9 @@ class Command(_Help, TyperCommand):
         parser = self.make_parser(ctx)
         try:
             _values, _rest, order = parser.parse_args(args=list(args))
-        except UsageError as error:  # the parser does not always say whose help to read
-            error.ctx = error.ctx or ctx
+        except typer.TyperException as error:
+            if getattr(error, "ctx", None) is None:  # whose help to read
+                vars(error)["ctx"] = ctx
             raise
         for param, times in Counter(order).items():
             if times > 1 and param.nargs == 1 and not getattr(param, "multiple", False):
@@ -120,13 +138,18 @@ class Command(_Help, TyperCommand):
             if option == "--":
                 return
             if option in taking and value in known:
-                raise BadOptionUsage(option, "", ctx)
+                raise NeedsValue(option, ctx)
 
 
 class Group(_Help, TyperGroup):
     """A command with commands of its own."""
 
     context_class = _Context
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            raise NoArguments(ctx.get_help(), ctx)
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
