@@ -53,10 +53,8 @@ class Decline(NamedTuple):
 
 # Both tables of the wallets' pages, as public code copies them whole, with cause and remedy.
 _TRADE_PAY = "Alipay", "alipay.trade.pay, as in Bishoptylaor/paypay, alipay/utils/busserr.go"
-_MICROPAY = (
-    "WeChat Pay",
-    "micropay (付款码支付), as in deerchao/weixin.next, src/Weixin.Next/Pay/MicroPay.cs",
-)
+_MICROPAY = "WeChat Pay", "micropay, as in deerchao/weixin.next, src/Weixin.Next/Pay/MicroPay.cs"
+
 
 DECLINES: tuple[Decline, ...] = (
     Decline("ACQ.BUYER_BALANCE_NOT_ENOUGH", "买家余额不足", Why.BALANCE, *_TRADE_PAY),

@@ -1,6 +1,6 @@
 """How many payments stay open for a person, under a stated mix: the old rule beside the new.
 
-`python tests/open_figures.py` writes the table into docs/outcomes.md; `test_refusal.py` compares it.
+`python tests/open_figures.py` writes the table into docs/outcomes.md, `test_refusal.py` looks.
 The mix is an assumption, written down here and there; the rules are the real ones: `proves` and
 `read_event` of now, and the list of words of 0.1 that the simulator keeps as a deliberate bug.
 """

@@ -533,6 +533,11 @@ TOLD = [
     (Event.BUSINESS_REFUSED, Event.BUSINESS_REFUSED, 0, 0),
     (Event.HTTP_ERROR, PAID, 1, 1),
     (Event.TRUNCATED, PAID, 1, 1),
+    (Event.CUT, Event.FAILED_AS_USED, 1, 1),
+    (Event.CUT, Event.ALREADY_DONE, 1, 1),
+    (Event.CUT, Event.UNDECIDED, 1, 1),
+    (Event.CUT, Event.UNDECIDED, 1, 1),
+    (Event.CUT, Event.ANOTHERS, 1, 1),
 ]
 
 
@@ -555,7 +560,8 @@ def event_of(server: Server) -> Iterator[Callable[[Mapping[str, str]], Event]]:
             return exchange.event
         assert exchange.http_status
         reply = top.read_reply(exchange.body, given["method"])
-        return read_event(reply, exchange.http_status, None)
+        ids = {"request_id": json.loads(given["pay_request"])["request_id"]}
+        return read_event(reply, exchange.http_status, None, ids=ids)
 
     yield post
     client.close()
@@ -579,7 +585,7 @@ def test_scenario(
 
 def test_scenario_codes_are_payment_codes() -> None:
     """The numbering is what people have on paper, and posctl takes each code as a customer's."""
-    assert [s.code for s in SCENARIOS] == [f"2800000000000000{n:02}" for n in range(1, 19)]
+    assert [s.code for s in SCENARIOS] == [f"2800000000000000{n:02}" for n in range(1, 24)]
     for scenario in SCENARIOS:
         assert check_value("channel_account", scenario.code, "--scan") == scenario.code
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -175,6 +175,41 @@ def test_the_till_tells_what_a_refusal_proves_once(shop: Shop, gateway: Merciles
         till.type("q\r")
         assert till.end() == 0
     assert len(gateway.charges) == 1
+
+
+# What the repeat of a charged training payment is told, and what it comes to.
+PRACTICE = {
+    19: ("ACQ.PAYMENT_AUTH_CODE_INVALID", 21, "unknown"),
+    20: ("ORDERPAID", 21, "unknown"),
+    21: ("USERPAYING", 21, "unknown"),
+    22: ("ACQ.SYSTEM_ERROR", 21, "unknown"),
+    23: (None, 22, "conflict"),
+}
+
+
+@pytest.mark.parametrize("number", PRACTICE)
+def test_the_way_out_can_be_practised(trained: Callable[..., Ran], number: int) -> None:
+    """A training payment that was charged and is then told a refusal stays open, whatever the
+    words; the platform's own word for it says the truth, and a person closes it.
+    """
+    code, exit_code, outcome = PRACTICE[number]
+    again = ("pay", "--fee", "100", "--checkout", "c1", "--code-stdin", "--json")
+    first = trained(*again, stdin=f"2800000000000000{number}")
+    assert (first.code, first.json["outcome"]) == (21, "unknown")
+    request_id = first.json["request_id"]
+    told_so = trained("retry", request_id, "--json")
+    assert (told_so.code, told_so.json["outcome"]) == (exit_code, outcome)
+    assert code is None or code in told_so.json["error"]["message"]
+    assert "pay again" not in told_so.json["error"]["hint"]
+    once_more = trained(*again, stdin=f"2800000000000000{number}")
+    if outcome == "conflict":
+        assert once_more.code == 30
+    else:
+        assert once_more.json["request_id"] == request_id
+    assert trained("status", request_id, "--json").json["status_word"] == "SUCCESS"
+    closed = trained("resolve", request_id, "--as", "paid", "--note", "her phone says so")
+    assert closed.code == 0
+    assert trained("report", "--json").json["fee"] == 100
 
 
 # ── damaged texts ────────────────────────────────────────────────────────────────────────────

@@ -36,6 +36,12 @@ _VERDICTS = {
     Says.CONTRADICTION: (1, "OPERATION_SUCCESS", "training: the flags say otherwise"),
     Says.FAILED: (2, "TRAINING_DECLINED", "training: declined by the channel"),
     Says.CODE_USED: (2, "TRAINING_CODE_USED", "training: the payment code was already used"),
+    # In the wallets' own words (docs/outcomes.md), of a payment that was charged.
+    Says.CODE_INVALID: (2, "ACQ.PAYMENT_AUTH_CODE_INVALID", "training: 支付授权码无效"),
+    Says.FINISHED: (2, "ORDERPAID", "training: 订单已支付"),
+    Says.IN_PROGRESS: (2, "USERPAYING", "training: 用户支付中，需要输入密码"),
+    Says.BUSY: (2, "ACQ.SYSTEM_ERROR", "training: 系统异常"),
+    Says.ANOTHERS: (1, "OPERATION_SUCCESS", "training: the answer to another payment"),
     Says.PENDING: (3, "TRAINING_PENDING", "training: waiting for the customer"),
 }
 
@@ -163,6 +169,7 @@ def _verdict(says: Says, payment: Payment, members: dict[str, Any], remaining_fe
     """The `result` of the API page."""
     status, code, message = _VERDICTS[says]
     is_paid = status == 1
+    anothers = {"request_id": "another", "payment_order_id": "TRAINING-another"}
     return {
         "model": {
             "payment_order_id": payment.payment_order_id,
@@ -173,9 +180,10 @@ def _verdict(says: Says, payment: Payment, members: dict[str, Any], remaining_fe
             "result_status": status,
             "result_message": message,
             "result_code": code,
-            "is_success": says is Says.PAID,
+            "is_success": is_paid and says is not Says.CONTRADICTION,
             "attributes": "",
-        },
+        }
+        | (anothers if says is Says.ANOTHERS else {}),
         "msg_code": "SUCCESS",
         "msg_info": "training",
         "is_success": True,

@@ -16,6 +16,11 @@ class Says(Enum):
     CONTRADICTION = auto()
     FAILED = auto()
     CODE_USED = auto()
+    CODE_INVALID = auto()
+    FINISHED = auto()
+    IN_PROGRESS = auto()
+    BUSY = auto()
+    ANOTHERS = auto()
     PENDING = auto()
     LIMITED = auto()
     SYSTEM_ERROR = auto()
@@ -38,6 +43,7 @@ class Step:
 _PAID = Step(Says.PAID, charges=True)
 _FAILED = Step(Says.FAILED)
 _PENDING = Step(Says.PENDING)
+_LOST = Step(Says.CUT, charges=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,34 @@ SCENARIOS = (
         N_("answer cut short after the charge"),
         Step(Says.TRUNCATED, charges=True),
         _PAID,
+    ),
+    # What real platforms say of the repeat of a payment that they have charged.
+    Scenario(
+        _code(19),
+        N_("cut after the charge, then: code invalid (Alipay)"),
+        _LOST,
+        Step(Says.CODE_INVALID),
+    ),
+    Scenario(
+        _code(20),
+        N_("cut after the charge, then: order paid (WeChat)"),
+        _LOST,
+        Step(Says.FINISHED),
+    ),
+    Scenario(
+        _code(21),
+        N_("cut after the charge, then: still paying (WeChat)"),
+        _LOST,
+        Step(Says.IN_PROGRESS),
+    ),
+    Scenario(
+        _code(22), N_("cut after the charge, then: system error (Alipay)"), _LOST, Step(Says.BUSY)
+    ),
+    Scenario(
+        _code(23),
+        N_("cut after the charge, then: another payment's answer"),
+        _LOST,
+        Step(Says.ANOTHERS),
     ),
 )
 _BY_CODE = {scenario.code: scenario for scenario in SCENARIOS}
