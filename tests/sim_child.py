@@ -23,6 +23,7 @@ import ctypes
 import fcntl
 import functools
 import gc
+import hashlib
 import importlib
 import io
 import json
@@ -44,13 +45,15 @@ from pathlib import Path
 from typing import Any
 
 from posctl import admit, cli, exchange, gateway, outcome, payment, profiles, screen, wire
-from posctl.journal import sqlite
+from posctl.journal import care, companion, sqlite, unite
+from posctl.journal import copy as journal_copy
 from posctl.record import Merchant
 from posctl.run import new_request_id
 
-for _name in ("pay", "retry", "pending", "show", "checkout", "history", "status", "resolve"):
+_COMMANDS = "pay retry pending show checkout history status resolve batch journal"
+for _name in _COMMANDS.split():
     importlib.import_module(f"posctl.commands.{_name}")
-for _name in ("posctl.crew", "posctl.sweep", "posctl.profiles", "yaml"):
+for _name in ("posctl.crew", "posctl.batch", "posctl.sweep", "posctl.profiles", "yaml"):
     importlib.import_module(_name)
 
 _SIGNALS = {
@@ -545,6 +548,106 @@ def no_last_look(_connections: list[Db]) -> None:
     patch(payment, "may_leave", lambda *_args: True)
 
 
+def status_by_old_news(_connections: list[Db]) -> None:
+    """What a status says counts for whatever was tried since it was asked."""
+    command = importlib.import_module("posctl.commands.status")
+    record = command.record_status
+
+    def recorded(asked_of: Any, asked: Any, started_ms: int, desk: Any) -> Any:
+        newest = desk.journal.payment(asked_of.request_id) or asked_of
+        return record(newest, asked, started_ms, desk)
+
+    patch(command, "record_status", recorded)
+
+
+def batch_id_by_bytes(_connections: list[Db]) -> None:
+    """A line of a batch is known by the bytes of its file."""
+    batch = importlib.import_module("posctl.batch")
+    command = importlib.import_module("posctl.commands.batch")
+    read, says = batch.read_batch, batch._says
+    files: list[bytes] = []
+
+    def reading(raw: bytes, *args: Any, **more: Any) -> Any:
+        files.append(raw)
+        return read(raw, *args, **more)
+
+    for owner in (batch, command):
+        if hasattr(owner, "read_batch"):
+            patch(owner, "read_batch", reading)
+    patch(batch, "_says", lambda *args: says(*args) + hashlib.sha256(files[-1]).hexdigest())
+
+
+def _look(change: Callable[..., tuple[Any, Any]]) -> None:
+    """What is looked at in every transaction is what `change` makes of the marks and machine."""
+    refuse = sqlite.refuse_unless_whole
+
+    def looking(path: Path, whole: Any, marks: Any, here: Any) -> None:
+        refuse(path, whole, *change(marks, here))
+
+    patch(sqlite, "refuse_unless_whole", looking)
+
+
+def companion_not_looked_at(_connections: list[Db]) -> None:
+    """Whatever stands beside the journal, it is taken for the one and the latest."""
+    _look(lambda _marks, here: ((), here))
+
+
+def clone_allowed(_connections: list[Db]) -> None:
+    """A journal may be of any machine."""
+    _look(lambda marks, _here: (marks, None))
+
+
+def note_not_looked_at(_connections: list[Db]) -> None:
+    """Nothing beside the configuration tells how far the journal has come."""
+    patch(sqlite, "_note", lambda *_args: [])
+
+
+def link_allowed(_connections: list[Db]) -> None:
+    """A journal may have a second name."""
+    patch(sqlite, "_drop_draft", lambda *_args: True)
+
+
+def silent_new_journal(_connections: list[Db]) -> None:
+    """Where there is no journal a new one is begun without a word."""
+    init = sqlite.SqliteJournal.__init__
+
+    def begun(self: Any, path: Path, **more: Any) -> None:
+        init(self, path, **{**more, "begin": True})
+
+    patch(sqlite.SqliteJournal, "__init__", begun)
+
+
+def restore_forgets(_connections: list[Db]) -> None:
+    """The backup takes the journal's place, and what is open in it may be sent."""
+    patch(care, "_is_usable", lambda _path: False)
+    patch(care, "leave_to_person", lambda *_args: unite.Outlook())
+
+
+def restored_may_send(_connections: list[Db]) -> None:
+    """What is open in a backup that is put back is not left to a person."""
+    patch(unite, "_FOR_PERSON", "UPDATE main.payments SET for_person=for_person WHERE ? > 9")
+
+
+def copy_not_sealed(_connections: list[Db]) -> None:
+    """A journal that was copied goes on as before."""
+    patch(journal_copy.Side, "seal", lambda *_args: None)
+
+
+def code_pays_twice(_connections: list[Db]) -> None:
+    """Nothing is known of the codes that other payments carry."""
+    patch(payment, "_code_hash", lambda *_args: None)
+
+
+def alarm_ignored(_connections: list[Db]) -> None:
+    """A checkout is paid although the platform spoke against its record."""
+    patch(sqlite.SqliteJournal, "alarmed", lambda *_args: None)
+
+
+def merchant_forgotten(_connections: list[Db]) -> None:
+    """Nobody remembers for which merchant a profile has paid."""
+    patch(sqlite.SqliteJournal, "last_merchant", lambda *_args: None)
+
+
 BUGS: Mapping[str, Callable[[list[Db]], None]] = {
     bug.__name__: bug
     for bug in (
@@ -564,6 +667,19 @@ BUGS: Mapping[str, Callable[[list[Db]], None]] = {
         identity_by_url,
         session_ignored,
         no_last_look,
+        status_by_old_news,
+        batch_id_by_bytes,
+        companion_not_looked_at,
+        clone_allowed,
+        note_not_looked_at,
+        link_allowed,
+        silent_new_journal,
+        restore_forgets,
+        restored_may_send,
+        copy_not_sealed,
+        code_pays_twice,
+        alarm_ignored,
+        merchant_forgotten,
     )
 }
 
@@ -594,6 +710,8 @@ def become(spec: Mapping[str, Any], report: int) -> int:
         BUGS[spec["bug"]](connections)
     if spec["readonly"]:
         _obey_modes()
+    if "SIM_MACHINE" in os.environ:
+        patch(companion, "MACHINE_ID", Path(os.environ["SIM_MACHINE"]))
     points.reach("start")
     code = cli.run(spec["argv"], os.environ, sys.stdin, sys.stdout, sys.stderr)
     points.reach("exit.before")

@@ -275,7 +275,8 @@ class SimGateway:
         self.bugs: list[str] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
-        self._journal = journal
+        self.journal = journal  # where it is looked for at each first byte
+        self.speaks_against: str | None = None  # of this payment a status says the opposite
         self._choose = choose
         self._blame = blame
         self._unread = unread
@@ -388,7 +389,7 @@ class SimGateway:
     def _look(self) -> Snapshot | str:
         """The journal when the first byte is there; why it cannot be read, if so."""
         try:
-            return read_journal(self._journal)
+            return read_journal(self.journal)
         except sqlite3.Error as error:
             return f"{type(error).__name__}: {error}"
 
@@ -649,13 +650,15 @@ class SimGateway:
         return _dump({"alibaba_pos_order_pay_response": {"result": result, "request_id": trace}})
 
     def _status(self, params: Mapping[str, str]) -> bytes:
-        """An answer of the sibling methods, always true."""
+        """An answer of the sibling methods; true, unless somebody wants it otherwise."""
         if params.get("method") == "alibaba.pos.pay.action.query":
             asked = json.loads(params["payment_action_request"])["request_id"]
             with self._lock:
                 account = self.accounts.get(asked)
                 state = account.state if account else "new"
             word = {"new": "NONE", "open": "WAIT", "charged": "SUCCESS", "dead": "FAIL"}[state]
+            if asked == self.speaks_against:
+                word = "FAIL" if word == "SUCCESS" else "SUCCESS"
             model = {"action_status": word, "success": True}
             name = "alibaba_pos_pay_action_query_response"
         else:
@@ -699,6 +702,7 @@ _WORLDLY = (
     ("USERPAYING", "用户支付中，需要输入密码"),
     ("ACQ.SYSTEM_ERROR", "系统繁忙"),
     ("OUT_TRADE_NO_USED", "商户订单号重复"),
+    ("another's", ""),
     ("another's", ""),
     ("another's", ""),
 )

@@ -30,6 +30,8 @@ from sim_gateway import APP_KEY, SECRET, Places
 from sim_schedule import How, Key, Part
 
 from posctl.journal.choose import open_journal
+from posctl.journal.companion import machine
+from posctl.journal.sqlite import held_path
 
 HERE = Path(__file__).resolve().parent
 WATCHDOG_S = 40.0  # a run that takes longer hangs
@@ -159,6 +161,7 @@ class Settings:
     merchant: str | None
     session: str | None = None
     name: str = "store-1"
+    app_key: str = APP_KEY
 
     def text(self) -> str:
         """The file, with a second seller's profile: the same app, another session."""
@@ -168,7 +171,7 @@ class Settings:
             lines += [
                 f"  {name}:",
                 f"    gateway: {self.url}",
-                f'    app_key: "{APP_KEY}"',
+                f'    app_key: "{self.app_key}"',
                 f"    secret: {SECRET}",
                 f"    sign_method: {self.sign_method}",
                 f"    proxy: {self.proxy}",
@@ -207,6 +210,9 @@ class Machine:
             "POSCTL_JOURNAL": str(self.journal),
             "PYTHONUTF8": "1",
         }
+        if machine() is None:  # this system has no id: let it have one, so that others differ
+            self._env["SIM_MACHINE"] = str(folder / "machine-id")
+            (folder / "machine-id").write_text("this machine\n")
 
     def configure(
         self,
@@ -230,6 +236,11 @@ class Machine:
         if not self._begun:
             self._begun = True
             open_journal(self._env["POSCTL_JOURNAL"], 5, begin=True).close()
+
+    def use(self, journal: Path) -> None:
+        """From now on the payments are in another journal."""
+        self.journal = journal
+        self._env["POSCTL_JOURNAL"] = str(journal)
 
     def idle(self) -> None:
         """Wait until nothing of the runs that ended is still on its way."""
@@ -498,6 +509,71 @@ def broken_journal(journal: Path, kind: str) -> Iterator[None]:
     finally:
         shutil.rmtree(journal.parent)
         aside.rename(journal.parent)
+
+
+@contextmanager
+def other_journal(journal: Path, kind: str, older: Path) -> Iterator[dict[str, str]]:
+    """For a while the journal is not the one, whole and the latest; with what environment.
+
+    `older` is a copy of its folder, of a while ago.
+    """
+    aside, away = (journal.parent.with_name(name) for name in ("aside", "away"))
+    shutil.copytree(journal.parent, away)
+    journal.parent.rename(aside)
+    try:
+        match kind:
+            case "older" | "older_both" | "older_folder":
+                put_older(journal, kind, older, aside)
+                yield {}
+            case "cloned":
+                aside.rename(journal.parent)
+                (away / "machine-id").write_text("another machine\n")
+                shutil.copy2(journal.parent.with_name("config.yaml"), away)
+                yield {
+                    "HOME": str(away),
+                    "POSCTL_CONFIG": str(away / "config.yaml"),
+                    "POSCTL_JOURNAL": str(away / journal.name),
+                    "SIM_MACHINE": str(away / "machine-id"),
+                }
+            case "other":
+                journal.parent.mkdir(0o700)
+                open_journal(str(journal), 5, begin=True).close()
+                shutil.copy2(aside / held_path(journal).name, journal.parent)
+                yield {}
+            case _:
+                shutil.copytree(aside, journal.parent)
+                _harm_beside(journal, kind, away)
+                yield {}
+    finally:
+        if aside.exists():
+            shutil.rmtree(journal.parent)
+            aside.rename(journal.parent)
+        shutil.rmtree(away)
+
+
+def put_older(journal: Path, kind: str, older: Path, newest: Path) -> None:
+    """Put the journal of the folder `older` back, in whole or alone, beside what `newest` has."""
+    if kind == "older_folder":
+        shutil.copytree(older, journal.parent)
+        return
+    journal.parent.mkdir(0o700)
+    for tail in ("", "-wal", "-shm"):
+        if (there := older / (journal.name + tail)).exists():
+            shutil.copy2(there, journal.parent)
+    whose = older if kind == "older_both" else newest
+    shutil.copy2(whose / held_path(journal).name, journal.parent)
+
+
+def _harm_beside(journal: Path, kind: str, away: Path) -> None:
+    match kind:
+        case "no_companion":
+            held_path(journal).unlink()
+        case "cut_companion":
+            os.truncate(held_path(journal), 0)
+        case "linked":
+            (away / "second.db").hardlink_to(journal)
+        case other:
+            raise ValueError(other)
 
 
 def _spoil(journal: Path, kind: str) -> None:

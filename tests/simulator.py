@@ -2,6 +2,7 @@
 
     python tests/simulator.py --seed 17            # one schedule, told step by step
     python tests/simulator.py --seeds 0:10000      # many, with a line of progress
+    python tests/simulator.py --hunt --seeds 0:300 # each deliberate bug, until one finds it
 
 A schedule has a few checkouts, each paid in parts by an operator who behaves as people and scripts
 do: the same command again, `retry`, an impatient second window, the wrong amount, a look around.
@@ -20,6 +21,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,8 +35,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import faultserver
+from sim_bugs import KNOWN
 from sim_check import Violation, World, check, check_run
-from sim_gateway import FAULTS, HONEST, Account, Fault, Places, SimGateway
+from sim_gateway import APP_KEY, FAULTS, HONEST, Account, Fault, Places, SimGateway
 from sim_machine import (
     SELLER,
     TIMEOUT,
@@ -44,10 +47,13 @@ from sim_machine import (
     Zygote,
     broken_journal,
     open_readonly,
+    other_journal,
+    put_older,
     read_payments,
 )
 from sim_schedule import BROKEN, PEOPLE, POINTS, How, Key, Part, Schedule, Step, make_schedule
 
+from posctl.journal.sqlite import held_path
 from posctl.outcome import Event
 
 RACES = 5  # so often a seed is played again before it counts as not reproduced
@@ -79,7 +85,7 @@ class Play:
         self.trace: list[str] = []
         self.known_paid: dict[Key, set[str]] = {}
         self._broken = False  # something else stands where the journal was
-        self._edits = 0
+        self._edits = self._spares = 0
         self._attempts: Counter[Part] = Counter()
         self._arrivals: Counter[str] = Counter()
         self._arrived = random.Random(f"{schedule.seed} unread")
@@ -175,17 +181,19 @@ class Play:
     def _learn(self, run: Run) -> None:
         """What the operator reads off the screen."""
         for payment in run.told:
-            request_id, outcome = str(payment.get("request_id")), str(payment.get("outcome"))
-            self.world.told.append((run, request_id, outcome))
-            if outcome == "success":
-                key = Key(
-                    str(payment["checkout_id"]), str(payment["order_id"]), int(payment["pay_fee"])
-                )
-                self.known_paid.setdefault(key, set()).add(request_id)
+            outcome = self._hear(run, payment)
             part = run.about
             definite = outcome in ("fail", "not_sent", "rejected")
             if part is not None and run.kind == "pay" and definite:
                 self._attempts[part] += 1
+
+    def _hear(self, run: Run, payment: Mapping[str, Any]) -> str:
+        """One payment was told; returns its outcome."""
+        request_id, outcome = str(payment.get("request_id")), str(payment.get("outcome"))
+        self.world.told.append((run, request_id, outcome))
+        if outcome == "success":
+            self.known_paid.setdefault(_key_of(payment), set()).add(request_id)
+        return outcome
 
     def is_done(self, part: Part) -> bool:
         return len(self.known_paid.get(part.key, ())) > part.ordinal
@@ -211,13 +219,15 @@ class Play:
         if part.attributes:
             words += ["--attributes", part.attributes]
         if part.scripted:
-            attempt = self._attempts[part]
-            words += ["--request-id", f"s{self.schedule.seed}-{hash_of(part)}-{attempt}"]
+            words += ["--request-id", self._script_id(part)]
         code = None
         if part.with_code:
             code = f"28{self.rng.randrange(10**15, 10**16)}"
             words.append("--code-stdin")
         return (*words, *more), code
+
+    def _script_id(self, part: Part) -> str:
+        return f"s{self.schedule.seed}-{hash_of(part)}-{self._attempts[part]}"
 
     def _start_pay(self, part: Part, how: How, *more: str) -> Run:
         words, code = self.pay_words(part, *more, *(("--wait", "9") if how.wait else ()))
@@ -367,12 +377,20 @@ class Play:
 
     # ── what people do to what posctl stands on ──────────────────────────────────────────────
 
-    def _left_open(self, step: Step) -> Part | None:
+    def _left_open(self, step: Step) -> Part:
         """A part whose payment is open: its process was killed when the answer was there."""
-        part: Part | None = self._pick(self._next_parts(), step)
-        if part is not None:
-            self._finish([self._start_pay(part, How(armed=(("post.after", 1, "kill"),)))])
+        part: Part = self._pick(self._next_parts(), step) or self._spare(step)
+        return self._leave_open(part)
+
+    def _leave_open(self, part: Part) -> Part:
+        self._finish([self._start_pay(part, How(armed=(("post.after", 1, "kill"),)))])
         return part
+
+    def _spare(self, step: Step) -> Part:
+        """One more customer, whom the schedule does not know."""
+        self._spares += 1
+        checkout_id = f"9{step.pick:03}{self._spares}"
+        return Part(Key(checkout_id, checkout_id, 1 + step.pick), 0, True, False, None)
 
     def _do_edit(self, step: Step) -> None:
         """The way to the merchant is written otherwise; the same command pays the same payment."""
@@ -387,8 +405,20 @@ class Play:
         }
         self.machine.edit(**changes[what])
         self.counts[f"people {step.do} {what}"] += 1
-        if part is not None and not self.is_done(part):
+        if not self.is_done(part):
             self._finish([self._start_pay(part, How())])
+
+    def _do_whose(self, step: Step) -> None:
+        """A profile comes to mean another merchant: nothing is sent until that is put right."""
+        part = self._left_open(step)
+        payments = read_payments(self.machine.journal)
+        if not payments:
+            return
+        self.counts["people whose"] += 1
+        whose = self.schedule.merchant
+        self.machine.edit(**({"merchant": "another"} if whose else {"app_key": "87654321"}))
+        self._is_refused(part, self._one(step), (3,), 11)
+        self.machine.edit(merchant=whose, app_key=APP_KEY)
 
     def _do_seller(self, step: Step) -> None:
         """Another seller of the same app looks around: nothing of the first's is his."""
@@ -398,7 +428,7 @@ class Play:
             return
         for words in (("retry", "--all"), ("pending",), ("retry", self._pick(payments, step))):
             run = self._run(*words, env={"POSCTL_PROFILE": SELLER})
-            if any(seen.address == run.address for seen in self.gateway.seen):
+            if self._sent(run):
                 self.blame(11, f"run {run.number} sent what is another seller's")
             if words[0] == "pending" and (run.data or {}).get("payments"):
                 self.blame(11, f"run {run.number} lists what is another seller's")
@@ -422,6 +452,274 @@ class Play:
                 self._finish([self._start_pay(part, How())])
         self._finish([run])
         self.counts[f"people asleep {step.arg}"] += bool(run.reached)
+
+    def _do_old_news(self, step: Step) -> None:
+        """A question waits for its answer while the payment is tried again: that is newer."""
+        part = self._left_open(step)
+        asked = next((p for p in self._decided() if p.key == part.key), None)
+        if asked is None:
+            return
+        with self.machine.night():
+            asleep = How(armed=(("post.after", 1, "sleep:1"),))
+            asking = self.machine.start("status", asked.request_id, how=asleep)
+            self.machine.wait_until_asleep(asking)
+            begun = How(armed=(("post.before", 1, "kill"),))
+            again = self.machine.run("retry", asked.request_id, "--yes", how=begun)
+            before = read_payments(self.machine.journal)[asked.request_id]
+        self._finish([again, asking])
+        if asking.reached and before.open and before.tries > asked.tries:
+            self.counts["people old_news"] += 1
+            if not read_payments(self.machine.journal)[asked.request_id].open:
+                self.blame(14, f"run {asking.number} closed what was tried again since it asked")
+
+    def _do_rebatch(self, step: Step) -> None:
+        """A file of payments is saved anew under another name: other line ends, another order, a
+        line corrected. What the first run has decided is not sent again.
+        """
+        parts = [*self._next_parts(), self._spare(step)]
+        lines = [
+            {
+                "pay_fee": part.key.fee,
+                "checkout_id": part.key.checkout_id,
+                "order_id": part.key.order_id,
+                "attempt": 1,
+            }
+            for part in parts
+        ]
+        for part in parts:
+            self.world.begun[part.key] = max(self.world.begun[part.key], part.ordinal + 1)
+        decided = self._batch("orders.jsonl", "\n", lines)
+        if not decided:
+            return
+        self.counts[f"people rebatch {step.arg}"] += 1
+        self.machine.clock_s += 120
+        self.world.clock_moved = True
+        if step.arg == "saved":
+            self._batch("b.jsonl", "\r\n", lines[::-1], decided)
+            return
+        first = next(line for line in lines if _key_of(line) in decided)
+        first["machine_id"] = "002"
+        if decided[_key_of(first)] == "fail":  # who corrects that wants it tried again
+            del decided[_key_of(first)]
+        self._batch("orders.jsonl", "\n", lines, decided)
+
+    def _batch(
+        self,
+        name: str,
+        end: str,
+        lines: Sequence[Mapping[str, Any]],
+        decided: Container[Key] = (),
+    ) -> dict[Key, str]:
+        """Run a file of payments; what it decided. Nothing of what is `decided` may be sent."""
+        text = "".join(json.dumps(line) + end for line in lines)
+        (self.machine.folder / name).write_bytes(text.encode())
+        results = self.machine.folder / f"{len(self.machine.runs)}.results"
+        run = self._run("batch", name, "--out", results.name)
+        for seen in self.gateway.requests_of(run.address):
+            account = self.gateway.accounts[str(seen.request_id)]
+            key = Key(account.checkout_id, account.order_id, account.fee)
+            if key in decided:
+                self.blame(1, f"run {run.number} sent again what another file has paid: {key}")
+        written = results.read_text().splitlines() if results.exists() else []
+        told = [json.loads(line) for line in written]
+        outcomes = {_key_of(payment): self._hear(run, payment) for payment in told}
+        return {key: said for key, said in outcomes.items() if said in ("success", "fail")}
+
+    def _do_code(self, step: Step) -> None:
+        """One wallet's code is read for a second checkout: it pays once."""
+        part = self._spare(step)
+        words, code = self.pay_words(part)
+        self.world.begun[part.key] = 1
+        self._run(*words, code=code, about=part)
+        payments = read_payments(self.machine.journal).values()
+        if not any(p.key == part.key and (p.open or p.paid) for p in payments):
+            return
+        self.counts["people code"] += 1
+        other = ("pay", "--fee", "7", "--checkout", f"77{step.pick}", "--code-stdin")
+        run = self._run(*other, code=code)
+        if self._sent(run):
+            self.blame(1, f"run {run.number} sent a code that another payment carries")
+
+    def _do_alarm(self, step: Step) -> None:
+        """The platform speaks against a record: its checkout is charged no more until somebody has
+        looked.
+        """
+        part = self._pick(self._next_parts(), step) or self._spare(step)
+        self._finish([self._start_pay(part, How())])
+        paid = [p for p in read_payments(self.machine.journal).values() if p.paid]
+        payment = self._pick(paid, step)
+        if payment is None:
+            return
+        self.gateway.speaks_against = payment.request_id
+        asked = self._run("status", payment.request_id)
+        self.gateway.speaks_against = None
+        if asked.code != 22:
+            return
+        self.counts["people alarm"] += 1
+        key = payment.key
+        more = ("--checkout", key.checkout_id, "--order", key.order_id, "--another")
+        run = self._run("pay", "--fee", str(key.fee), *more)
+        if self._sent(run):
+            self.blame(1, f"run {run.number} charged a checkout of which nobody knows what is paid")
+        self._run("resolve", payment.request_id, "--acknowledge", "--note", "looked")
+
+    # ── what people do to a journal ──────────────────────────────────────────────────────────
+
+    def _sent(self, run: Run) -> bool:
+        return any(seen.address == run.address for seen in self.gateway.seen)
+
+    def _is_refused(
+        self,
+        part: Part,
+        payments: Sequence[str],
+        codes: Container[int],
+        invariant: int,
+        **env: str,
+    ) -> None:
+        """Whatever the operator types, nothing is sent, and the exit code says why."""
+        self._broken = True
+        words, code = self.pay_words(part)
+        every = [words, ("retry", "--all"), *(("retry", rid, "--yes") for rid in payments)]
+        for argv in every:
+            run = self._run(*argv, code=code if argv is words else None, env=env)
+            if run.code not in codes:
+                self.blame(invariant, f"run {run.number} ended with {run.code}")
+            if self._sent(run):
+                self.blame(invariant, f"run {run.number} sent")
+        self._broken = False
+
+    def _do_home(self, step: Step) -> None:
+        """From another HOME, as cron has it, there is no configuration, or no journal."""
+        part = self._left_open(step)
+        if not isinstance(self.machine.journal, Path):
+            return
+        self.counts[f"people home {step.arg}"] += 1
+        env = {"HOME": str(self.machine.folder / "cron"), "POSCTL_JOURNAL": ""}
+        if step.arg == "config":
+            env["POSCTL_CONFIG"] = ""
+        self._is_refused(part, self._one(step), (3, 31), 11, **env)
+
+    def _one(self, step: Step) -> list[str]:
+        """Some payment's request_id."""
+        payments = list(read_payments(self.machine.journal))
+        return [self._pick(payments, step)] if payments else []
+
+    def _grown(self, step: Step) -> tuple[Part, Path] | None:
+        """A copy of the journal's folder, and a part that was paid or begun since."""
+        if not isinstance(self.machine.journal, Path):
+            return None
+        older = self.machine.folder / "older"
+        shutil.copytree(self.machine.journal.parent, older)
+        backup = self.machine.folder / "backup.db"
+        self._run("journal", "backup", str(backup))
+        before = _reached(read_payments(self.machine.journal))
+        part = self._left_open(step)
+        for _ in range(4):
+            if _reached(read_payments(self.machine.journal)) > before:
+                break
+            self._finish([self._start_pay(part, How())])
+        else:
+            return None
+        return part, older
+
+    def _do_journal(self, step: Step) -> None:
+        """An older journal, one without what stands beside it, with a second name, a clone, what a
+        copy was made of: nothing is sent until the right one is in its place.
+        """
+        found = self._grown(step)
+        if found is None:
+            return
+        part, older = found
+        self.counts[f"people journal {step.arg}"] += 1
+        if step.arg == "copied":
+            new = self.machine.folder / "new" / "journal.db"
+            copied = self._run("journal", "copy", str(self.machine.journal), str(new))
+            if copied.code != 0:
+                self.blame(5, f"journal copy ended with {copied.code}")
+            self._is_refused(part, self._one(step), (31,), 12)
+            self.machine.use(new)
+            self.gateway.journal = new
+            return
+        with other_journal(self.machine.journal, step.arg, older) as env:
+            self._is_refused(part, self._one(step), (31,), 12, **env)
+        if step.arg == "cut_companion":  # this time nobody has kept it
+            os.truncate(held_path(self.machine.journal), 0)
+            self._go_on("adopt", "--yes")
+
+    def _go_on(self, *words: str) -> None:
+        """A person takes a journal over or puts a backup back. What is open then is sent by nobody
+        else, until a person has looked what became of it.
+        """
+        run = self._run("journal", *words)
+        if run.code != 0:
+            self.blame(5, f"journal {words[0]} ended with {run.code}")
+        run = self._run("retry", "--all")
+        if self._sent(run):
+            self.blame(12, f"run {run.number} sent what is for a person")
+        for payment in self._decided():
+            self._resolve(payment, How())
+
+    def _do_restore(self, step: Step) -> None:
+        """A backup is put back although nothing was lost: nothing that is known is forgotten."""
+        self._leave_open(self._spare(step))
+        found = self._grown(step)
+        if found is None:
+            return
+        backup = self.machine.folder / "backup.db"
+        then = {rid for rid, p in read_payments(backup).items() if p.open}
+        before = read_payments(self.machine.journal)
+        self.counts["people restore"] += 1
+        self._run("journal", "restore", str(backup), "--yes")
+        after = read_payments(self.machine.journal)
+        for rid, payment in before.items():
+            if rid not in after or (not payment.open and after[rid] != payment):
+                self.blame(
+                    12, f"{rid} was {payment.state}, and the restored journal says otherwise"
+                )
+        run = self._run("retry", "--all")
+        again = {seen.request_id for seen in self.gateway.requests_of(run.address)} & then
+        if again:
+            self.blame(12, f"run {run.number} sent what is for a person: {again}")
+        for payment in self._decided():
+            if payment.request_id in then:
+                self._resolve(payment, How())
+
+    def _do_lost(self, step: Step) -> None:
+        """The latest journal is lost. An older one takes its place, and a person finds out about
+        what that cannot know.
+        """
+        found = self._grown(step)
+        if found is None:
+            return
+        part, older = found
+        journal, newest = self.machine.journal, read_payments(self.machine.journal)
+        known = read_payments(older / journal.name)
+        lost = {rid: p for rid, p in newest.items() if rid not in known}
+        if any(p.open and self._verdict(p) is None for p in lost.values()):
+            return  # nobody could know yet
+        gone = self.machine.folder / "gone"
+        journal.parent.rename(gone)
+        if step.arg != "restored":
+            put_older(journal, "older_folder" if "folder" in step.arg else "older", older, gone)
+        else:
+            shutil.copytree(gone, journal.parent)
+            for tail in ("", "-wal", "-shm"):
+                Path(f"{journal}{tail}").unlink(missing_ok=True)
+        self.counts[f"people lost {step.arg}"] += 1
+        self._is_refused(part, list(newest)[-1:], (31,), 12)
+        for rid, payment in newest.items():
+            self.world.lost_tries[rid] += payment.tries - (known[rid].tries if rid in known else 0)
+            if rid in lost and rid in self.gateway.accounts:
+                self.world.forgotten.add(rid)
+                self.gateway.accounts[rid].created_s = None
+            if rid in lost and self.gateway.charges(rid):
+                self.known_paid.setdefault(payment.key, set()).add(rid)
+        for scripted in self.schedule.parts:
+            self._attempts[scripted] += self._script_id(scripted) in lost
+        if step.arg != "restored":
+            self._go_on("adopt", "--yes")
+        else:
+            self._go_on("restore", str(self.machine.folder / "backup.db"), "--yes")
 
     def _do_look(self, step: Step) -> None:
         payments = list(read_payments(self.machine.journal).values())
@@ -528,6 +826,15 @@ class Play:
                 ):
                     counts[f"event {event}"] += n
                     counts["tries"] += n
+
+
+def _key_of(payment: Mapping[str, Any]) -> Key:
+    return Key(str(payment["checkout_id"]), str(payment["order_id"]), int(payment["pay_fee"]))
+
+
+def _reached(payments: Mapping[str, Payment]) -> int:
+    """How many payments were begun and closed."""
+    return len(payments) + sum(not payment.open for payment in payments.values())
 
 
 def hash_of(part: Part) -> str:
@@ -662,6 +969,17 @@ def _add(total: Report, line: Mapping[str, Any], say: Callable[[str], None]) -> 
         total.trace += line["trace"]
 
 
+def hunt(seeds: Sequence[int], bugs: Iterable[str], say: Callable[[str], None]) -> bool:
+    """Look for each bug, with the seeds in turn; whether all were found."""
+    everything = True
+    with Simulator() as simulator:
+        for bug in bugs:
+            found = simulator.hunt(seeds, bug, KNOWN[bug].invariants)
+            everything = everything and found is not None
+            say(f"{bug}: " + (f"seed {found[0]}, {found[1]}" if found else "not found"))
+    return everything
+
+
 def missing(counts: Mapping[str, int]) -> list[str]:
     """The events, faults and crash points that did not come up."""
     wanted = [
@@ -697,6 +1015,7 @@ def main() -> int:
     parser.add_argument(
         "--everything", action="store_true", help="fail unless every event, fault and point came up"
     )
+    parser.add_argument("--hunt", action="store_true", help="look for each bug among the --seeds")
     parser.add_argument("--bug", help="put in a deliberate bug of sim_child.py")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -710,8 +1029,10 @@ def main() -> int:
         work(range(first, last, step), given.bug)
         return 0
     if given.seeds:
-        first, _, last = given.seeds.partition(":")
-        report = run_many(int(first), int(last), given.jobs, say, given.bug)
+        first, last = map(int, given.seeds.split(":"))
+        if given.hunt:
+            return not hunt(range(first, last), [given.bug] if given.bug else KNOWN, say)
+        report = run_many(first, last, given.jobs, say, given.bug)
         say(summary(report))
         return bool(report.violations or (given.everything and missing(report.counts)))
     if given.seed is None:
