@@ -23,7 +23,9 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -160,6 +162,12 @@ def start_up(bench: Bench) -> Iterator[Row]:
         bare_ms = 1000 * statistics.median(bare() for _ in range(bench.pairs))
         yield Row("bare script, which tells good hours from bad ones", f"{bare_ms:.0f} ms", "")
         yield against("`pay --json`, piped", lambda: seconds(pay("--json")), "≤ 0.95")
+        for sdk in ("taobaopy", "pytaobao"):
+            if find_spec(sdk):  # pip install pytaobao
+                script = str(HERE / f"sdk_{sdk}.py")
+                theirs = partial(_sdk, python, script, config, bench)
+                told = ratio(bench, lambda: seconds(pay("--json")), theirs)[1]
+                yield Row(f"`pay --json`, piped ÷ script with {sdk}", told, "≤ 1")
         yield against("`pay` on a terminal", lambda: seconds_on_terminal(pay()), "≤ 1.10")
         yield against(
             "`pending --json`, empty journal",
@@ -175,6 +183,10 @@ def start_up(bench: Bench) -> Iterator[Row]:
             call = [curl, *signed, f"http://127.0.0.1:{port}/router/rest"]
             yield against("`curl` with a signed body", lambda: seconds(call), "")
         yield against("`python -c pass`", lambda: seconds([python, "-c", "pass"]), "")
+
+
+def _sdk(python: str, script: str, config: str, bench: Bench) -> float:
+    return seconds([python, script, config, bench.unique()])
 
 
 # ── many at once ─────────────────────────────────────────────────────────────────────────────

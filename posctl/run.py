@@ -158,7 +158,8 @@ class Run:
                 loaded.journal,
                 loaded.profile.timeout.total_s,
                 begin=not loaded.profile.live,
-                note=note_of(loaded.path, loaded.journal),
+                # A training payment that a journal put back has forgotten charges nobody.
+                note=note_of(loaded.path, loaded.journal) if loaded.profile.live else None,
             )
             self._closing.append(self._journal.close)
         return self._journal
