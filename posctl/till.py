@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from posctl import advice
 from posctl.admit import Block, Refuse, Tell
+from posctl.by_hand import close_by_hand, person
 from posctl.crew import Workers, record
 from posctl.errors import AfterSending, JournalError, PosctlError
 from posctl.hint import Say, Type
 from posctl.journal import Filter, Payment, Transaction
 from posctl.keyboard import Keyboard
 from posctl.messages import _
-from posctl.order import PayRequest, codes_of
+from posctl.order import PayRequest, check_value, codes_of, yuan
 from posctl.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
 from posctl.payment import (
     NEXT_PAUSE_S,
@@ -46,8 +47,9 @@ from posctl.till_entry import (
     Prompt,
     Sale,
     Wish,
+    Words,
 )
-from posctl.till_open import LATER_PAUSE_S, OpenPayments
+from posctl.till_open import LATER_PAUSE_S, Open, OpenPayments
 from posctl.till_screen import (
     Status,
     draw_farewell,
@@ -87,6 +89,8 @@ class Till:
         self._workers = Workers(desk, tools.monotonic, WORKERS, keyboard.wake)
         self._open = OpenPayments()
         self._on_yes: Callable[[], None] = lambda: None
+        self._on_words: Callable[[str], None] = lambda _text: None
+        self._closing: Open | None = None  # somebody says what became of it: not asked about now
         self._watched: str | None = None  # the request_id whose verdict is waited for
         self._wanted: set[str] = set()  # asked about by hand: told even when nothing changed
         self._sent_s: dict[str, float] = {}
@@ -210,6 +214,8 @@ class Till:
                 self._sell(wish)
             case Answer(yes):
                 self._answered(yes=yes)
+            case Words(text):
+                self._on_words(text)
             case Command(letter, number):
                 self._command(letter, number)
             case Plain.NEXT:
@@ -219,12 +225,18 @@ class Till:
 
     def _answered(self, *, yes: bool) -> None:
         self._entry.fresh()
-        if yes:
-            self._on_yes()
-        else:
-            self._note(_("Nothing was sent."))
+        try:
+            if yes:
+                self._on_yes()
+            elif self._closing is not None:
+                self._note(_("Nothing was closed."))
+            else:
+                self._note(_("Nothing was sent."))
+        finally:
+            self._close_no_more()
 
     def _next_customer(self) -> None:
+        self._close_no_more()
         self._entry.fresh()
         self._watched = None
         self._status_due = True
@@ -235,6 +247,7 @@ class Till:
         self._status_due = True
         commands: dict[str, Callable[[], object]] = {
             "r": lambda: self._retry(number),
+            "c": lambda: self._close(number),
             "o": self._list_open,
             "p": self._print_receipt,
             "x": self._tools.report,
@@ -275,6 +288,58 @@ class Till:
             self._watch(payment)
         else:
             self._ask(payment)
+
+    # ── closing by hand ──────────────────────────────────────────────────────────────────────
+
+    def _close(self, number: int | None) -> None:
+        """Ask what became of an open payment, for the evidence, and whether to close it so."""
+        one = self._open.find(number) if number is not None else None
+        if one is None:
+            self._note(_("Say which one: c and its number. The list: o"))
+            return
+        if one.payment.request_id in self._workers.in_flight:
+            self._note(_("The platform is being asked about it: wait for its verdict."))
+            return
+        self._closing = one
+        self._open.ask_at(one.payment.request_id, inf)
+        fee, checkout = yuan(one.payment.pay_fee), one.payment.checkout.checkout_id
+        self._note(_("Look at the customer's phone and the platform's console first."))
+        words = _("￥{yuan} · {checkout}: was it paid? Type paid or not-paid: ")
+        self._words(words.format(yuan=fee, checkout=checkout), self._closed_as)
+
+    def _words(self, question: str, on_words: Callable[[str], None]) -> None:
+        self._on_words = on_words
+        self._entry.ask_words(question)
+
+    def _closed_as(self, verdict: str) -> None:
+        paid = {"paid": True, "not-paid": False}.get(verdict.lower())
+        if paid is not None:
+            question = _("What shows it, in a few words: ")
+            self._words(question, lambda note: self._sure(note, paid=paid))
+
+    def _sure(self, note: str, *, paid: bool) -> None:
+        if not any(character.isalnum() for character in note):
+            return  # asked again
+        check_value("attributes", note, _("The evidence"))
+        question = _("Close it by hand as paid?") if paid else _("Close it by hand as not paid?")
+        self._confirm(question, lambda: self._closed(note, paid=paid))
+
+    def _closed(self, note: str, *, paid: bool) -> None:
+        if self._closing is None:
+            return
+        operator = self._anyone.members["operator_id"]
+        by = f"{operator}, {person()}"
+        now_ms = self._desk.now_ms()
+        done = close_by_hand(self._closing.payment, by, note, now_ms, self._desk.journal, paid=paid)
+        self._settle(told(done, self._desk))
+
+    def _close_no_more(self) -> None:
+        """Whatever came of it: it is asked about as before, if it is still open."""
+        if self._closing is not None:
+            soon_s = self._tools.monotonic() + NEXT_PAUSE_S
+            next_s = inf if self._closing.next_s == inf else soon_s
+            self._open.ask_at(self._closing.payment.request_id, next_s)
+            self._closing = None
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────
 

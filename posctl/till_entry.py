@@ -32,6 +32,7 @@ class Prompt(Enum):
     CHECKOUT = auto()
     CODE = auto()
     CONFIRM = auto()
+    WORDS = auto()
     WATCH = auto()
 
 
@@ -69,6 +70,12 @@ class Answer(NamedTuple):
     yes: bool
 
 
+class Words(NamedTuple):
+    """What was said to a question for words; never a payment code."""
+
+    text: str
+
+
 class Keep(NamedTuple):
     """A prompt was answered: its line stays on the screen, with `text` behind it."""
 
@@ -88,9 +95,17 @@ class Plain(Enum):
     LEAVE = auto()
 
 
-Wish = Sale | Command | Answer | Keep | Note | Plain
+Wish = Sale | Command | Answer | Words | Keep | Note | Plain
 
-COMMANDS = {"retry": "r", "open": "o", "receipt": "p", "report": "x", "help": "?", "quit": "q"}
+COMMANDS = {
+    "retry": "r",
+    "close": "c",
+    "open": "o",
+    "receipt": "p",
+    "report": "x",
+    "help": "?",
+    "quit": "q",
+}
 """Each command's word, and the letter that does."""
 
 
@@ -122,6 +137,10 @@ class Entry:
         """A question, to be answered with yes; anything else is no."""
         self.prompt, self._typed, self._question, self._doubt = Prompt.CONFIRM, "", question, ""
 
+    def ask_words(self, question: str) -> None:
+        """A question that is answered in words; nothing is no answer."""
+        self.prompt, self._typed, self._question = Prompt.WORDS, "", question
+
     # ── what is shown ────────────────────────────────────────────────────────────────────────
 
     @property
@@ -140,6 +159,8 @@ class Entry:
                 return _("￥{yuan} · scan the payment code: ").format(yuan=yuan(self._fee))
             case Prompt.CONFIRM:
                 return f"{self._question} [y/N] "
+            case Prompt.WORDS:
+                return self._question
             case Prompt.WATCH:
                 return ""
 
@@ -237,6 +258,8 @@ class Entry:
                     yield from self._code(typed)
                 case Prompt.CONFIRM:
                     yield from self._answer(typed)
+                case Prompt.WORDS:
+                    yield from self._words(typed)
                 case Prompt.WATCH:
                     yield Plain.NEXT
         except UsageError as error:
@@ -313,6 +336,13 @@ class Entry:
             self._checkout_id, self.prompt = doubt, _CODE
         else:
             self.prompt = Prompt.CHECKOUT
+
+    def _words(self, typed: str) -> Iterator[Wish]:
+        if _holds_code(typed):
+            yield Note(_("That was a code. Here words are asked for."))
+        elif typed:
+            yield Keep(typed)
+            yield Words(typed)
 
     def _code(self, typed: str) -> Iterator[Wish]:
         if not typed:

@@ -49,11 +49,15 @@ HELP = {
     "Esc": N_("give up this customer; nothing was sent yet"),
     "o": N_("what is open, by number"),
     "r 1": N_("come back to open payment 1 and ask now"),
+    "c 1": N_("close open payment 1 by hand, on evidence"),
     "p": N_("the receipt of the last payment"),
     "x": N_("the report of the shift"),
     "?": N_("this help"),
     "q": N_("leave the till"),
 }
+
+
+_BY_HAND = N_("To close it here, once you know what became of it: c {n}")
 
 
 def draw_welcome(canvas: Canvas, profile: Profile, order: PayRequest) -> None:
@@ -146,9 +150,12 @@ def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
     )
     if number is None or left_to_people:
         _draw_hint(canvas, problem.hint if problem else advice.next_step(holding))
+        if number is not None:
+            _draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
     else:
         if advice.is_refused(holding):
             _draw_hint(canvas, advice.next_step(holding))
+            _draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
         words = _("The till goes on asking. Back to this one: r {n}")
         _draw_prose(canvas, words.format(n=number), "bold")
 

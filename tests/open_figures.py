@@ -24,8 +24,8 @@ BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 PAYMENTS = 20_000
 ASKS = 12  # a minute of the till's own questions
 LOST, DECLINED, CHARGED_OF_LOST = 0.02, 0.06, 0.5
-# By hand, with the id copied off the screen.
-BY_HAND = 'posctl resolve \N{CLIPBOARD} --as paid --note "seen on her phone"\ny\n'
+# At the till: which one, what became of it, what shows it, yes.
+BY_HAND = "c 1\rpaid\rseen on her phone\ry\r"
 
 Words = tuple[str, str]
 KNOWN: tuple[Words, ...] = (
@@ -133,7 +133,7 @@ def table() -> str:
     ):
         lines.append(f"| {name} | {one:,} | {other:,} |")
     per_1000 = new.open * len(BY_HAND) * 1000 / PAYMENTS
-    lines.append(f"| keys to close one with `resolve`, its id pasted | – | {len(BY_HAND)} |")
+    lines.append(f"| keys to close one at the till (`c 1`) | – | {len(BY_HAND)} |")
     lines.append(f"| that is, keys for each 1,000 payments | – | {per_1000:.0f} |")
     return "\n".join(lines) + "\n"
 

@@ -177,6 +177,64 @@ def test_the_till_tells_what_a_refusal_proves_once(shop: Shop, gateway: Merciles
     assert len(gateway.charges) == 1
 
 
+def _open_at_the_till(till: Counter, gateway: Merciless) -> None:
+    """One customer whose payment was charged, got no answer, and is then refused as used."""
+    gateway.answer = lambda _members: None
+    for words, typed in (("Amount", "1\r"), ("Checkout", "c1\r"), ("scan", f"{CODE}\r")):
+        till.see(words)
+        till.type(typed)
+    till.see("▲ UNKNOWN")
+    gateway.answer = lambda _members: failed(**USED)
+    till.see("支付授权码无效", "To close it here, once you know what became of it: c 1")
+
+
+@pytest.mark.parametrize(("verdict", "outcome"), [("paid", "success"), ("not-paid", "fail")])
+def test_the_till_closes_on_a_persons_word(
+    shop: Shop, gateway: Merciless, verdict: str, outcome: str
+) -> None:
+    """`c 1` asks for the verdict, the evidence and a yes; anything else closes nothing, and the
+    till goes on asking. The record says who, and why.
+    """
+    with Counter([*shop.command, "till"], shop.env, 80, shop.home) as till:
+        _open_at_the_till(till, gateway)
+        till.type("\r")
+        till.see("Amount")
+        till.type("c\r")
+        till.see("Say which one", "Amount")
+        steps = "What shows it", "Close it by hand as"
+        for answers in (("\x1b",), (f"{verdict}\r", "\x1b"), (f"{verdict}\r", "seen\r", "\r")):
+            _begin_to_close(till)
+            for typed, words in zip(answers, (*steps, "Nothing was closed"), strict=False):
+                till.type(typed)
+                till.see("Cancelled" if typed == "\x1b" else words)
+            till.see("Amount")
+        _begin_to_close(till)
+        till.type("perhaps\r")
+        till.see("was it paid?")
+        till.type(f"{verdict}\r")
+        till.see("What shows it")
+        till.type(f"{CODE}\r")
+        till.see("That was a code")
+        till.type("shown on her phone\r")
+        till.see("Close it by hand as")
+        asked = len(gateway.requests)
+        till.type("y\r")
+        till.see("It was closed by hand" if outcome == "fail" else "√ PAID", "Amount")
+        till.type("q\r")
+        assert till.end() == 0
+        assert CODE not in till.text
+    assert len(gateway.requests) == asked
+    shown = shop.run("history", "--json").json["payments"][0]
+    assert (shown["state"], shown["outcome"]) == ("resolved", outcome)
+    assert shown["resolved_note"] == "shown on her phone"
+    assert shown["resolved_by"].startswith("123, ")
+
+
+def _begin_to_close(till: Counter) -> None:
+    till.type("c 1\r")
+    till.see("was it paid?")
+
+
 # What the repeat of a charged training payment is told, and what it comes to.
 PRACTICE = {
     19: ("ACQ.PAYMENT_AUTH_CODE_INVALID", 21, "unknown"),

@@ -9,11 +9,11 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from posctl.advice import amount
+from posctl.by_hand import person
 from posctl.command import Command, new_app
 from posctl.commands._files import refuse_unwritable, write_out
 from posctl.commands._money import narrowed
 from posctl.commands.history import day_span
-from posctl.commands.resolve import _person
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
 from posctl.hint import Say, Type, said
 from posctl.journal import QUARTER_MS, RUNNING_SHIFT, Filter, Journal, Shift, Transaction
@@ -304,7 +304,7 @@ def _close(options: ReportOptions, run: Run) -> Report:
         running = _running(journal, merchant, journal.shift(merchant), _now_ms(run), run)
         _ask(running, options, run)
         meant = running.shift
-    by = _person()
+    by = person()
 
     def work(tx: Transaction) -> Shift:
         last = tx.shift(merchant)

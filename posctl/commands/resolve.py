@@ -1,18 +1,17 @@
 """`posctl resolve`: a person closes an open payment, on evidence."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from posctl.by_hand import close_by_hand, person
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import Busy, UsageError
-from posctl.hint import Say, Type
-from posctl.journal import Payment, Transaction
+from posctl.journal import Payment
 from posctl.messages import _
-from posctl.order import check_value, codes_of
+from posctl.order import check_value
 from posctl.outcome import Exit
-from posctl.outcome import resolve as resolved
 from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View, age, draw_payment
@@ -59,7 +58,7 @@ def resolve(
     if acknowledge == (verdict is not None) or verdict not in (None, "paid", "not-paid"):
         raise UsageError("bad_as", _("Say --as paid or --as not-paid (or --acknowledge)."))
     payment = find(request_id, run)
-    by = _person()
+    by = person()
     now_ms = int(run.now_s() * 1000)
     if acknowledge:
         _acknowledge(payment, f"{by}: {note}", now_ms, run)
@@ -67,7 +66,8 @@ def resolve(
         if payment.open and not yes and run.can_ask():
             _ask(payment, verdict == "paid", run)
         payment = payment if seen is None else payment._replace(tries=seen)
-        payment = _resolve(payment, verdict == "paid", by, note, now_ms, run)
+        journal = run.journal()
+        payment = close_by_hand(payment, by, note, now_ms, journal, paid=verdict == "paid")
     data = {
         "posctl": 1,
         "command": "resolve",
@@ -98,58 +98,7 @@ def _ask(payment: Payment, paid: bool, run: Run) -> None:
         raise Busy("not_confirmed", _("Nothing was closed."))
 
 
-def _resolve(payment: Payment, paid: bool, by: str, note: str, now_ms: int, run: Run) -> Payment:
-    """Close `payment`, which somebody has looked at as it is here."""
-    journal = run.journal()
-
-    def close(tx: Transaction) -> Payment | Literal["closed", "held", "tried"]:
-        current = tx.payment(payment.request_id) or payment
-        if not current.open:
-            return "closed"
-        if current.tries != payment.tries:
-            return "tried"
-        if not tx.hold(current):
-            return "held"
-        return tx.resolve(current, resolved(current.standing, paid=paid), by, note, now_ms)
-
-    done = journal.transact(close)
-    if done == "held":
-        raise Busy(
-            "held",
-            _("posctl is sending this payment at this very moment."),
-            (Say(_("Wait until it is done; then look:")), Type(("show", payment.request_id))),
-        )
-    if done == "tried":
-        raise Busy(
-            "tried_again",
-            _("The payment was tried again since you looked at it."),
-            (Say(_("Look again:")), Type(("show", payment.request_id))),
-        )
-    if done == "closed":
-        raise UsageError(
-            "closed",
-            _("This payment is closed already; a closed payment never changes."),
-            (Say(_("See it:")), Type(("show", payment.request_id))),
-        )
-    journal.let_go(done)
-    if codes_of(payment.pay_request):
-        journal.forget_codes()
-    return done
-
-
 def _acknowledge(payment: Payment, by: str, now_ms: int, run: Run) -> None:
     silenced = run.journal().transact(lambda tx: tx.acknowledge(payment.request_id, by, now_ms))
     if not silenced:
         raise UsageError("no_alarm", _("This payment has no alarm to acknowledge."))
-
-
-def _person() -> str:
-    """Who sits at this machine, as the system knows them."""
-    import getpass  # noqa: PLC0415  only here
-    import socket  # noqa: PLC0415
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no such user in the system's list, as in containers
-        user = "?"
-    return f"{user}@{socket.gethostname()}"
