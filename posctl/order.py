@@ -155,6 +155,11 @@ def on_training_sheet(code: str) -> bool:
     return re.fullmatch(r"28000000000000[0-9]{4}", code) is not None
 
 
+def wallet_codes_in(text: str) -> frozenset[str]:
+    """What looks like a wallet's code in a text, whoever's it is."""
+    return frozenset(re.findall(rf"(?<![0-9])(?:{_WALLET_CODE})(?![0-9])", text))
+
+
 def without_codes(text: str, codes: tuple[str, ...]) -> str:
     """`text` with every whole payment code masked. Codes under 6 characters are no secret and
     would eat ids that happen to contain them.

@@ -35,6 +35,7 @@ from posctl.order import (
     codes_of,
     on_training_sheet,
     one_time_code,
+    wallet_codes_in,
     without_codes,
 )
 from posctl.outcome import (
@@ -459,6 +460,7 @@ def close_row(tx: Transaction, payment: Payment, reading: Reading) -> tuple[Paym
     return tx.finish_try(current, end, standing, reading.verdict, warnings), reading
 
 
+_NUMBERS = ("payment_order_id", "channel_order_id")
 # So little tells no payment from another.
 _NO_VOUCHERS = frozenset({"0", "-", "null", "none"})
 
@@ -492,6 +494,17 @@ def believed(payment: Payment, reading: Reading, desk: Desk) -> Reading:
 def _without_words(end: TryEnd) -> TryEnd:
     """`end` of an answer that is another payment's: its words may hold another customer's code."""
     return end._replace(code=None, sub_code=None, message=None, raw=None)
+
+
+def _without_others_codes(end: TryEnd, reply: Reply | None) -> TryEnd:
+    """`end` of an answer that may be another payment's, which this journal need not know: its words
+    are evidence, and are kept without what looks like another customer's code.
+    """
+    said = "\n".join(text for text in (end.code, end.message, end.raw) if text)
+    named = {reply.text(name) for name in _NUMBERS} if isinstance(reply, Answer) else set()
+    codes = tuple(wallet_codes_in(said) - named)
+    code, message, raw = (clean(text, codes) for text in (end.code, end.message, end.raw))
+    return end._replace(code=code, message=message, raw=raw)
 
 
 def unrecorded(payment: Payment, reading: Reading) -> Payment:
@@ -562,7 +575,9 @@ def try_end(
         message=message,
         raw=clean(raw, codes_of(payment.pay_request)),
     )
-    return _without_words(end) if event is Event.ANOTHERS else end
+    if event is Event.ANOTHERS:
+        return _without_words(end)
+    return _without_others_codes(end, reply) if event is Event.OTHER_VOUCHER else end
 
 
 def clean(text: str | None, codes: tuple[str, ...]) -> str | None:

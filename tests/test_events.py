@@ -876,6 +876,28 @@ def test_killed_while_sending_is_found_unknown(shop: Shop) -> None:
 # ── conflicts ────────────────────────────────────────────────────────────────────────────────
 
 
+def test_the_code_of_another_customer_is_kept_from_a_conflict(shop: Shop) -> None:
+    """An answer with another voucher may be another customer's, who is not in this journal: its
+    words are kept as evidence, without what looks like a payment code.
+    """
+    stranger, number = "288640535664032706", "281234567890123456"
+    other = verdict(
+        3, payment_order_id=number, result_code=stranger, result_message=f"code {stranger}."
+    )
+    with FaultServer(answer(verdict(3, payment_order_id="p-1")), answer(other)) as server:
+        shop.profile(server.url)
+        opened = check_told(pay_once(shop), "pending")
+        again = pay_once(shop)
+        check_told(again, "conflict")
+        assert stranger not in again.out + again.err
+        raw = tries(shop, opened["request_id"])[1]["raw"]
+        assert number in raw, "the number is no code, and is evidence"
+        assert "code 28" in raw
+        assert stranger.encode() not in b"".join(
+            path.read_bytes() for path in shop.journal.parent.glob("journal.db*")
+        )
+
+
 def test_another_voucher_is_a_conflict(shop: Shop) -> None:
     """A different payment_order_id for the same request_id may be a second charge: conflict, the
     first voucher stays on record, and nothing is sent for it any more.
