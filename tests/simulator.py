@@ -482,7 +482,7 @@ class Play:
                 "pay_fee": part.key.fee,
                 "checkout_id": part.key.checkout_id,
                 "order_id": part.key.order_id,
-                # A line that counts itself is meant, whatever else it says: that one nobody corrects.
+                # A line that counts itself is meant, whatever else it says: nobody corrects that.
                 **({"attempt": 1} if step.arg == "saved" else {}),
             }
             for part in parts
