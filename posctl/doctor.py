@@ -23,13 +23,14 @@ from posctl import advice
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.exchange import Exchange, Sent
 from posctl.hint import Hint, Say, Type, said
-from posctl.journal import not_begun
+from posctl.journal import OpenOf, not_begun
 from posctl.messages import _
 from posctl.order import FIELDS, not_in
 from posctl.outcome import Event, Exit, Outcome, read_event
-from posctl.profiles import TRAINING, Loaded, Profile
+from posctl.profiles import TRAINING, Loaded, Profile, read
 from posctl.secret import is_database, masked_url
 from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
+from posctl.unreached import reach_again, unreached, unreached_words
 
 if TYPE_CHECKING:
     from posctl.journal.look import Health
@@ -51,6 +52,7 @@ class Check(NamedTuple):
     message: str
     hint: Hint = ()
     exit_code: Exit = Exit.OK
+    merchants: tuple[OpenOf, ...] = ()  # with open payments, of a journal
 
 
 def worst(checks: list[Check]) -> Check | None:
@@ -81,12 +83,15 @@ class Doctor(NamedTuple):
             yield _config(loaded)
             yield _secret(profile, self.environ)
             if is_database(loaded.journal):
-                yield shared_journal(loaded.journal, live=profile.live)
+                journal_found = shared_journal(loaded.journal, live=profile.live)
+                yield journal_found
             else:
                 journal = Path(loaded.journal).absolute()
                 yield files(journal)
-                yield journal_check(journal, live=profile.live)
+                journal_found = journal_check(journal, live=profile.live)
+                yield journal_found
                 yield disk(journal)
+            yield from _unreached(journal_found.merchants, loaded, self.environ)
             yield from self._network(profile)
         yield terminal(self.stdout)
 
@@ -151,6 +156,16 @@ def _secret(profile: Profile, environ: Mapping[str, str]) -> Check:
         return _failed("secret", error)
     kept = f"{profile.secret.kept_in}: {profile.secret.describe()}"
     return Check("secret", "good", _("It can be read ({where}).").format(where=kept))
+
+
+def _unreached(
+    held: tuple[OpenOf, ...], loaded: Loaded, environ: Mapping[str, str]
+) -> Iterator[Check]:
+    """What is open in the journal, and in no list of this configuration's."""
+    known = read(str(loaded.path) if loaded.path.exists() else None, environ).profiles.values()
+    for one in unreached(held, {p.merchant for p in known}, live=loaded.profile.live):
+        words, hint = unreached_words(one), reach_again(one.merchant)
+        yield Check("unreached", "warn", words, hint, merchants=(one,))
 
 
 def files(journal: Path) -> Check:
@@ -237,7 +252,7 @@ def shared_journal(url: str, *, live: bool) -> Check:
 def _counted(message: str, found: Health) -> Check:
     if found.is_old:
         message += " " + _("(of an older posctl; the next payment brings it up to date)")
-    return Check("journal", "good", message)
+    return Check("journal", "good", message, merchants=found.merchants)
 
 
 def _refuse_unwritable(folder: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from posctl.journal import QUARTER_MS, Alarm, Cell, Payment, Shift
+from posctl.journal import QUARTER_MS, Alarm, Cell, OpenOf, Payment, Shift
 from posctl.outcome import Event, Outcome, State, outcome_of
 from posctl.record import Merchant
 
@@ -59,9 +59,9 @@ class Open(NamedTuple):
 class Report(NamedTuple):
     """Sums over a shift (`shift` is its number) or a span of time, both ends half open.
 
-    `alarms` are the merchant's that nobody had acknowledged then, of whatever time. `closed_ms` and
-    what follows are set for a closed shift. `only` are the members of the API, with
-    their values, that a span is narrowed to.
+    `alarms` are the merchant's that nobody had acknowledged then, of whatever time; `unreached` is
+    what was open of merchants that no profile reached. `closed_ms` and what follows are set for a
+    closed shift. `only` are the members of the API, with their values, that a span is narrowed to.
     """
 
     profile: str
@@ -77,6 +77,7 @@ class Report(NamedTuple):
     hash: str | None = None
     only: tuple[tuple[str, str], ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    unreached: tuple[OpenOf, ...] = ()
 
 
 def sums_of(cells: Iterable[Cell]) -> Sums:
@@ -178,13 +179,17 @@ def unseal(shift: Shift) -> Report:
                 one._replace(event=Event(one.event))
                 for one in (Alarm(*alarm) for alarm in content.get("alarms", ()))
             ),
+            unreached=tuple(
+                OpenOf(Merchant(*merchant), *rest)
+                for merchant, *rest in content.get("unreached", ())
+            ),
             hash=shift.hash,
         )
     except (KeyError, TypeError) as error:
         raise ValueError("no closed shift") from error
 
 
-_NOT_PLAIN = ("sums", "open", "hash", "only", "alarms")
+_NOT_PLAIN = ("sums", "open", "hash", "only", "alarms", "unreached")
 _PLAIN = tuple(name for name in Report._fields if name not in _NOT_PLAIN)
 
 

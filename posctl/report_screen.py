@@ -23,6 +23,7 @@ from posctl.screen import (
     _named,
     _text,
 )
+from posctl.unreached import reach_again, unreached_words
 
 NAMES = {
     "operator": N_("By operator"),
@@ -100,6 +101,10 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
         _draw_open(canvas, report)
     if report.alarms:
         _draw_alarmed(canvas, report)
+    for one in report.unreached:
+        _draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
+        if report.closed_ms is None:
+            _draw_hint(canvas, reach_again(one.merchant))
     for dimension in dimensions:
         lines = sums.by[dimension]
         if lines:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -22,7 +22,7 @@ from posctl.screen import Screen, age
 from posctl.shell import use_globals
 
 if TYPE_CHECKING:
-    from posctl.journal import Journal, Payment, Who
+    from posctl.journal import Journal, OpenOf, Payment, Who
     from posctl.outcome import Exit
     from posctl.payment import Desk, Patience, Post
     from posctl.profiles import Loaded
@@ -283,6 +283,27 @@ class Run:
             before = () if profile.live else ("--profile", profile.name)
             see = Type((*before, "pending"))
             self.screen.note(words.format(count=count, age=age(age_ms)), see)
+
+    def unreached(self) -> tuple[OpenOf, ...]:
+        """The open payments that no profile of the configuration reaches. Raises JournalError,
+        ConfigError.
+        """
+        profile = self.load().profile
+        held = self.journal().open_merchants()
+        if all(one.merchant == profile.merchant for one in held):
+            return ()
+        from posctl.profiles import read  # noqa: PLC0415  as above
+        from posctl.unreached import unreached  # noqa: PLC0415  rarely needed
+
+        known = read(self.globals.config, self.environ).profiles.values()
+        return unreached(held, {one.merchant for one in known}, live=profile.live)
+
+    def mention_unreached(self, found: Iterable[OpenOf]) -> None:
+        """Say on stderr what no profile reaches, and what to type."""
+        for one in found:
+            from posctl.unreached import reach_again, unreached_words  # noqa: PLC0415  as above
+
+            self.screen.warn(unreached_words(one), reach_again(one.merchant))
 
     def can_ask(self) -> bool:
         """Whether a person sits at a terminal and can answer."""

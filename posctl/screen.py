@@ -244,7 +244,15 @@ class Screen:
     def problem(self, problem: Problem) -> None:
         """What went wrong and what to type next, on stderr."""
         self.note(_("Error: {text}").format(text=problem.message))
-        for line in lines_of(problem.hint):
+        self._type_next(problem.hint)
+
+    def warn(self, text: str, hint: Hint) -> None:
+        """What somebody must know besides, and what to type, on stderr."""
+        self.note(f"▲ {text}")
+        self._type_next(hint)
+
+    def _type_next(self, hint: Hint) -> None:
+        for line in lines_of(hint):
             _write(self.stderr, f"  → {one_line(line)}\n")  # a command must be whole to be copied
 
     def input_line(self, text: str, *, keep: bool = False) -> bool:

@@ -280,3 +280,61 @@ def test_shifts_of_two_gateways_stay_valid_and_one_goes_on(
         assert latest is not None
         assert (latest.number, latest.chain) == (3, "")
         assert journal.gateways(MERCHANT) == sorted((NEW, OLD))
+
+
+# ── payments that no profile reaches ─────────────────────────────────────────────────────────
+
+
+def left_behind(shop: Shop, gateway: Merciless) -> Merciless:
+    """One open payment of a profile that the configuration has no more; the other goes on."""
+    profiles(shop, gateway.url, store={"merchant": "a"}, gone={"merchant": "b"})
+    shop.run("journal", "create")
+    gateway.answer = lambda _members: None
+    assert shop.run("--profile", "gone", *PAY).code == 21
+    gateway.answer = paid
+    profiles(shop, gateway.url, store={"merchant": "a"})
+    return gateway
+
+
+TELL = (
+    ("pending",),
+    ("history",),
+    ("retry", "--all"),
+    ("report",),
+    ("report", "--day", "today"),
+    ("doctor",),
+)
+
+
+@pytest.mark.parametrize("words", TELL, ids=" ".join)
+def test_payments_that_no_profile_reaches_are_told(
+    shop: Shop, gateway: Merciless, words: tuple[str, ...]
+) -> None:
+    """How many, of which merchant, since when and what to write: to people and to scripts."""
+    left_behind(shop, gateway)
+    (found,) = shop.run(*words, "--json").json["unreached"]
+    assert (found["live"], found["merchant"], found["payments"]) == (True, "b", 1)
+    assert found["since"].startswith("20")
+    ran = shop.run(*words)
+    told = ran.out + ran.err
+    assert "merchant: b" in told or words[0] == "report"
+    assert "unreached" in told or "No profile reaches these open payments: 1, of merchant b" in told
+    profiles(shop, gateway.url, store={"merchant": "a"}, again={"merchant": "b"})
+    assert shop.run(*words, "--json").json["unreached"] == []
+
+
+def test_a_shift_is_not_closed_over_payments_that_no_profile_reaches(
+    shop: Shop, gateway: Merciless
+) -> None:
+    """30 without a note; with one they stand in the Z, and --verify finds it whole."""
+    left_behind(shop, gateway)
+    refused = shop.run("report", "--close", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (30, "unreached_payments")
+    assert "merchant: b" in refused.json["error"]["hint"]
+    assert shop.run("report", "--close", "--note", "b has left", "--json").code == 0
+    profiles(shop, gateway.url, store={"merchant": "a"}, again={"merchant": "b"})
+    (kept,) = shop.run("report", "--shift", "1", "--json").json["unreached"]
+    assert kept["merchant"] == "b"
+    assert shop.run("report", "--verify", "--json").code == 0
+    page = shop.run("report", "--shift", "1", "--html", "-").out
+    assert "of merchant b" in page

@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from posctl.errors import JournalError, PosctlError
+from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.messages import _
 from posctl.outcome import EXIT_OF, Exit, outcome_of, worst
 from posctl.records import Records
 from posctl.result import Problem, problem_json, result_json
 from posctl.screen import View, draw_results
+from posctl.unreached import unreached_json
 
 if TYPE_CHECKING:
+    from posctl.journal import OpenOf
     from posctl.profiles import Profile
     from posctl.result import Result
     from posctl.run import Run
@@ -73,11 +75,15 @@ def tell_several(
     problem = None
     if stopped is not None:
         problem = Problem(stopped.kind, stopped.code, stopped.message, stopped.hint)
+    unreached: tuple[OpenOf, ...] = ()
+    with suppress(JournalError, ConfigError):  # some may be charged: that is told in any case
+        unreached = run.unreached()
     data = {
         "posctl": 1,
         "command": "retry",
         "exit_code": int(code),
         "payments": several.payments,
+        "unreached": unreached_json(unreached),
         "error": problem_json(problem),
     }
     profile, live = several.whose
@@ -94,5 +100,6 @@ def tell_several(
         with suppress(JournalError):
             if closed:
                 run.journal().mark_told(closed, int(run.now_s() * 1000))
+    run.mention_unreached(unreached)
     run.mention_open()
     return code

@@ -11,6 +11,7 @@ from posctl.result import Problem, problem_json
 from posctl.run import Run
 from posctl.screen import View
 from posctl.shell import as_text
+from posctl.unreached import unreached_json
 
 app = new_app()
 
@@ -44,6 +45,9 @@ def doctor(ctx: typer.Context) -> int:
             | {"hint": as_text(check.hint)}
             for check in checks
         ],
+        "unreached": unreached_json(
+            [one for check in checks if check.name == "unreached" for one in check.merchants]
+        ),
         "error": problem_json(problem),
     }
     run.screen.show(View(data, lambda canvas: draw_checks(canvas, checks)))

@@ -16,6 +16,7 @@ from posctl.outcome import Exit, Outcome
 from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View, draw_payments
+from posctl.unreached import unreached_json
 
 app = new_app()
 
@@ -67,12 +68,14 @@ def history(
     found = run.journal().history(which)
     payments = list(islice(found, int(limit)))
     more = next(found, None) is not None
+    unreached = run.unreached()
     data = {
         "posctl": 1,
         "command": "history",
         "exit_code": int(Exit.OK),
         "payments": [payment_json(payment) for payment in payments],
         "more": more,
+        "unreached": unreached_json(unreached),
         "error": None,
     }
     now_ms = int(run.now_s() * 1000)
@@ -83,6 +86,7 @@ def history(
                 limit=limit
             )
         )
+    run.mention_unreached(unreached)
     run.mention_open()
     return Exit.OK
 

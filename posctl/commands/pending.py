@@ -13,6 +13,7 @@ from posctl.result import alarm_json, payment_json
 from posctl.run import Run
 from posctl.screen import View, draw_open
 from posctl.shell import as_text
+from posctl.unreached import unreached_json
 
 app = new_app()
 
@@ -42,6 +43,7 @@ def pending(
     payments = narrowed(journal.open_payments(merchant), only)
     # An alarm is about money that may be gone: nobody narrows it away.
     alarms = journal.alarms(merchant)
+    unreached = run.unreached()
     tries = {p.request_id: journal.last_try(p) for p in payments}
     now_ms = int(run.now_s() * 1000)
     code = Exit.PENDING if check and (payments or alarms) else Exit.OK
@@ -59,6 +61,7 @@ def pending(
             for payment in payments
         ],
         "alarms": [alarm_json(alarm) for alarm in alarms],
+        "unreached": unreached_json(unreached),
         "error": None,
     }
     run.screen.show(
@@ -69,4 +72,5 @@ def pending(
             ),
         )
     )
+    run.mention_unreached(unreached)
     return code

@@ -16,7 +16,15 @@ from posctl.commands._money import narrowed
 from posctl.commands.history import day_span
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
 from posctl.hint import Say, Type, said
-from posctl.journal import QUARTER_MS, RUNNING_SHIFT, Filter, Journal, Shift, Transaction
+from posctl.journal import (
+    QUARTER_MS,
+    RUNNING_SHIFT,
+    Filter,
+    Journal,
+    OpenOf,
+    Shift,
+    Transaction,
+)
 from posctl.messages import _
 from posctl.order import check_value, yuan
 from posctl.outcome import Exit
@@ -34,6 +42,7 @@ from posctl.report_screen import command, draw_checked, draw_report
 from posctl.result import Problem, alarm_json, iso, problem_json
 from posctl.run import Run
 from posctl.screen import View
+from posctl.unreached import reach_again, unreached_json, unreached_words
 
 app = new_app()
 
@@ -169,7 +178,6 @@ def _look(options: ReportOptions, run: Run) -> Report:
     number = None if options.shift is None else _shift_number(options.shift)
     merchant = run.load().profile.merchant
     journal = run.journal()
-    now_ms = int(run.now_s() * 1000)
     if number is not None:
         return _closed(number, merchant, journal)
     last = journal.shift(merchant)
@@ -177,13 +185,18 @@ def _look(options: ReportOptions, run: Run) -> Report:
         return _of_span(since_ms, until_ms, merchant, run, options.only)
     if last is None:
         return _of_today(merchant, run)
-    return _running(journal, merchant, last, now_ms, run)
+    return _running(journal, merchant, last, run.unreached(), run)
 
 
 def _running(
-    journal: Journal | Transaction, merchant: Merchant, last: Shift | None, now_ms: int, run: Run
+    journal: Journal | Transaction,
+    merchant: Merchant,
+    last: Shift | None,
+    unreached: tuple[OpenOf, ...],
+    run: Run,
 ) -> Report:
     """The running shift: all that was settled since the last one was closed, and what is open."""
+    now_ms = _now_ms(run)
     cells = journal.sums(Filter(merchant=merchant, shift=RUNNING_SHIFT))
     begun_ms = min((cell.quarter for cell in cells), default=now_ms // QUARTER_MS) * QUARTER_MS
     return Report(
@@ -195,6 +208,7 @@ def _running(
         sums=sums_of(cells),
         open=open_ones(journal.open_payments(merchant)),
         alarms=tuple(journal.alarms(merchant)),
+        unreached=unreached,
     )
 
 
@@ -230,6 +244,7 @@ def _of_span(
         open=open_ones(still_open),
         only=tuple(only.items()),
         alarms=tuple(run.journal().alarms(merchant)),
+        unreached=run.unreached(),
     )
 
 
@@ -299,17 +314,17 @@ def _close(options: ReportOptions, run: Run) -> Report:
     profile = run.load().profile
     merchant = profile.merchant
     journal = run.own_journal()
+    unreached = run.unreached()
     meant = None  # the number of the shift that a person said yes to
     if run.can_ask() and not options.yes:
-        running = _running(journal, merchant, journal.shift(merchant), _now_ms(run), run)
+        running = _running(journal, merchant, journal.shift(merchant), unreached, run)
         _ask(running, options, run)
         meant = running.shift
     by = person()
 
     def work(tx: Transaction) -> Shift:
         last = tx.shift(merchant)
-        now_ms = _now_ms(run)
-        running = _running(tx, merchant, last, now_ms, run)
+        running = _running(tx, merchant, last, unreached, run)
         if meant not in (None, running.shift):
             raise Busy(
                 "shift_closed",
@@ -317,7 +332,7 @@ def _close(options: ReportOptions, run: Run) -> Report:
                 (Say(_("See it:")), Type(("report", "--shift", str(meant)))),
             )
         _refuse_open(running, options)
-        closed = running._replace(closed_ms=now_ms, closed_by=by, note=options.note)
+        closed = running._replace(closed_ms=running.until_ms, closed_by=by, note=options.note)
         settled = tx.history(Filter(merchant=merchant, shift=RUNNING_SHIFT))
         shift = seal(closed, settled, merchant, last)
         tx.close_shift(merchant, shift)
@@ -351,6 +366,17 @@ def _refuse_open(running: Report, options: ReportOptions) -> None:
             (
                 Say(_("Settle them first:")),
                 command(running, "pending"),
+                Say(_("Or close it all the same, and say why:")),
+                command(running, "report", "--close", "--note", "…"),
+            ),
+        )
+    if running.unreached:
+        first = running.unreached[0]
+        raise Busy(
+            "unreached_payments",
+            _("The shift was not closed.") + " " + unreached_words(first),
+            (
+                *reach_again(first.merchant),
                 Say(_("Or close it all the same, and say why:")),
                 command(running, "report", "--close", "--note", "…"),
             ),
@@ -434,6 +460,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
     if options.csv is not None:
         from posctl.sheet import sheet  # noqa: PLC0415  only for --csv
 
+        run.mention_unreached(found.unreached)  # a sheet has no place for it
         _write(options.csv, sheet(_COLUMNS, _rows(found, dimensions)), found, run)
     run.banner()
     _mention_merged(run)
@@ -479,6 +506,7 @@ def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
             for one in found.open
         ],
         "alarms": [alarm_json(alarm) for alarm in found.alarms],
+        "unreached": unreached_json(found.unreached),
         "by": {
             name: [{"key": line.key, "count": line.n, "fee": line.fee} for line in sums.by[name]]
             for name in dimensions

@@ -178,6 +178,14 @@ class Alarm(NamedTuple):
     acknowledged_ms: int | None
 
 
+class OpenOf(NamedTuple):
+    """A merchant's open payments: how many, and when the oldest was begun."""
+
+    merchant: Merchant
+    payments: int
+    since_ms: int
+
+
 RUNNING_SHIFT = 0  # as a number: the payments that no shift was closed over yet, open ones too
 QUARTER_MS = 900_000  # every time zone is off by whole quarters of an hour
 
@@ -406,8 +414,8 @@ class Journal(Protocol):
     def last_merchant(self, profile: str) -> str | None:
         """The name of the live merchant that a profile of this name last paid for."""
 
-    def open_merchants(self) -> list[tuple[Merchant, int, int]]:
-        """Every merchant with open payments: how many, and their fees' sum in fen."""
+    def open_merchants(self) -> list[OpenOf]:
+        """Every merchant with open payments, whoever asks."""
 
     def gateways(self, merchant: Merchant) -> list[str]:
         """Gateways under which posctl 0.1 closed shifts of this merchant, or left payments open

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from posctl.errors import ConfigError
 from posctl.hint import Say, Type
+from posctl.journal import OpenOf
 from posctl.journal.companion import Companion, is_mounted_alone, machine, mark_at
-from posctl.journal.rows import COLUMNS
+from posctl.journal.rows import COLUMNS, OPEN_MERCHANTS, open_of
 from posctl.journal.sqlite import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -47,11 +48,14 @@ _COUNTS = "SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL) FROM payme
 
 
 class Health(NamedTuple):
-    """What is in a journal. `is_old`: the next payment brings its schema up to date."""
+    """What is in a journal. `is_old`: the next payment brings its schema up to date; only then the
+    `merchants` with open payments can be told.
+    """
 
     payments: int
     open: int
     is_old: bool
+    merchants: tuple[OpenOf, ...] = ()
 
 
 def health(path: Path) -> Health | None:
@@ -93,7 +97,10 @@ def shared_health(url: str) -> Health | None:
         if version == 0:
             return None
         payments, still_open = link.execute(_COUNTS).fetchone() or (0, 0)
-        return Health(payments, still_open, version < len(postgres_link.MIGRATIONS))
+        if version < len(postgres_link.MIGRATIONS):
+            return Health(payments, still_open, is_old=True)
+        merchants = open_of(link.execute(OPEN_MERCHANTS.format(indexed="")).fetchall())
+        return Health(payments, still_open, is_old=False, merchants=merchants)
 
 
 def _can_lock(path: Path) -> None:
@@ -162,4 +169,8 @@ class JournalReader(SqliteJournal):
                 raise _damaged(self._path)
             self._refuse_unless_whole()
             payments, still_open = self._db.execute(_COUNTS).fetchone()
-            return Health(payments, still_open, self._schema < len(MIGRATIONS))
+            if self._schema < len(MIGRATIONS):
+                return Health(payments, still_open, is_old=True)
+            return Health(
+                payments, still_open, is_old=False, merchants=tuple(self.open_merchants())
+            )

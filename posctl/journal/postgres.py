@@ -35,6 +35,7 @@ from posctl.journal import (
     Cell,
     Filter,
     NewPayment,
+    OpenOf,
     Payment,
     Shift,
     T,
@@ -48,13 +49,14 @@ from posctl.journal.postgres_link import Link, Stale
 from posctl.journal.rows import (
     COLUMNS,
     LATEST_SHIFT,
-    MERCHANT,
     OF_CHECKOUT,
     OF_MERCHANT,
     OF_SHIFTS,
+    OPEN_MERCHANTS,
     clauses_of,
     is_elsewhere,
     named_merchant,
+    open_of,
     sound_payment,
     standing_of,
     try_of,
@@ -504,12 +506,9 @@ class PostgresJournal:
         ).fetchall()
         return [Alarm(i, rid, at, Event(event), *rest) for i, rid, at, event, *rest in rows]
 
-    def open_merchants(self) -> list[tuple[Merchant, int, int]]:
-        rows = self._link.execute(
-            f"""SELECT live, {MERCHANT}, count(*), CAST(sum(pay_fee) AS BIGINT) FROM payments
-                WHERE closed_ms IS NULL GROUP BY 1, 2 ORDER BY 1, 2"""
-        ).fetchall()
-        return [(Merchant(live, name), n, fee) for live, name, n, fee in rows]
+    def open_merchants(self) -> list[OpenOf]:
+        rows = self._link.execute(OPEN_MERCHANTS.format(indexed="")).fetchall()
+        return list(open_of(rows))
 
     def gateways(self, merchant: Merchant) -> list[str]:
         found = {shift.chain for shift in self.shifts(merchant)} - {""}

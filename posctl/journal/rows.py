@@ -6,12 +6,22 @@ Values stand as `?`; the clauses mean the same whether yes and no are booleans o
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from posctl.journal import RUNNING_SHIFT, Filter, NewPayment, Payment, Try, TryEnd, Verdict, Who
+from posctl.journal import (
+    RUNNING_SHIFT,
+    Filter,
+    NewPayment,
+    OpenOf,
+    Payment,
+    Try,
+    TryEnd,
+    Verdict,
+    Who,
+)
 from posctl.outcome import Doubt, Event, Outcome, Standing, State
-from posctl.record import Checkout
+from posctl.record import Checkout, Merchant
 
 COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout_id, order_id,
   operator_id, machine_id, pay_channel, pay_fee, pay_request, state, doubt, paid, result_status,
@@ -22,6 +32,8 @@ COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout
 # What a merchant and a checkout are known by. The app_key is the name of a merchant without one:
 # so are the rows of posctl 0.1, and those that it goes on writing beside a newer one.
 MERCHANT = "coalesce(merchant, app_key)"
+OPEN_MERCHANTS = f"""SELECT live, {MERCHANT}, count(*), min(created_ms) FROM payments {{indexed}}
+    WHERE closed_ms IS NULL GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608  no value stands in it
 OF_MERCHANT = f"live=? AND {MERCHANT}=?"
 OF_CHECKOUT = f"{OF_MERCHANT} AND shop_id=? AND checkout_id=?"
 # Shifts keep the columns that 0.1 gave them. It wrote the gateway into the first; now that is "",
@@ -161,3 +173,8 @@ _OUTCOME_CLAUSE = {
     Outcome.CONFLICT: "state='conflict'",
     Outcome.BLOCKED: "1=0",
 }
+
+
+def open_of(rows: Iterable[Sequence[Any]]) -> tuple[OpenOf, ...]:
+    """What OPEN_MERCHANTS found."""
+    return tuple(OpenOf(Merchant(bool(live), name), n, since) for live, name, n, since in rows)

@@ -30,6 +30,7 @@ from posctl.journal import (
     Cell,
     Filter,
     NewPayment,
+    OpenOf,
     Payment,
     Shift,
     T,
@@ -49,9 +50,11 @@ from posctl.journal.rows import (
     OF_CHECKOUT,
     OF_MERCHANT,
     OF_SHIFTS,
+    OPEN_MERCHANTS,
     clauses_of,
     is_elsewhere,
     named_merchant,
+    open_of,
     sound_payment,
     standing_of,
     try_of,
@@ -684,14 +687,12 @@ class SqliteJournal:
             ).fetchall()
         return [Alarm(i, rid, at, Event(event), *rest) for i, rid, at, event, *rest in rows]
 
-    def open_merchants(self) -> list[tuple[Merchant, int, int]]:
+    def open_merchants(self) -> list[OpenOf]:
         with _told_as_journal_error(self._path):
             rows = self._db.execute(
-                f"""SELECT live, {MERCHANT}, count(*), sum(pay_fee)
-                    FROM payments INDEXED BY open_by_age
-                    WHERE closed_ms IS NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+                OPEN_MERCHANTS.format(indexed="INDEXED BY open_by_age")
             ).fetchall()
-        return [(Merchant(bool(live), name), n, fee) for live, name, n, fee in rows]
+        return list(open_of(rows))
 
     def gateways(self, merchant: Merchant) -> list[str]:
         found = {shift.chain for shift in self.shifts(merchant)} - {""}
