@@ -60,6 +60,7 @@ NAMES = {
     "gateway": N_("gateway"),
     "clock": N_("clock"),
     "terminal": N_("terminal"),
+    "unreached": N_("out of reach"),
 }
 
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from conftest import Shop
 from merciless import Merciless, paid
+from pty_run import pty_run
 from test_report import close as close_shift
 from test_report import take
 
@@ -338,3 +339,13 @@ def test_a_shift_is_not_closed_over_payments_that_no_profile_reaches(
     assert shop.run("report", "--verify", "--json").code == 0
     page = shop.run("report", "--shift", "1", "--html", "-").out
     assert "of merchant b" in page
+
+
+def test_on_a_terminal_the_doctor_names_what_no_profile_reaches(
+    shop: Shop, gateway: Merciless
+) -> None:
+    """A person sees the check under a name, and below it what to write."""
+    left_behind(shop, gateway)
+    shown = pty_run([*shop.command, "doctor"], env=shop.env)
+    assert "out of reach" in shown.text
+    assert "merchant: b" in shown.text
