@@ -83,7 +83,10 @@ class Doctor(NamedTuple):
             yield _config(loaded)
             yield _secret(profile, self.environ)
             if is_database(loaded.journal):
-                journal_found = shared_journal(loaded.journal, live=profile.live)
+                from posctl.journal.choose import note_of  # noqa: PLC0415  as below
+
+                note = note_of(loaded.path, loaded.journal, self.environ)
+                journal_found = shared_journal(loaded.journal, live=profile.live, note=note)
                 yield journal_found
             else:
                 journal = Path(loaded.journal).absolute()
@@ -231,13 +234,15 @@ def journal_check(path: Path, *, live: bool) -> Check:
     return _counted(words.format(path=path, count=found.payments, open=found.open), found)
 
 
-def shared_journal(url: str, *, live: bool) -> Check:
-    """Whether the database that many tills share can be reached, and knows this posctl."""
+def shared_journal(url: str, *, live: bool, note: Path | None = None) -> Check:
+    """Whether the database that many tills share can be reached, knows this posctl, and is the one
+    and the latest by what this till keeps at `note`.
+    """
     from posctl.journal.look import shared_health  # noqa: PLC0415  as above
 
     shown = masked_url(url)
     try:
-        found = shared_health(url)
+        found = shared_health(url, note)
         if found is None and live:
             raise not_begun(shown)
     except PosctlError as error:

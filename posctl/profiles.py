@@ -206,7 +206,14 @@ def usual_journal(environ: Mapping[str, str]) -> str:
 def state_folder(config_flag: str | None, environ: Mapping[str, str]) -> Path:
     """Where posctl keeps what is this machine's own: beside the journal. Raises ConfigError."""
     journal = journal_place(config_flag, environ)
-    return (_default_journal(environ) if is_database(journal) else Path(journal)).parent
+    return own_folder(environ) if is_database(journal) else Path(journal).parent
+
+
+def own_folder(environ: Mapping[str, str]) -> Path:
+    """Posctl's folder among the user's states, whatever the configuration says. Raises
+    ConfigError.
+    """
+    return _default_journal(environ).parent
 
 
 def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -159,7 +159,9 @@ class Run:
                 loaded.profile.timeout.total_s,
                 begin=not loaded.profile.live,
                 # A training payment that a journal put back has forgotten charges nobody.
-                note=note_of(loaded.path, loaded.journal) if loaded.profile.live else None,
+                note=note_of(loaded.path, loaded.journal, self.environ)
+                if loaded.profile.live
+                else None,
             )
             self._closing.append(self._journal.close)
         return self._journal

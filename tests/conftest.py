@@ -119,7 +119,8 @@ class Shop:
             self.begun = True
             with suppress(PosctlError):  # what cannot be begun is for the command to refuse
                 place = self.env["POSCTL_JOURNAL"]
-                begin_journal(place, 5, note_of(self.home / "config.yaml", place))
+                note = note_of(self.home / "config.yaml", place, self.env)
+                begin_journal(place, 5, note)
 
 
 @pytest.fixture(scope="session")

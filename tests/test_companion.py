@@ -221,6 +221,24 @@ def test_a_restored_backup_sends_nothing_by_itself(counter: Shop, gateway: Merci
     assert len(gateway.requests) == before
 
 
+def test_a_sealed_journal_can_be_backed_up_and_not_pruned(
+    counter: Shop, gateway: Merciless, tmp_path: Path
+) -> None:
+    """What was moved may still be read; nothing is deleted from it, nor from one that lacks what
+    stands beside it.
+    """
+    prune = ("journal", "prune", "--older-than", "30", "--export", "x.jsonl", "--json")
+    assert counter.run("journal", "copy", str(counter.journal), str(tmp_path / "to.db")).code == 0
+    assert counter.run("journal", "backup", str(tmp_path / "backup.db")).code == 0
+    ran = counter.run(*prune)
+    assert (ran.code, ran.json["error"]["code"]) == (31, "journal_moved")
+    assert counter.run("journal", "adopt", "--yes").code == 0
+    assert counter.run(*prune).code == 0
+    held_path(counter.journal).unlink()
+    ran = counter.run(*prune)
+    assert (ran.code, ran.json["error"]["code"]) == (31, "journal_unguarded")
+
+
 def test_a_line_says_all_or_nothing() -> None:
     """Half of a line, or one that was changed, is none; a person can read a whole one."""
     mark = Mark("7c1f", 12, 9)

@@ -93,7 +93,7 @@ def test_the_usual_answers_make_a_configuration_that_works(fresh: Shop) -> None:
     }
     assert path.read_text().startswith("# ")
     assert re.search(r"^ store-1 +good$", shown.text, re.MULTILINE)
-    note = note_of(path, str(fresh.journal))
+    note = note_of(path, str(fresh.journal), {})
     assert note is not None
     assert left_behind(fresh) == [
         *("conf", "conf/posctl", "conf/posctl/config.yaml", f"conf/posctl/{note.name}"),

@@ -91,7 +91,7 @@ def _begin_journal(place: str, run: Run) -> None:
     from posctl.journal.choose import begin_journal, note_of  # noqa: PLC0415  after the questions
 
     config, _named = config_path(run.globals.config, run.environ)
-    begin_journal(place, DEFAULT_TIMEOUT.total_s, note_of(config, place))
+    begin_journal(place, DEFAULT_TIMEOUT.total_s, note_of(config, place, run.environ))
     run.screen.note(_("√ The journal: {path}").format(path=masked_url(place)))
 
 

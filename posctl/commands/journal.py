@@ -53,10 +53,10 @@ def create(ctx: typer.Context) -> int:
     from posctl.secret import masked_url  # noqa: PLC0415  as above
 
     place = journal_place(run.globals.config, run.environ)
-    is_new = look_at(place) is None
+    is_new = look_at(place, _note(run)) is None
     if is_new:
         begin_journal(place, DEFAULT_TIMEOUT.total_s, _note(run))
-    health = look_at(place)
+    health = look_at(place, _note(run))
     _show(
         run,
         None,
@@ -177,11 +177,12 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help=_("Do it, without a question."))] = False,
 ) -> int:
     run: Run = ctx.obj
-    from posctl.journal.care import adopt as take_over  # noqa: PLC0415  loads SQLite
-    from posctl.journal.care import open_in  # noqa: PLC0415  as above
+    from posctl.journal.choose import adopt as take_over  # noqa: PLC0415  loads SQLite
+    from posctl.journal.choose import open_in  # noqa: PLC0415  as above
+    from posctl.secret import masked_url  # noqa: PLC0415  as above
 
-    path = _path(run)
-    may_be_charged = open_in(path)
+    place = journal_place(run.globals.config, run.environ)
+    path, may_be_charged = masked_url(place), open_in(place)
     run.screen.note(
         _(
             "▲ What another copy of this journal has paid may be charged again from here. Look at "
@@ -199,10 +200,10 @@ def adopt(
             _("The journal was not adopted."),
             (Say(_("To do it on purpose:")), Type(("journal", "adopt", "--yes"))),
         )
-        _show(run, problem, Exit.USAGE, path=str(path), open=len(may_be_charged))
+        _show(run, problem, Exit.USAGE, path=path, open=len(may_be_charged))
         return Exit.USAGE
-    take_over(path, _note(run))
-    _show(run, None, path=str(path), open=len(may_be_charged))
+    take_over(place, _note(run))
+    _show(run, None, path=path, open=len(may_be_charged))
     return Exit.OK
 
 
@@ -316,7 +317,7 @@ def _note(run: Run) -> Path | None:
     from posctl.journal.choose import note_of  # noqa: PLC0415  as above
 
     config, _named = config_path(run.globals.config, run.environ)
-    return note_of(config, journal_place(run.globals.config, run.environ))
+    return note_of(config, journal_place(run.globals.config, run.environ), run.environ)
 
 
 def _path(run: Run) -> Path:

@@ -32,9 +32,11 @@ from posctl.journal.sqlite import (
     _linked,
     _quoted,
     _told_as_journal_error,
+    _unguarded,
     _whole,
     held_path,
     highest_number,
+    refuse_unless_whole,
     trusted,
 )
 from posctl.journal.unite import Outlook, last_number, leave_to_person, unite
@@ -525,9 +527,15 @@ def prune(path: Path, before_ms: int, export: Callable[[Iterator[Closed]], None]
     """Delete what was closed before `before_ms`, after `export` has written it out durably.
 
     Open payments stay, and whole checkouts with anything open, newer or alarming in them. When
-    there is nothing to delete, `export` is not called. Raises JournalError.
+    there is nothing to delete, `export` is not called. Raises JournalError, also for a journal that
+    takes no payments: nobody deletes from one that was moved, or is not the latest.
     """
+    mark = mark_at(held_path(path))  # before looking: tills go on counting
     with _opened(path) as db, _told_as_journal_error(path):
+        found = _whole(db)
+        if mark is None and found.reached:
+            raise _unguarded(path)
+        refuse_unless_whole(path, found, [mark], machine())
         when = {"before": before_ms}
         db.execute("BEGIN")
         (old,) = db.execute(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from posctl.errors import ConfigError
 from posctl.hint import Say, Type
-from posctl.journal import Journal
+from posctl.journal import Journal, Payment
 from posctl.messages import _
 from posctl.secret import is_database
 
@@ -20,13 +21,13 @@ def open_journal(
     place: str, try_s: float, *, begin: bool = True, note: Path | None = None
 ) -> Journal:
     """Open the journal at `place`; `try_s` is the longest that one HTTP try takes, in seconds.
-    `note` is where this machine keeps, apart from a file, how far it has come (`note_of`).
+    `note` is where this machine keeps, apart from it, how far it has come (`note_of`).
 
     Where there is none, one is made if `begin`; a journal for real money is begun by nobody but a
     person. Raises JournalError, and ConfigError for a database that posctl has no driver for.
     """
     if is_database(place):
-        return open_database(place, try_s, begin=begin)
+        return open_database(place, try_s, begin=begin, note=note)
     from posctl.journal.sqlite import SqliteJournal  # noqa: PLC0415  only one of the two
 
     return SqliteJournal(Path(place), begin=begin, note=note)
@@ -45,18 +46,47 @@ def begin_journal(place: str, try_s: float, note: Path | None) -> None:
     vouch(Path(place), note)
 
 
-def note_of(config: Path, place: str) -> Path | None:
-    """Where, beside the configuration, stands how far the journal at `place` has come; None for a
-    database, and where there is no configuration.
+def note_of(config: Path, place: str, environ: Mapping[str, str]) -> Path | None:
+    """Where this machine keeps how far the journal at `place` has come: a file's beside the
+    configuration, None where there is none; a database's in the user's state folder. Raises
+    ConfigError.
     """
-    if is_database(place) or not config.exists():
+    if is_database(place):
+        from posctl.profiles import own_folder  # noqa: PLC0415  a file needs none
+
+        return own_folder(environ) / f"database.{crc32(_address(place).encode()):08x}.note"
+    if not config.exists():
         return None
     where = Path(place)
     return config.parent / f"{where.name}.{crc32(str(where.absolute()).encode()):08x}.note"
 
 
-def open_database(url: str, try_s: float, *, begin: bool = True) -> PostgresJournal:
+def _address(url: str) -> str:
+    """Which database and schema a URL means, whoever asks and however safely."""
+    from urllib.parse import parse_qsl, urlsplit  # noqa: PLC0415  a file needs none
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # psycopg will say so
+        return url
+    said = sorted(pair for pair in parse_qsl(parts.query) if pair[0] in _WHERE)
+    return repr((parts.netloc.rpartition("@")[2], parts.path, said))
+
+
+_WHERE = ("host", "hostaddr", "port", "dbname", "service", "options")
+
+
+def open_database(
+    url: str, try_s: float, *, begin: bool = True, note: Path | None = None
+) -> PostgresJournal:
     """The same of a database's URL."""
+    _needs_driver()
+    from posctl.journal.postgres import PostgresJournal  # noqa: PLC0415  as above
+
+    return PostgresJournal(url, try_s, begin=begin, note=note)
+
+
+def _needs_driver() -> None:
     from importlib.util import find_spec  # noqa: PLC0415  a file needs none
 
     if find_spec("psycopg") is None:
@@ -65,6 +95,33 @@ def open_database(url: str, try_s: float, *, begin: bool = True) -> PostgresJour
             _("The journal is a database, and the package psycopg is not installed."),
             (Say(_("Type:")), Type(("install", "posctl[postgres]"), program="pip")),
         )
-    from posctl.journal.postgres import PostgresJournal  # noqa: PLC0415  as above
 
-    return PostgresJournal(url, try_s, begin=begin)
+
+def open_in(place: str) -> list[Payment]:
+    """The open payments of the journal at `place`, oldest first, also of one that is refused.
+
+    Raises JournalError, ConfigError.
+    """
+    if is_database(place):
+        _needs_driver()
+        from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
+
+        return postgres_whole.open_in(place)
+    from posctl.journal import care  # noqa: PLC0415  as above
+
+    return care.open_in(Path(place))
+
+
+def adopt(place: str, note: Path | None) -> None:
+    """Take the journal at `place` over, on a person's word. Raises Busy, JournalError,
+    ConfigError.
+    """
+    if is_database(place):
+        _needs_driver()
+        from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
+
+        postgres_whole.adopt(place, note)
+        return
+    from posctl.journal import care  # noqa: PLC0415  as above
+
+    care.adopt(Path(place), note)

@@ -44,6 +44,7 @@ from posctl.secret import is_database
 
 BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
 WITH_WHOLE = 4  # the schema since which a journal knows its id, and how far it has come
+SHARED_WITH_WHOLE = 2  # the same of a database's
 _COUNTS = "SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL) FROM payments"
 
 
@@ -74,15 +75,18 @@ def health(path: Path) -> Health | None:
         return journal.examine()
 
 
-def look_at(place: str) -> Health | None:
-    """What is in the journal at `place`, a path or a URL. Raises as the two above and below."""
-    return shared_health(place) if is_database(place) else health(Path(place))
+def look_at(place: str, note: Path | None = None) -> Health | None:
+    """What is in the journal at `place`, a path or a URL; of a database, by what this till keeps
+    at `note`. Raises as the two above and below.
+    """
+    return shared_health(place, note) if is_database(place) else health(Path(place))
 
 
-def shared_health(url: str) -> Health | None:
+def shared_health(url: str, note: Path | None = None) -> Health | None:
     """The same of the journal in the database at `url`; None when it has no tables yet.
 
-    Raises JournalError, and ConfigError for a URL that cannot be used or a missing driver.
+    Raises JournalError, also for one that is not the latest by what this till keeps at `note`, and
+    ConfigError for a URL that cannot be used or a missing driver.
     """
     if find_spec("psycopg") is None:
         raise ConfigError(
@@ -90,12 +94,15 @@ def shared_health(url: str) -> Health | None:
             _("The journal is a database, and the package psycopg is not installed."),
             (Say(_("Type:")), Type(("install", "posctl[postgres]"), program="pip")),
         )
-    from posctl.journal import postgres_link  # noqa: PLC0415  needs the driver
+    from posctl.journal import postgres_link, postgres_whole  # noqa: PLC0415  need the driver
 
+    mark = mark_at(note) if note is not None else None
     with closing(postgres_link.Link(url)) as link:
         version = link._version()  # noqa: SLF001  of this package; the rest of it makes tables
         if version == 0:
             return None
+        if version >= SHARED_WITH_WHOLE:
+            postgres_whole.refuse_unless_whole(link, [mark])
         payments, still_open = link.execute(_COUNTS).fetchone() or (0, 0)
         if version < len(postgres_link.MIGRATIONS):
             return Health(payments, still_open, is_old=True)

@@ -23,6 +23,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -43,9 +44,9 @@ from posctl.journal import (
     TryEnd,
     Verdict,
     Who,
-    moved,
 )
 from posctl.journal.postgres_link import Link, Stale
+from posctl.journal.postgres_whole import NEXT_COUNT, Note
 from posctl.journal.rows import (
     COLUMNS,
     LATEST_SHIFT,
@@ -75,11 +76,14 @@ _SWEEP = 0  # payments count from 1
 class PostgresJournal:
     """`posctl.journal.Journal` and `Transaction` in one, used by one thread."""
 
-    def __init__(self, url: str, try_s: float, *, begin: bool = True) -> None:
+    def __init__(
+        self, url: str, try_s: float, *, begin: bool = True, note: Path | None = None
+    ) -> None:
         """Open the journal at `url`; when it has no tables yet, make them if `begin`.
 
-        `try_s` is the longest that one HTTP try takes, in seconds. Raises JournalError, and
-        ConfigError for a URL or a timeout that cannot be used.
+        `try_s` is the longest that one HTTP try takes, in seconds; `note` is where this till keeps
+        how far it knows the journal to have come. Raises JournalError, and ConfigError for a URL or
+        a timeout that cannot be used.
         """
         if try_s > MAX_TRY_S:
             raise ConfigError(
@@ -100,11 +104,12 @@ class PostgresJournal:
         self._claimed: set[int] = set()
         self._let_go: set[int] = set()
         self._counted: dict[Checkout, int] = {}
+        self._count = 0  # the highest that it was given
         self._code_key: bytes | None = None
         self._paid_for = "", ""  # the profile and merchant of the latest payment
         try:
             self._link.bring_up_to_date(begin=begin)
-            self._refuse_if_moved("")
+            self._note = Note(self._link, note)
         except BaseException:
             self._link.close()
             raise
@@ -113,25 +118,21 @@ class PostgresJournal:
 
     def transact(self, work: Callable[[PostgresJournal], T]) -> T:
         def step() -> T:
-            self._claimed, self._let_go, self._counted = set(), set(), {}
-            # Locked: a copy that seals the journal waits for this one, or this one for it.
-            self._refuse_if_moved("FOR SHARE")
+            self._claimed, self._let_go, self._counted, self._count = set(), set(), {}, 0
+            # Locked: who seals the journal or takes it over waits for this one, or this for him.
+            self._note.refuse_unless_whole("FOR SHARE")
             done = work(self)
             if self._claimed:  # before COMMIT: the server may take its time to acknowledge it
                 self._go_on_renewing()
             return done
 
         done = self._link.transact(step)
+        self._note.raise_to(self._count)
         self._held = (self._held | self._claimed) - self._let_go
         self._claimed, self._let_go = set(), set()
         if self._held:
             self._go_on_renewing()
         return done
-
-    def _refuse_if_moved(self, lock: str) -> None:
-        (place,) = self._one_row(f"SELECT moved_to FROM whole {lock}", ())
-        if place is not None:
-            raise moved(self._link.shown, place)
 
     def code_key(self) -> bytes:
         if self._code_key is None:
@@ -152,12 +153,13 @@ class PostgresJournal:
         if nth is None:
             self.payments_of(new.checkout)
             nth = self._counted[new.checkout]
-        rows = self._payments(
+        row = self._one_row(
             f"""INSERT INTO payments (request_id, profile, live, gateway, app_key, shop_id,
                   checkout_id, nth, order_id, operator_id, machine_id, pay_channel, pay_fee,
-                  pay_request, state, created_ms, updated_ms, merchant, own_id, code_hash)
-                VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)
-                RETURNING {COLUMNS}""",
+                  pay_request, state, created_ms, updated_ms, merchant, own_id, code_hash,
+                  begun_count)
+                VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,{NEXT_COUNT})
+                RETURNING {COLUMNS}, begun_count""",
             (
                 new.request_id,
                 new.profile,
@@ -195,7 +197,8 @@ class PostgresJournal:
             )
         self._paid_for = paid_for
         self._counted[new.checkout] = nth + 1
-        return rows[0]
+        self._count = max(self._count, row[-1])
+        return self._sound(row)
 
     def hold(self, payment: Payment) -> bool:
         # The first claim of a transaction may wait for who is at the row this moment. A sweep's
@@ -311,15 +314,20 @@ class PostgresJournal:
             raise AssertionError("a closed payment never changes")
         closed_ms = None if standing.open else now_ms
         pay_request = payment.pay_request if standing.open else masked(payment.pay_request)
-        self._expect_one(
+        count = "closed_count" if standing.open else NEXT_COUNT
+        row = self._link.execute(
             f"""UPDATE payments SET {more} state=%s, doubt=%s, paid=%s, updated_ms=%s,
-                  closed_ms=%s, pay_request=%s, code_hash=CASE WHEN %s THEN code_hash END
-                WHERE {_UNCHANGED}""",
+                  closed_ms=%s, pay_request=%s, code_hash=CASE WHEN %s THEN code_hash END,
+                  closed_count={count}
+                WHERE {_UNCHANGED} RETURNING closed_count""",
             (
                 *(*values, *standing, now_ms, closed_ms, pay_request),
                 *(standing.paid is not False, *_as_read(payment)),
             ),
-        )
+        ).fetchone()
+        if row is None:
+            raise Stale
+        self._count = max(self._count, row[0] or 0)
         if closed_ms is not None and payment.seq in self._held:
             self._unclaim(payment)
             self._let_go.add(payment.seq)
@@ -520,6 +528,7 @@ class PostgresJournal:
         if self._held:
             with suppress(JournalError):  # the lease will end
                 self._link.execute("DELETE FROM claims WHERE owner=%s", (self._me,))
+        self._note.close()
         self._link.close()
 
     # ── the lease ────────────────────────────────────────────────────────────────────────────

@@ -152,12 +152,17 @@ CREATE INDEX by_merchant ON payments (({MERCHANT}), created_ms, seq);
 CREATE UNIQUE INDEX by_code ON payments (code_hash) WHERE code_hash IS NOT NULL;
 CREATE INDEX by_payment_order ON payments (payment_order_id) WHERE payment_order_id IS NOT NULL;
 CREATE INDEX by_channel_order ON payments (channel_order_id) WHERE channel_order_id IS NOT NULL;
+ALTER TABLE payments ADD COLUMN begun_count BIGINT;
+ALTER TABLE payments ADD COLUMN closed_count BIGINT;
+CREATE INDEX by_begun_count ON payments (begun_count) WHERE begun_count IS NOT NULL;
+CREATE INDEX by_closed_count ON payments (closed_count) WHERE closed_count IS NOT NULL;
 CREATE SEQUENCE whole_count;
 CREATE TABLE whole (
   one BIGINT PRIMARY KEY CHECK (one = 1),
   id TEXT NOT NULL,
   code_key TEXT NOT NULL,
-  moved_to TEXT
+  moved_to TEXT,
+  former TEXT NOT NULL DEFAULT ''
 );
 INSERT INTO whole (one, id, code_key) VALUES (1, gen_random_uuid()::TEXT,
   replace(gen_random_uuid()::TEXT || gen_random_uuid()::TEXT, '-', ''));

@@ -1,0 +1,227 @@
+"""That a shared journal is the one, whole and the latest, for all that this till knows.
+
+A database that was set back in time forgets what was charged, and nothing in it tells. So each
+payment's row has a number from when it was begun and one from when it was closed, which grow and
+are never given twice; each till keeps on its own machine the highest that it has seen acknowledged,
+in the form of what stands beside a file (`companion.py`). A journal without that number is not the
+latest: other tills going on from there do not hide it, since half of a number is drawn by lot.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from posctl.errors import Busy, JournalError
+from posctl.hint import Hint, Say, Type
+from posctl.journal import Payment, moved
+from posctl.journal.companion import Companion, Mark, mark_at
+from posctl.journal.postgres_link import Link
+from posctl.journal.rows import COLUMNS, sound_payment
+from posctl.messages import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+# Grows with every transaction that takes it, and comes out differently when it is taken again.
+NEXT_COUNT = "nextval('whole_count') * 1048576 + floor(random() * 1048576)::BIGINT"
+
+
+class Whole(NamedTuple):
+    """What a database says of its journal. `knows`: it has the number that it was asked for.
+    `former` are the ids that it had before it was taken over.
+    """
+
+    id: str
+    moved_to: str | None
+    former: tuple[str, ...]
+    knows: bool
+
+
+def whole(link: Link, count: int = 0, lock: str = "") -> Whole:
+    """Ask for it, and whether it knows `count`. Raises JournalError."""
+    row = link.execute(
+        f"""SELECT id, moved_to, former, %s = 0
+              OR EXISTS (SELECT 1 FROM payments WHERE begun_count=%s)
+              OR EXISTS (SELECT 1 FROM payments WHERE closed_count=%s)
+            FROM whole {lock}""",
+        (count, count, count),
+    ).fetchone()
+    if row is None:
+        raise AssertionError("this table always has a row")
+    journal_id, moved_to, former, knows = row
+    return Whole(journal_id, moved_to, tuple(former.split()), knows)
+
+
+def refuse_unless_whole(link: Link, marks: Iterable[Mark | None], lock: str = "") -> Whole:
+    """Raises JournalError unless the journal is the one that `marks` speak of, has all that they
+    know of, and was not moved.
+    """
+    known = [mark for mark in marks if mark is not None]
+    found = whole(link, max((mark.reached for mark in known), default=0), lock)
+    shown = link.shown
+    if found.moved_to is not None:
+        raise moved(shown, found.moved_to, _adopt())
+    if any(mark.id != found.id for mark in known):
+        raise JournalError(
+            "journal_other",
+            _("The journal {path} is not the one that this machine has used.").format(path=shown),
+            (
+                Say(
+                    _(
+                        "Another database is behind this address, or somebody took it over at "
+                        "another till. Ask who looks after it."
+                    )
+                ),
+                *_adopt(),
+            ),
+        )
+    if not found.knows:
+        raise JournalError(
+            "journal_older",
+            _(
+                "The journal {path} is older than what was recorded on this machine: "
+                "it does not know the latest payments."
+            ).format(path=shown),
+            (
+                Say(
+                    _(
+                        "The database was set back, or a standby that lacks them took over. "
+                        "Stop all tills; let the newer one be put back."
+                    )
+                ),
+                *_adopt(),
+            ),
+        )
+    return found
+
+
+class Note:
+    """What this till keeps of a shared journal: which one it is, and the highest number it saw
+    acknowledged. In the file at `path` for the next process too, where one can be kept.
+    """
+
+    def __init__(self, link: Link, path: Path | None) -> None:
+        """Begin it if there is none. Raises JournalError unless the journal is the one, whole and
+        the latest.
+        """
+        self._link = link
+        self._file = _opened(path)
+        self._mark: Mark | None = None
+        try:
+            said = self._file.read() if self._file else None
+            found = self.refuse_unless_whole()
+            # Another address of the same journal is no other journal.
+            reached = 0 if said or path is None else _known_elsewhere(path, found.id)
+            self._mark = Mark(found.id, reached)
+            if reached:
+                self.refuse_unless_whole()
+            if self._file and said is None:
+                self._file.write(self._mark)
+        except BaseException:
+            self.close()
+            raise
+
+    def refuse_unless_whole(self, lock: str = "") -> Whole:
+        """Raises JournalError unless the journal is the one, whole and the latest."""
+        # Before the journal: another process of this till may go on counting in between.
+        said = self._file.read() if self._file else None
+        return refuse_unless_whole(self._link, (said, self._mark), lock)
+
+    def raise_to(self, count: int) -> None:
+        """A transaction that was given `count` is acknowledged."""
+        if self._mark is None or self._mark.reached >= count:
+            return
+        self._mark = self._mark._replace(reached=count)
+        if self._file:
+            with suppress(OSError):  # the next one that is told makes up for it
+                self._file.raise_to(self._mark)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+
+def _opened(path: Path | None) -> Companion | None:
+    """The note's file. A till that can keep none goes on: what it knows lasts for one command."""
+    if path is None:
+        return None
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Companion(path, make=True)
+    return None
+
+
+def _known_elsewhere(path: Path, journal_id: str) -> int:
+    marks = [mark_at(other) for other in path.parent.glob("database.*.note") if other != path]
+    return max((mark.reached for mark in marks if mark and mark.id == journal_id), default=0)
+
+
+def _adopt() -> Hint:
+    return Say(_("To go on with this one on purpose:")), Type(("journal", "adopt"))
+
+
+# ── taking it over ───────────────────────────────────────────────────────────────────────────
+
+
+def open_in(url: str) -> list[Payment]:
+    """The open payments of the journal at `url`, oldest first, whatever this till knows of it.
+
+    Raises JournalError.
+    """
+    with closing(_link(url)) as link:
+        rows: Sequence[Sequence[object]] = link.execute(
+            f"SELECT {COLUMNS} FROM payments WHERE closed_ms IS NULL ORDER BY seq"
+        ).fetchall()
+        found = [sound_payment(row) for row in rows]
+    return [payment for payment in found if payment is not None]
+
+
+def adopt(url: str, path: Path | None) -> None:
+    """Take the journal at `url` over, on a person's word; the note is at `path`.
+
+    It gets an id of its own, so that no other copy passes for it, and its open payments wait for a
+    person. Where another till has done so already, this one only takes note of it. Raises Busy
+    while somebody sends from it, JournalError.
+    """
+    said = mark_at(path) if path is not None else None
+    with closing(_link(url)) as link:
+        adopted = link.transact(lambda: _adopt_in(link, said))
+    file = _opened(path)
+    if file is not None:
+        with closing(file):
+            file.write(adopted)
+
+
+def _adopt_in(link: Link, said: Mark | None) -> Mark:
+    # Before the transaction's view of the tables is taken: it waits for all that have looked, and
+    # those that come then look again.
+    link.execute("LOCK TABLE whole IN EXCLUSIVE MODE")
+    found = whole(link)
+    if said is not None and said.id in found.former and found.moved_to is None:
+        return Mark(found.id, 0)
+    if link.execute("SELECT 1 FROM claims WHERE expires_at > clock_timestamp()").fetchone():
+        raise Busy(
+            "in_use",
+            _("A payment is being sent from this journal at this very moment."),
+            _("Stop the tills, then run the same command again."),
+        )
+    fresh = os.urandom(16).hex()
+    # The other tills know it by one of these; they are told, and need not take it over again.
+    former = dict.fromkeys((*found.former, found.id, *([said.id] if said else [])))
+    link.execute("UPDATE whole SET id=%s, moved_to=NULL, former=%s", (fresh, " ".join(former)))
+    link.execute("UPDATE payments SET for_person=TRUE WHERE closed_ms IS NULL")
+    return Mark(fresh, 0)
+
+
+def _link(url: str) -> Link:
+    link = Link(url)
+    try:
+        link.bring_up_to_date(begin=False)
+    except BaseException:
+        link.close()
+        raise
+    return link
