@@ -75,7 +75,7 @@ def test_lists_load_no_http(shop: Shop) -> None:
     """`pending --json` reads the configuration and the journal, and loads no HTTP client."""
     shop.profile("https://gateway.invalid/")
     found = loaded(shop, "pending", "--json")
-    assert_only(found, WITH_JOURNAL | {"posctl.commands.pending"}, YAML)
+    assert_only(found, WITH_JOURNAL | {"posctl.commands.pending", "posctl.unreached"}, YAML)
 
 
 @pytest.mark.parametrize("asked", ["--version", "-h"])
