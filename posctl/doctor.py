@@ -16,7 +16,7 @@ from contextlib import closing
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from posctl import advice
@@ -27,6 +27,7 @@ from posctl.journal import OpenOf, not_begun
 from posctl.messages import _
 from posctl.order import FIELDS, not_in
 from posctl.outcome import Event, Exit, Outcome, read_event
+from posctl.place import place_json, place_words
 from posctl.profiles import TRAINING, Loaded, Profile, read
 from posctl.secret import is_database, masked_url
 from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
@@ -53,6 +54,7 @@ class Check(NamedTuple):
     hint: Hint = ()
     exit_code: Exit = Exit.OK
     merchants: tuple[OpenOf, ...] = ()  # with open payments, of a journal
+    place: Mapping[str, Any] | None = None  # of the journal
 
 
 def worst(checks: list[Check]) -> Check | None:
@@ -82,6 +84,8 @@ class Doctor(NamedTuple):
             profile = loaded.profile
             yield _config(loaded)
             yield _secret(profile, self.environ)
+            where = f"{masked_url(loaded.journal)} · {place_words(loaded)}"
+            yield Check("place", "good", where, place=place_json(loaded))
             if is_database(loaded.journal):
                 from posctl.journal.choose import note_of  # noqa: PLC0415  as below
 

@@ -50,6 +50,7 @@ _LOOKS = {
 NAMES = {
     "config": N_("configuration"),
     "secret": N_("secret"),
+    "place": N_("which journal"),
     "files": N_("file modes"),
     "journal": N_("journal"),
     "disk": N_("disk"),

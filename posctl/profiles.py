@@ -7,7 +7,7 @@ The environment is asked for what the file leaves open: docs/outcomes.md has the
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypedDict, get_args
+from typing import Literal, NamedTuple, TypedDict, get_args
 from urllib.parse import urlsplit
 
 from posctl.errors import ConfigError, UsageError
@@ -132,6 +132,9 @@ class Profile(NamedTuple):
         return f"Profile({self.name})"  # no session, no proxy password, no payment code
 
 
+ChosenBy = Literal["environment", "configuration", "default"]  # the journal, for every profile
+
+
 class Loaded(NamedTuple):
     """What is in force: the profile, the journal's path or URL, what was overridden by what."""
 
@@ -139,6 +142,7 @@ class Loaded(NamedTuple):
     journal: str
     path: Path
     warnings: tuple[str, ...]
+    chosen_by: ChosenBy
 
     def __repr__(self) -> str:
         return f"Loaded({self.profile.name})"  # no password of the journal's
@@ -174,8 +178,8 @@ def load(config_flag: str | None, profile_flag: str | None, environ: Mapping[str
         warnings.append(_clash(winner, over))
     if name not in config.profiles:
         raise _unknown_profile(name, config)
-    journal, clash = _journal(config.journal, environ)
-    return Loaded(config.profiles[name], journal, config.path, (*warnings, *clash))
+    journal, clash, chosen_by = _journal(config.journal, environ)
+    return Loaded(config.profiles[name], journal, config.path, (*warnings, *clash), chosen_by)
 
 
 def journal_path(config_flag: str | None, environ: Mapping[str, str]) -> Path:
@@ -216,11 +220,13 @@ def own_folder(environ: Mapping[str, str]) -> Path:
     return _default_journal(environ).parent
 
 
-def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The journal by environment, else file, else platform; and what was overridden."""
+def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list[str], ChosenBy]:
+    """The journal by environment, else file, else platform; what was overridden; which it was."""
     named = environ.get("POSCTL_JOURNAL")
+    if not named and in_file:
+        return in_file, [], "configuration"
     if not named:
-        return in_file or str(_default_journal(environ)), []
+        return str(_default_journal(environ)), [], "default"
     place = _place(named)
     if place is None:
         raise ConfigError(
@@ -232,8 +238,9 @@ def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list
         )
     if in_file and place != in_file:
         winner, loser = masked_url(named), masked_url(in_file)
-        return place, [_clash(f"POSCTL_JOURNAL={winner}", f"journal: {loser}")]
-    return place, []
+        clash = _clash(f"POSCTL_JOURNAL={winner}", f"journal: {loser}")
+        return place, [clash], "environment"
+    return place, [], "environment"
 
 
 def read(config_flag: str | None, environ: Mapping[str, str]) -> Config:

@@ -104,7 +104,7 @@ def test_a_healthy_till_is_told_so(shop: Shop) -> None:
     assert ran.code == 0, ran
     assert {check["status"] for check in ran.json["checks"]} == {"good"}
     assert list(checks(ran)) == [
-        *("config", "secret", "files", "journal", "disk"),
+        *("config", "secret", "place", "files", "journal", "disk"),
         *("dns", "tcp", "gateway", "clock", "terminal"),
     ]
     assert ran.json["profile"] == "store-1"
@@ -512,7 +512,7 @@ def test_a_till_with_a_shared_journal(database: Database, shop: Shop) -> None:
         "--profile", "training", "doctor", "--json", env={"POSCTL_JOURNAL": database.url()}
     )
     assert ran.code == 0, ran
-    assert list(checks(ran)) == ["config", "secret", "journal", "gateway", "terminal"]
+    assert list(checks(ran)) == ["config", "secret", "place", "journal", "gateway", "terminal"]
 
 
 def test_a_database_that_is_away(shop: Shop) -> None:
@@ -616,7 +616,7 @@ def test_on_a_terminal_each_check_is_a_line(lang: str, shop: Shop) -> None:
         shown = pty_run([*shop.command, "--lang", lang, "doctor"], env=shop.env)
     assert shown.exit_code == 11
     lines = shown.text.splitlines()
-    assert sum(line.startswith(" √ ") for line in lines) == 7
+    assert sum(line.startswith(" √ ") for line in lines) == 8
     (bad,) = [n for n, line in enumerate(lines) if line.startswith(" × ") and "TCP" in line]
     assert any(line.strip().startswith("→") for line in lines[bad + 1 :])
     assert shown.widest <= 80

@@ -11,6 +11,7 @@ import pytest
 from conftest import Ran, Shop
 from faultserver import FaultServer, answer
 from pgserver import Database
+from pty_run import pty_run
 
 PAY = ("pay", "--shop", "1", "--fee", "100", "--checkout", "111", "--json")
 
@@ -238,3 +239,80 @@ def test_another_journal_is_never_begun_unseen(
     assert new.run("pending", env=env).code == exit_code
     assert platform.connections == charged
     assert set(new.home.rglob("*.db")) == before
+
+
+# ── which one it is ──────────────────────────────────────────────────────────────────────────
+
+
+def _by_environment(shop: Shop) -> Path:
+    return shop.journal
+
+
+def _by_configuration(shop: Shop) -> Path:
+    del shop.env["POSCTL_JOURNAL"]
+    _other_place(shop)
+    return shop.home / "other.db"
+
+
+def _by_default(shop: Shop) -> Path:
+    del shop.env["POSCTL_JOURNAL"]
+    shop.env["XDG_STATE_HOME"] = str(shop.home / "state")
+    return shop.home / "state" / "posctl" / "journal.db"
+
+
+@pytest.mark.parametrize("words", [("config", "check"), ("doctor",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("choose", "source", "told"),
+    [
+        (_by_environment, "environment", "$POSCTL_JOURNAL"),
+        (_by_configuration, "configuration", "journal: in the configuration"),
+        (_by_default, "default", "the default place"),
+    ],
+    ids=["environment", "configuration", "default"],
+)
+def test_which_journal_every_profile_uses_is_told(
+    new: Shop, words: tuple[str, ...], choose: Callable[[Shop], Path], source: str, told: str
+) -> None:
+    """Its place, what chose it, and whether it is there, before it is begun and after."""
+    place = choose(new)
+    for exists, there in ((False, "it is not there"), (True, "it is there")):
+        found = new.run(*words, "--json").json["journal"]
+        assert found == {"place": str(place), "source": source, "exists": exists}
+        shown = pty_run([*new.command, *words], columns=300, env=new.env).text
+        assert str(place) in shown
+        assert f"every profile · chosen by: {told} · {there}\n" in shown
+        new.run("journal", "create")
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("words", [("config", "check"), ("doctor",)], ids=" ".join)
+def test_which_journal_is_told_in_a_narrow_terminal(
+    new: Shop, words: tuple[str, ...], lang: str, columns: int
+) -> None:
+    """Whatever the width and the language, the place and what chose it can be read."""
+    _by_configuration(new)
+    shown = pty_run([*new.command, "--lang", lang, *words], columns=columns, env=new.env)
+    joined = "".join(shown.text.split())
+    assert str(new.home / "other.db") in joined
+    every, chosen = {
+        "en": ("everyprofile", "journal:intheconfiguration·itisnotthere"),
+        "zh": ("所有配置档", "配置中的journal:·不在"),
+    }[lang]
+    assert every in joined
+    assert chosen in joined
+
+
+@pytest.mark.parametrize("words", [("config", "check"), ("doctor",)], ids=" ".join)
+def test_which_database_is_told_without_its_password(new: Shop, words: tuple[str, ...]) -> None:
+    """The URL is masked; the place alone does not say whether the tables are there."""
+    url = "postgresql://till:canary-7@127.0.0.1:1/pos"
+    ran = new.run(*words, "--json", env={"POSCTL_JOURNAL": url})
+    assert ran.json["journal"] == {
+        "place": "postgresql://till:******@127.0.0.1:1/pos",
+        "source": "environment",
+        "exists": None,
+    }
+    shown = new.run(*words, env={"POSCTL_JOURNAL": url})
+    assert "till:******@127.0.0.1" in shown.out
+    assert "canary-7" not in ran.out + ran.err + shown.out + shown.err

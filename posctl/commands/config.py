@@ -10,7 +10,8 @@ from posctl.errors import ConfigError
 from posctl.messages import _
 from posctl.order import CODE_FIELDS, mask
 from posctl.outcome import Exit
-from posctl.profiles import Config, Profile, config_path, read
+from posctl.place import place_json, place_words
+from posctl.profiles import Config, Loaded, Profile, config_path, read
 from posctl.result import Problem, problem_json
 from posctl.run import Run
 from posctl.screen import View, draw_pairs, plain
@@ -45,25 +46,30 @@ def show(ctx: typer.Context) -> int:
 
 @app.command(
     cls=Command,
-    help=_("Check every profile, and that its secret can be read. Sends nothing."),
+    help=_(
+        "Check every profile, that its secret can be read, and which journal is used. Sends "
+        "nothing."
+    ),
     epilog="posctl config check",
 )
 def check(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     config = read(run.globals.config, run.environ)
-    run.load()  # that a profile is chosen, and exists
+    loaded = run.load()  # that a profile is chosen, and exists
     problems = {name: _problem_with(profile, run) for name, profile in config.profiles.items()}
     wrong = [problem for problem in problems.values() if problem]
     code = Exit.CONFIG if wrong else Exit.OK
     data = _head(code) | {
         "path": str(config.path),
+        "journal": place_json(loaded),
         "profiles": {
             name: {"ok": problem is None, "error": problem_json(problem)}
             for name, problem in problems.items()
         },
         "error": problem_json(wrong[0]) if wrong else None,
     }
-    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, _summary(config, problems))))
+    pairs = _summary(config, loaded, problems)
+    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, pairs)))
     for name, problem in problems.items():
         if problem:
             run.screen.note(f"{name}:")
@@ -140,6 +146,13 @@ def _problem_with(profile: Profile, run: Run) -> Problem | None:
     return None
 
 
-def _summary(config: Config, problems: Mapping[str, Problem | None]) -> list[tuple[str, str]]:
+def _summary(
+    config: Config, loaded: Loaded, problems: Mapping[str, Problem | None]
+) -> list[tuple[str, str]]:
     found = {name: problem.message if problem else _("good") for name, problem in problems.items()}
-    return [("path", str(config.path)), *found.items()]
+    return [
+        ("path", str(config.path)),
+        ("journal", masked_url(loaded.journal)),
+        (_("used by"), place_words(loaded)),
+        *found.items(),
+    ]

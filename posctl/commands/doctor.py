@@ -45,6 +45,7 @@ def doctor(ctx: typer.Context) -> int:
             | {"hint": as_text(check.hint)}
             for check in checks
         ],
+        "journal": next((check.place for check in checks if check.place), None),
         "unreached": unreached_json(
             [one for check in checks if check.name == "unreached" for one in check.merchants]
         ),
