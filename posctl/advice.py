@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from posctl.admit import Block, may_resend
 from posctl.hint import Hint, Say, Type, said
@@ -16,6 +16,8 @@ from posctl.journal import Payment, Try, TryEnd
 from posctl.messages import N_, _
 from posctl.order import CODE_FIELDS, yuan
 from posctl.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
+from posctl.profiles import Profile, reaching
+from posctl.record import Merchant
 from posctl.result import Problem
 
 EVENT_WORDS = {
@@ -196,15 +198,17 @@ def is_refused(payment: Payment) -> bool:
     return payment.open and payment.verdict.result_status == 2
 
 
-def rest(payment: Payment, remaining_fee: int) -> Hint:
-    """What to type for the rest of a checkout of which `payment` paid a part."""
+def rest(payment: Payment, remaining_fee: int, profile: str) -> Hint:
+    """What to type for the rest of a checkout of which `payment` paid a part; `profile` is in use,
+    while the one of the payment may mean another merchant by now.
+    """
     scanned = CODE_FIELDS[0] in json.loads(payment.pay_request)
     about = payment.checkout
     return (
         Say(_("For the rest:")),
         Type(
             (
-                *("--profile", payment.profile, "pay", "--shop", str(about.shop_id)),
+                *("--profile", profile, "pay", "--shop", str(about.shop_id)),
                 *("--checkout", about.checkout_id, "--fee", str(remaining_fee)),
                 *(("--scan",) if scanned else ()),
             )
@@ -279,8 +283,45 @@ def about_alarm(request_id: str) -> Hint:
     return filled(_SETTLE, request_id=request_id)
 
 
-def blocked(block: Block, by: Payment, holder: Try | None, due_fee: int | None) -> Problem:
-    """Why nothing was sent, by whom the checkout is held, and what to type."""
+def reach_again(merchant: Merchant, *command: str) -> Hint:
+    """What to write, so that a profile reaches `merchant`, and the command to type then."""
+    return (
+        Say(_("Write into a profile that is for this merchant:")),
+        Say(f"merchant: {merchant.name}"),
+        Say(_("Then:")),
+        Type(("--profile", "NAME", *(command or ("pending",)))),
+    )
+
+
+def of_another(
+    payment: Payment, profiles: Iterable[Profile], command: str = "retry"
+) -> tuple[str, Hint]:
+    """What to say and to type when `command` was asked of a profile that does not reach `payment`:
+    one of `profiles` that does, or how to make one.
+    """
+    merchant, words = payment.checkout.merchant, (command, payment.request_id)
+    way = reaching(profiles, merchant, payment.profile)
+    if way is None:
+        none = _("This payment belongs to merchant {merchant}, which no profile reaches.")
+        return none.format(merchant=merchant.name), reach_again(merchant, *words)
+    sentence, __ = BLOCKED[Block.OTHER_PROFILE]
+    hint: Hint = (Say(_("Type:")), Type(("--profile", way, *words)))
+    return _(sentence).format(merchant=merchant.name, profile=way), hint
+
+
+def blocked(
+    block: Block,
+    by: Payment,
+    holder: Try | None,
+    due_fee: int | None,
+    profiles: Iterable[Profile],
+) -> Problem:
+    """Why nothing was sent, by whom the checkout is held, and what to type; `profiles` are all of
+    the configuration.
+    """
+    if block is Block.OTHER_PROFILE:
+        message, way = of_another(by, profiles)
+        return Problem(kind="blocked", code=block.value, message=message, hint=way)
     who = _("operator {operator} on till {till}").format(
         operator=holder.who.operator_id if holder else by.operator_id,
         till=holder.who.machine_id if holder else by.machine_id,
@@ -298,10 +339,9 @@ def blocked(block: Block, by: Payment, holder: Try | None, due_fee: int | None) 
             host=holder.who.host if holder else "",
             money=amount(by.pay_fee),
             due=amount(due_fee or 0),
-            profile=by.profile,
             checkout=by.checkout.checkout_id,
         ),
-        hint=_fill(hint, by, due_fee=due_fee, profile=by.profile),
+        hint=_fill(hint, by, due_fee=due_fee),
     )
 
 
@@ -377,8 +417,12 @@ BLOCKED = {
         ),
     ),
     Block.OTHER_PROFILE: (
-        N_("This payment belongs to profile {profile}."),
-        (N_("Type:"), Type(("--profile", "{profile}", "retry", "{request_id}"))),
+        N_("This payment belongs to merchant {merchant}; profile {profile} reaches it."),
+        (  # for `explain`; of a payment `of_another` knows which it is
+            N_("When the answer names a profile that reaches it, type:"),
+            Type(("--profile", "{profile}", "retry", "{request_id}")),
+            N_("When none does, write the merchant that it names into a profile, as merchant:"),
+        ),
     ),
 }
 

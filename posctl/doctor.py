@@ -28,10 +28,10 @@ from posctl.messages import _
 from posctl.order import FIELDS, not_in
 from posctl.outcome import Event, Exit, Outcome, read_event
 from posctl.place import place_json, place_words
-from posctl.profiles import TRAINING, Loaded, Profile, read
+from posctl.profiles import TRAINING, Loaded, Profile
 from posctl.secret import is_database, masked_url
 from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
-from posctl.unreached import reach_again, unreached, unreached_words
+from posctl.unreached import unreached, unreached_words
 
 if TYPE_CHECKING:
     from posctl.journal.look import Health
@@ -98,7 +98,7 @@ class Doctor(NamedTuple):
                 journal_found = journal_check(journal, live=profile.live)
                 yield journal_found
                 yield disk(journal)
-            yield from _unreached(journal_found.merchants, loaded, self.environ)
+            yield from _unreached(journal_found.merchants, loaded)
             yield from self._network(profile)
         yield terminal(self.stdout)
 
@@ -165,13 +165,11 @@ def _secret(profile: Profile, environ: Mapping[str, str]) -> Check:
     return Check("secret", "good", _("It can be read ({where}).").format(where=kept))
 
 
-def _unreached(
-    held: tuple[OpenOf, ...], loaded: Loaded, environ: Mapping[str, str]
-) -> Iterator[Check]:
+def _unreached(held: tuple[OpenOf, ...], loaded: Loaded) -> Iterator[Check]:
     """What is open in the journal, and in no list of this configuration's."""
-    known = read(str(loaded.path) if loaded.path.exists() else None, environ).profiles.values()
-    for one in unreached(held, {p.merchant for p in known}, live=loaded.profile.live):
-        words, hint = unreached_words(one), reach_again(one.merchant)
+    known = {one.merchant for one in loaded.profiles}
+    for one in unreached(held, known, live=loaded.profile.live):
+        words, hint = unreached_words(one), advice.reach_again(one.merchant)
         yield Check("unreached", "warn", words, hint, merchants=(one,))
 
 

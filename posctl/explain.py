@@ -121,7 +121,7 @@ _BLOCKS = {
     Block.CUSTOMER_GONE: N_("Open for over 15 minutes and without a code: resending may charge."),
     Block.TOO_OLD: N_("Open for too long for posctl to send it again."),
     Block.RESTORED: N_("The journal was put back or taken over: a person has to find out first."),
-    Block.OTHER_PROFILE: N_("The payment belongs to another profile."),
+    Block.OTHER_PROFILE: N_("The payment belongs to a merchant that the profile does not reach."),
     Block.ALARM: N_("The platform spoke against the record of a payment on the checkout."),
 }
 

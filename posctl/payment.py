@@ -8,7 +8,7 @@ is `admit`'s decision, what an answer means is `outcome`'s; this file only walks
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple, Protocol
 
@@ -83,6 +83,7 @@ class Post(Protocol):
 class Desk(NamedTuple):
     """Everything a payment needs besides itself, passed in: who, where, when, how.
 
+    `profiles` are all of the configuration: what another one reaches is told with its name.
     `now_s` is the wall clock, `uptime_s` one that never goes back and counts the machine's sleep.
     `interruptible` is entered around the network: only there does Ctrl-C take effect, so that it
     can never fall between an answer and its record.
@@ -97,6 +98,7 @@ class Desk(NamedTuple):
     uptime_s: Callable[[], float]
     new_id: Callable[[], str]
     interruptible: Callable[[], AbstractContextManager[None]]
+    profiles: Sequence[Profile] = ()
 
     def now_ms(self) -> int:
         return int(self.now_s() * 1000)
@@ -678,5 +680,7 @@ def blocked(refuse: Refuse, order: PayRequest | None, desk: Desk) -> Result:
         ),
         remaining_fee=already.remaining_fee,
         blocked_by=by,
-        problem=advice.blocked(refuse.block, by, desk.journal.last_try(by), already.remaining_fee),
+        problem=advice.blocked(
+            *(refuse.block, by, desk.journal.last_try(by), already.remaining_fee), desk.profiles
+        ),
     )

@@ -5,7 +5,7 @@ The environment is asked for what the file leaves open: docs/outcomes.md has the
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict, get_args
 from urllib.parse import urlsplit
@@ -143,6 +143,7 @@ class Loaded(NamedTuple):
     path: Path
     warnings: tuple[str, ...]
     chosen_by: ChosenBy
+    profiles: tuple[Profile, ...]  # all of the configuration
 
     def __repr__(self) -> str:
         return f"Loaded({self.profile.name})"  # no password of the journal's
@@ -179,7 +180,17 @@ def load(config_flag: str | None, profile_flag: str | None, environ: Mapping[str
     if name not in config.profiles:
         raise _unknown_profile(name, config)
     journal, clash, chosen_by = _journal(config.journal, environ)
-    return Loaded(config.profiles[name], journal, config.path, (*warnings, *clash), chosen_by)
+    known = tuple(config.profiles.values())
+    said = (*warnings, *clash)
+    return Loaded(config.profiles[name], journal, config.path, said, chosen_by, known)
+
+
+def reaching(profiles: Iterable[Profile], merchant: Merchant, rather: str) -> str | None:
+    """The name of one of `profiles` that reaches `merchant`, the one named `rather` if it does;
+    None when none does. A payment's own profile name may mean another merchant by now.
+    """
+    names = [one.name for one in profiles if one.merchant == merchant]
+    return rather if rather in names else next(iter(names), None)
 
 
 def journal_path(config_flag: str | None, environ: Mapping[str, str]) -> Path:

@@ -23,7 +23,7 @@ from posctl.screen import (
     _named,
     _text,
 )
-from posctl.unreached import reach_again, unreached_words
+from posctl.unreached import unreached_words
 
 NAMES = {
     "operator": N_("By operator"),
@@ -104,7 +104,7 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
     for one in report.unreached:
         _draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
         if report.closed_ms is None:
-            _draw_hint(canvas, reach_again(one.merchant))
+            _draw_hint(canvas, advice.reach_again(one.merchant))
     for dimension in dimensions:
         lines = sums.by[dimension]
         if lines:

@@ -221,6 +221,7 @@ class Run:
             uptime_s=uptime_s,
             new_id=new_request_id,
             interruptible=self.interrupts.allowed,
+            profiles=self.load().profiles,
         )
 
     def _discreet(self, gateway: Post, session: str | None) -> Post:
@@ -290,20 +291,20 @@ class Run:
         """The open payments that no profile of the configuration reaches. Raises JournalError,
         ConfigError.
         """
-        profile = self.load().profile
+        loaded = self.load()
         held = self.journal().open_merchants()
-        if all(one.merchant == profile.merchant for one in held):
+        if all(one.merchant == loaded.profile.merchant for one in held):
             return ()
-        from posctl.profiles import read  # noqa: PLC0415  as above
         from posctl.unreached import unreached  # noqa: PLC0415  rarely needed
 
-        known = read(self.globals.config, self.environ).profiles.values()
-        return unreached(held, {one.merchant for one in known}, live=profile.live)
+        known = {one.merchant for one in loaded.profiles}
+        return unreached(held, known, live=loaded.profile.live)
 
     def mention_unreached(self, found: Iterable[OpenOf]) -> None:
         """Say on stderr what no profile reaches, and what to type."""
         for one in found:
-            from posctl.unreached import reach_again, unreached_words  # noqa: PLC0415  as above
+            from posctl.advice import reach_again  # noqa: PLC0415  as above
+            from posctl.unreached import unreached_words  # noqa: PLC0415  as above
 
             self.screen.warn(unreached_words(one), reach_again(one.merchant))
 

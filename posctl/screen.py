@@ -564,7 +564,7 @@ _LOOKS = {
 _STILL_OPEN = frozenset({Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT})
 
 
-def draw_result(canvas: Canvas, result: Result, profile: str | None, *, live: bool) -> None:
+def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> None:
     """The verdict of one payment: what happened, what is still due, which one, what to do."""
     _draw_head(canvas, profile, live=live)
     outcome, payment, asked = result.outcome, result.payment, result.asked
@@ -598,10 +598,10 @@ def draw_result(canvas: Canvas, result: Result, profile: str | None, *, live: bo
         message = _(advice.EVENT_WORDS[Event.STILL_PENDING])
     if message:
         _draw_prose(canvas, message, gap=True)
-    _draw_hint(canvas, _next(result), gap=True)
+    _draw_hint(canvas, _next(result, profile), gap=True)
 
 
-def _next(result: Result) -> Hint:
+def _next(result: Result, profile: str) -> Hint:
     """What to type after a verdict; nothing when there is nothing left to do."""
     payment = result.payment
     if result.problem is not None:
@@ -611,7 +611,7 @@ def _next(result: Result) -> Hint:
     if payment.open:
         return advice.next_step(payment)
     if payment.standing.paid and (result.remaining_fee or 0) > 0:
-        return advice.rest(payment, result.remaining_fee or 0)
+        return advice.rest(payment, result.remaining_fee or 0, profile)
     return ()
 
 

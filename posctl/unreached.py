@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from posctl.hint import Hint, Say, Type
 from posctl.journal import OpenOf
 from posctl.messages import _
 from posctl.record import Merchant
@@ -30,16 +29,6 @@ def unreached_words(one: OpenOf) -> str:
         "No profile reaches these open payments: {n}, of merchant {merchant}, since {since}; they "
         "may have been charged."
     ).format(n=one.payments, merchant=one.merchant.name, since=_date_time(one.since_ms))
-
-
-def reach_again(merchant: Merchant) -> Hint:
-    """What to write and to type, so that a profile reaches `merchant`."""
-    return (
-        Say(_("Write into a profile that is for this merchant:")),
-        Say(f"merchant: {merchant.name}"),
-        Say(_("Then:")),
-        Type(("--profile", "NAME", "pending")),
-    )
 
 
 def unreached_json(found: Sequence[OpenOf]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from posctl.admit import Block, due
 from posctl.journal import Alarm, Payment, Try, TryEnd, Verdict, Who
 from posctl.messages import use_language
 from posctl.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
+from posctl.profiles import Profile
 from posctl.record import Checkout
 from posctl.result import Asked, Result, result_json
 from posctl.screen import (
@@ -30,6 +31,7 @@ from posctl.screen import (
     draw_results,
     draw_status,
 )
+from posctl.secret import Secret
 from posctl.status import Asked as StatusAsked
 
 NOW_MS = 1_767_250_800_000
@@ -115,6 +117,9 @@ def _result(
     )
 
 
+STORE = Profile("store-1", "training", "12345678", Secret("secret", "helloworld"))
+
+
 def _blocked(block: Block, by: Payment, due_fee: int | None = None) -> Result:
     held = Try(1, "pay", by.created_ms, WHO, None)
     return Result(
@@ -123,7 +128,7 @@ def _blocked(block: Block, by: Payment, due_fee: int | None = None) -> Result:
         asked=Asked(None, "1", CHECKOUT_ID, CHECKOUT_ID, 5_000),
         remaining_fee=due_fee,
         blocked_by=by,
-        problem=advice.blocked(block, by, held, due_fee),
+        problem=advice.blocked(block, by, held, due_fee, (STORE,)),
     )
 
 

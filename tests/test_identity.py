@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -143,6 +144,95 @@ def test_an_app_key_that_was_issued_anew_sends_and_seals_nothing(
     gateway.answer = paid
     profiles(shop, gateway.url, store={"app_key": '"87654321"', "merchant": '"12345678"'})
     assert shop.run(*PAY).json["request_id"] == lost.json["request_id"]
+
+
+# ── the way to another merchant's payment ────────────────────────────────────────────────────
+
+ASKED = {"retry": 30, "status": 2, "receipt": 2}
+
+
+def of_a_name_that_moved(shop: Shop, gateway: Merciless, command: str) -> str:
+    """The id of a payment of merchant a, begun by a profile whose name means merchant b by now;
+    merchant c is asked. For a receipt it is paid, else open.
+    """
+    profiles(shop, gateway.url, store={"merchant": "a"})
+    shop.run("journal", "create")
+    gateway.answer = paid if command == "receipt" else lambda _members: None
+    begun = shop.run(*PAY)
+    assert begun.code == (0 if command == "receipt" else 21)
+    gateway.answer = paid
+    return str(begun.json["request_id"])
+
+
+def typed(hint: str) -> list[list[str]]:
+    """The commands of a hint, as a shell would read them."""
+    lines = (line.strip() for line in hint.splitlines())
+    return [shlex.split(line)[1:] for line in lines if line.startswith("posctl ")]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("command", ASKED)
+def test_a_payment_is_told_with_the_profile_that_reaches_it_today(
+    shop: Shop, gateway: Merciless, command: str, lang: str
+) -> None:
+    """Not the name that it was begun under, which leads elsewhere by now: what is printed, typed as
+    it stands, works.
+    """
+    request_id = of_a_name_that_moved(shop, gateway, command)
+    others = {"other": {"merchant": "c"}, "store": {"merchant": "b"}}
+    profiles(shop, gateway.url, **others, x={"merchant": "a"})
+    sent = len(gateway.requests)
+    refused = shop.run("--lang", lang, command, request_id, "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (ASKED[command], "other_profile")
+    assert len(gateway.requests) == sent
+    named = {"en": "profile x reaches it", "zh": "请用配置档 x 处理"}
+    assert named[lang] in refused.json["error"]["message"]
+    (words,) = typed(refused.json["error"]["hint"])
+    assert words == ["--profile", "x", command, request_id]
+    done = shop.run(*words, "--json")
+    if command == "status":  # a gateway that knows one method only; but it was asked
+        assert done.json["payment"]["request_id"] == request_id
+    else:
+        assert done.code == 0
+    assert "other_profile" not in done.out
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("command", ASKED)
+def test_a_payment_that_no_profile_reaches_is_told_with_the_way_out(
+    shop: Shop, gateway: Merciless, command: str, lang: str
+) -> None:
+    """No command leads to a profile that is there and is another merchant's: what to write is
+    said, and once it is written, the command works.
+    """
+    request_id = of_a_name_that_moved(shop, gateway, command)
+    others = {"other": {"merchant": "c"}, "store": {"merchant": "b"}}
+    profiles(shop, gateway.url, **others)
+    refused = shop.run("--lang", lang, command, request_id, "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (ASKED[command], "other_profile")
+    none = {"en": "merchant a, which no profile reaches", "zh": "没有配置档"}
+    assert none[lang] in refused.json["error"]["message"]
+    hint = refused.json["error"]["hint"]
+    assert typed(hint) == [["--profile", "NAME", command, request_id]]
+    (line,) = [one.strip() for one in hint.splitlines() if "merchant: " in one]
+    key, value = line.split(": ")
+    profiles(shop, gateway.url, **others, again={key: value})
+    done = shop.run("--profile", "again", command, request_id, "--json")
+    assert done.code == 0 or command == "status"
+    assert "other_profile" not in done.out
+
+
+def test_the_rest_is_paid_with_the_profile_in_use(shop: Shop, gateway: Merciless) -> None:
+    """After a part was paid by way of another profile of its merchant, the command for the rest
+    names that one: the name that it was begun under may be another merchant's by now.
+    """
+    request_id = of_a_name_that_moved(shop, gateway, "retry")
+    gateway.answer = lambda members: paid(members).replace(
+        b'"remaining_fee": 0', b'"remaining_fee": 40'
+    )
+    profiles(shop, gateway.url, store={"merchant": "b"}, x={"merchant": "a"})
+    seen = pty_run([*shop.command, "--profile", "x", "retry", request_id], env=shop.env)
+    assert "--profile x pay --shop 1 --checkout 777 --fee 40" in " ".join(seen.text.split())
 
 
 # ── journals of posctl 0.1 ───────────────────────────────────────────────────────────────────

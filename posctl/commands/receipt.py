@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from posctl.advice import next_step
+from posctl.advice import next_step, of_another
 from posctl.command import Command, new_app
 from posctl.commands._money import find, latest
 from posctl.errors import UsageError
-from posctl.hint import Type
 from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Exit
@@ -86,13 +85,9 @@ def _last(run: Run) -> Payment:
 
 def _paid(payment: Payment, run: Run) -> Payment:
     """`payment`, if it is this profile's and paid. Raises UsageError."""
-    profile = run.load().profile
-    if payment.checkout.merchant != profile.merchant:
-        raise UsageError(
-            "other_profile",
-            _("This payment belongs to profile {profile}.").format(profile=payment.profile),
-            (Type(("--profile", payment.profile, "receipt", payment.request_id)),),
-        )
+    loaded = run.load()
+    if payment.checkout.merchant != loaded.profile.merchant:
+        raise UsageError("other_profile", *of_another(payment, loaded.profiles, "receipt"))
     if payment.open:
         raise UsageError(
             "open",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.advice import amount
+from posctl.advice import amount, reach_again
 from posctl.by_hand import person
 from posctl.command import Command, new_app
 from posctl.commands._files import refuse_unwritable, write_out
@@ -42,7 +42,7 @@ from posctl.report_screen import command, draw_checked, draw_report
 from posctl.result import Problem, alarm_json, iso, problem_json
 from posctl.run import Run
 from posctl.screen import View
-from posctl.unreached import reach_again, unreached_json, unreached_words
+from posctl.unreached import unreached_json, unreached_words
 
 app = new_app()
 

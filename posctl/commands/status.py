@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from posctl.advice import about_alarm, what_happened
+from posctl.advice import about_alarm, of_another, what_happened
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import UsageError
@@ -53,10 +53,7 @@ def status(
 def _of_payment(payment: Payment, run: Run) -> Exit:
     desk = run.desk()
     if payment.checkout.merchant != desk.profile.merchant:
-        raise UsageError(
-            "other_profile",
-            _("This payment belongs to profile {profile}.").format(profile=payment.profile),
-        )
+        raise UsageError("other_profile", *of_another(payment, desk.profiles, "status"))
     started_ms = desk.now_ms()
     asked = ask_payment(payment, desk)
     payment = record_status(payment, asked, started_ms, desk)
