@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from posctl.journal import QUARTER_MS, Alarm, Cell, OpenOf, Payment, Shift
+from posctl.journal import QUARTER_MS, Alarm, Cell, OpenOf, PaidOf, Payment, Shift
 from posctl.outcome import Event, Outcome, State, outcome_of
 from posctl.record import Merchant
 
@@ -60,8 +60,9 @@ class Report(NamedTuple):
     """Sums over a shift (`shift` is its number) or a span of time, both ends half open.
 
     `alarms` are the merchant's that nobody had acknowledged then, of whatever time; `unreached` is
-    what was open of merchants that no profile reached. `closed_ms` and what follows are set for a
-    closed shift. `only` are the members of the API, with their values, that a span is narrowed to.
+    what was open of merchants that no profile reached, `unreached_paid` what was paid of theirs and
+    in no shift. `closed_ms` and what follows are set for a closed shift. `only` are the members of
+    the API, with their values, that a span is narrowed to.
     """
 
     profile: str
@@ -78,6 +79,7 @@ class Report(NamedTuple):
     only: tuple[tuple[str, str], ...] = ()
     alarms: tuple[Alarm, ...] = ()
     unreached: tuple[OpenOf, ...] = ()
+    unreached_paid: tuple[PaidOf, ...] = ()
 
 
 def sums_of(cells: Iterable[Cell]) -> Sums:
@@ -183,13 +185,17 @@ def unseal(shift: Shift) -> Report:
                 OpenOf(Merchant(*merchant), *rest)
                 for merchant, *rest in content.get("unreached", ())
             ),
+            unreached_paid=tuple(
+                PaidOf(Merchant(*merchant), *rest)
+                for merchant, *rest in content.get("unreached_paid", ())
+            ),
             hash=shift.hash,
         )
     except (KeyError, TypeError) as error:
         raise ValueError("no closed shift") from error
 
 
-_NOT_PLAIN = ("sums", "open", "hash", "only", "alarms", "unreached")
+_NOT_PLAIN = ("sums", "open", "hash", "only", "alarms", "unreached", "unreached_paid")
 _PLAIN = tuple(name for name in Report._fields if name not in _NOT_PLAIN)
 
 

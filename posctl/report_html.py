@@ -10,7 +10,7 @@ from posctl.order import yuan
 from posctl.report import Line, Report
 from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
 from posctl.screen import _date_time, one_line
-from posctl.unreached import unreached_words
+from posctl.unreached import unreached_paid_words, unreached_words
 
 _STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6570; --line: #d8dde3; --bar: #2f6f9f; --warn: #9a5b00; }
@@ -75,6 +75,10 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         _open(report) if sums.open else "",
         _alarms(report) if report.alarms else "",
         *(f'<p class="open">▲ {_safe(unreached_words(one))}</p>' for one in report.unreached),
+        *(
+            f'<p class="open">▲ {_safe(unreached_paid_words(one))}</p>'
+            for one in report.unreached_paid
+        ),
         '<div class="tables">',
         *tables,
         "</div>",

@@ -23,7 +23,7 @@ from posctl.screen import (
     _named,
     _text,
 )
-from posctl.unreached import unreached_words
+from posctl.unreached import unreached_paid_words, unreached_words
 
 NAMES = {
     "operator": N_("By operator"),
@@ -101,10 +101,7 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
         _draw_open(canvas, report)
     if report.alarms:
         _draw_alarmed(canvas, report)
-    for one in report.unreached:
-        _draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
-        if report.closed_ms is None:
-            _draw_hint(canvas, advice.reach_again(one.merchant))
+    _draw_unreached(canvas, report)
     for dimension in dimensions:
         lines = sums.by[dimension]
         if lines:
@@ -120,6 +117,17 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
             ("sha256", report.hash),
         ]
         _draw_facts(canvas, facts)
+
+
+def _draw_unreached(canvas: Canvas, report: Report) -> None:
+    for one in report.unreached:
+        _draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
+        if report.closed_ms is None:
+            _draw_hint(canvas, advice.reach_again(one.merchant))
+    for paid in report.unreached_paid:
+        _draw_bar(canvas, f"▲ {unreached_paid_words(paid)}", "yellow", gap=True)
+        if report.closed_ms is None:
+            _draw_hint(canvas, advice.reach_again(paid.merchant, "report", "--close"))
 
 
 def alarm_words(report: Report) -> str:

@@ -22,11 +22,12 @@ from posctl.screen import Screen, age
 from posctl.shell import use_globals
 
 if TYPE_CHECKING:
-    from posctl.journal import Journal, OpenOf, Payment, Who
+    from posctl.journal import Journal, OpenOf, PaidOf, Payment, Who
     from posctl.outcome import Exit
     from posctl.payment import Desk, Patience, Post
     from posctl.profiles import Loaded
     from posctl.result import Result
+    from posctl.unreached import Held
 
 
 MAX_CODE_INPUT = 4096  # characters; the longest code has 128
@@ -291,8 +292,16 @@ class Run:
         """The open payments that no profile of the configuration reaches. Raises JournalError,
         ConfigError.
         """
+        return self._out_of_reach(self.journal().open_merchants())
+
+    def unreached_paid(
+        self, since_ms: int | None = None, until_ms: int | None = None
+    ) -> tuple[PaidOf, ...]:
+        """The paid ones, begun in this span, that no shift holds either. Raises as above."""
+        return self._out_of_reach(self.journal().paid_merchants(since_ms, until_ms))
+
+    def _out_of_reach(self, held: list[Held]) -> tuple[Held, ...]:
         loaded = self.load()
-        held = self.journal().open_merchants()
         if all(one.merchant == loaded.profile.merchant for one in held):
             return ()
         from posctl.unreached import unreached  # noqa: PLC0415  rarely needed
@@ -300,13 +309,20 @@ class Run:
         known = {one.merchant for one in loaded.profiles}
         return unreached(held, known, live=loaded.profile.live)
 
-    def mention_unreached(self, found: Iterable[OpenOf]) -> None:
+    def mention_unreached(self, found: Iterable[OpenOf], paid: Iterable[PaidOf] = ()) -> None:
         """Say on stderr what no profile reaches, and what to type."""
         for one in found:
             from posctl.advice import reach_again  # noqa: PLC0415  as above
             from posctl.unreached import unreached_words  # noqa: PLC0415  as above
 
             self.screen.warn(unreached_words(one), reach_again(one.merchant))
+        for held in paid:
+            from posctl.advice import reach_again  # noqa: PLC0415  as above
+            from posctl.unreached import unreached_paid_words  # noqa: PLC0415  as above
+
+            self.screen.warn(
+                unreached_paid_words(held), reach_again(held.merchant, "report", "--close")
+            )
 
     def can_ask(self) -> bool:
         """Whether a person sits at a terminal and can answer."""

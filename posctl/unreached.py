@@ -1,22 +1,25 @@
-"""Open payments in the journal that no profile of the configuration reaches: nobody would see them
-in a list, a retry or a sum. Pure.
+"""Payments in the journal that no profile of the configuration reaches, open ones and paid ones
+that no shift holds: nobody would see them in a list, a retry or a sum. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from posctl.journal import OpenOf
+from posctl.advice import amount
+from posctl.journal import OpenOf, PaidOf
 from posctl.messages import _
 from posctl.record import Merchant
 from posctl.result import iso
 from posctl.screen import _date_time
 
+Held = TypeVar("Held", OpenOf, PaidOf)
+
 
 def unreached(
-    held: Iterable[OpenOf], reached: Collection[Merchant], *, live: bool
-) -> tuple[OpenOf, ...]:
+    held: Iterable[Held], reached: Collection[Merchant], *, live: bool
+) -> tuple[Held, ...]:
     """What the journal holds of merchants that are none of the `reached`; training never meets
     live.
     """
@@ -31,6 +34,19 @@ def unreached_words(one: OpenOf) -> str:
     ).format(n=one.payments, merchant=one.merchant.name, since=_date_time(one.since_ms))
 
 
+def unreached_paid_words(one: PaidOf) -> str:
+    """How many, how much, of which merchant, since when."""
+    return _(
+        "No profile reaches these paid payments, and no shift holds them: {n}, {money}, of "
+        "merchant {merchant}, since {since}."
+    ).format(
+        n=one.payments,
+        money=amount(one.fee),
+        merchant=one.merchant.name,
+        since=_date_time(one.since_ms),
+    )
+
+
 def unreached_json(found: Sequence[OpenOf]) -> list[dict[str, Any]]:
     """The same for scripts."""
     return [
@@ -38,6 +54,20 @@ def unreached_json(found: Sequence[OpenOf]) -> list[dict[str, Any]]:
             "live": one.merchant.live,
             "merchant": one.merchant.name,
             "payments": one.payments,
+            "since": iso(one.since_ms),
+        }
+        for one in found
+    ]
+
+
+def unreached_paid_json(found: Sequence[PaidOf]) -> list[dict[str, Any]]:
+    """Paid payments for scripts; `fee` is in fen."""
+    return [
+        {
+            "live": one.merchant.live,
+            "merchant": one.merchant.name,
+            "payments": one.payments,
+            "fee": one.fee,
             "since": iso(one.since_ms),
         }
         for one in found

@@ -431,6 +431,68 @@ def test_a_shift_is_not_closed_over_payments_that_no_profile_reaches(
     assert "of merchant b" in page
 
 
+def paid_behind(shop: Shop, gateway: Merciless) -> None:
+    """Two payments of a profile that is gone, in no shift of its merchant's, and one of the other's
+    in a shift.
+    """
+    profiles(shop, gateway.url, store={"merchant": "a"}, gone={"merchant": "b"})
+    shop.run("journal", "create")
+    for n in ("771", "772"):
+        assert shop.run("--profile", "gone", *PAY[:-2], n).code == 0
+    assert shop.run(*PAY[:-2], "773").code == 0
+    assert shop.run("report", "--close").code == 0
+    profiles(shop, gateway.url, store={"merchant": "a"})
+
+
+REPORTS = (("report",), ("report", "--day", "today"), ("report", "--since", "today"))
+
+
+@pytest.mark.parametrize("words", REPORTS, ids=" ".join)
+def test_paid_payments_in_no_shift_that_no_profile_reaches_are_told(
+    shop: Shop, gateway: Merciless, words: tuple[str, ...]
+) -> None:
+    """How many, how much, of which merchant, since when; on paper and in a sheet's margin too."""
+    paid_behind(shop, gateway)
+    ran = shop.run(*words, "--json").json
+    (found,) = ran["unreached_paid"]
+    assert (found["live"], found["merchant"], found["payments"]) == (True, "b", 2)
+    assert found["fee"] == 2 * 100
+    assert found["since"].startswith("20")
+    assert ran["unreached"] == []
+    words_for_people = "no shift holds them: 2, ￥2.00 (200 fen), of merchant b"
+    assert words_for_people in shop.run(*words, "--html", "-").out
+    assert words_for_people in " ".join(shop.run(*words, "--csv", "-").err.split())
+    for columns in (40, 80):
+        shown = pty_run([*shop.command, *words], columns=columns, env=shop.env)
+        assert "noshiftholdsthem:2,￥2.00(200fen),ofmerchantb" in "".join(
+            shown.text.replace("┃", "").replace("│", "").split()
+        )
+        assert "--profile NAME report --close" in shown.text
+    profiles(shop, gateway.url, store={"merchant": "a"}, again={"merchant": "b"})
+    assert shop.run(*words, "--json").json["unreached_paid"] == []
+
+
+def test_a_shift_is_not_closed_over_paid_payments_that_no_profile_reaches(
+    shop: Shop, gateway: Merciless
+) -> None:
+    """30 without a note; with one they stand in the Z for good. Once they are in a shift of their
+    merchant's, nothing is told.
+    """
+    paid_behind(shop, gateway)
+    refused = shop.run("report", "--close", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (30, "unreached_payments")
+    assert "no shift holds them" in refused.json["error"]["message"]
+    assert shop.run("report", "--close", "--note", "b has left", "--json").code == 0
+    profiles(shop, gateway.url, store={"merchant": "a"}, again={"merchant": "b"})
+    (kept,) = shop.run("report", "--shift", "2", "--json").json["unreached_paid"]
+    assert (kept["merchant"], kept["payments"]) == ("b", 2)
+    assert shop.run("--profile", "again", "report", "--close").code == 0
+    profiles(shop, gateway.url, store={"merchant": "a"})
+    assert shop.run("report", "--json").json["unreached_paid"] == []
+    assert shop.run("report", "--close").code == 0
+    assert shop.run("report", "--verify").code == 0
+
+
 def test_on_a_terminal_the_doctor_names_what_no_profile_reaches(
     shop: Shop, gateway: Merciless
 ) -> None:

@@ -25,6 +25,7 @@ from posctl.journal import (
     Filter,
     Journal,
     NewPayment,
+    PaidOf,
     Payment,
     Shift,
     Transaction,
@@ -487,6 +488,25 @@ def test_sums_count_what_was_charged(journal: Journal) -> None:
         Cell("124", "001", "alipay_facepay_v2", 1, running, 1, 7),
     ]
     assert journal.sums(Filter(operator_id="nobody")) == []
+
+
+def test_paid_payments_in_no_shift_are_counted_by_merchant(journal: Journal) -> None:
+    """With what was charged in all and since when; neither open ones, nor those in a shift, nor
+    those begun outside the span.
+    """
+    other = CHECKOUT._replace(merchant_name="other")
+    paid(journal, "r-0000001")
+    paid(journal, "r-0000002", checkout=other)
+    begin(journal, new("r-0000003"))
+    later = begin(journal, new("r-0000004", other._replace(checkout_id="later"), at_ms=QUARTER_MS))
+    finish(journal, later, Event.PAID, Verdict(1, 0, 90))
+    others = PaidOf(other.merchant, 2, 190, 1000)
+    mine = PaidOf(CHECKOUT.merchant, 1, 100, 1000)
+    assert journal.paid_merchants(None, None) == [mine, others]
+    assert journal.paid_merchants(QUARTER_MS, None) == [PaidOf(other.merchant, 1, 90, QUARTER_MS)]
+    assert journal.paid_merchants(None, 1001) == [mine, others._replace(payments=1, fee=100)]
+    journal.transact(lambda tx: tx.close_shift(CHECKOUT.merchant, Shift(1, "{}", "hash")))
+    assert journal.paid_merchants(None, None) == [others]
 
 
 def test_a_shift_takes_what_is_closed(journal: Journal) -> None:

@@ -22,6 +22,7 @@ from posctl.journal import (
     Filter,
     Journal,
     OpenOf,
+    PaidOf,
     Shift,
     Transaction,
 )
@@ -42,7 +43,12 @@ from posctl.report_screen import command, draw_checked, draw_report
 from posctl.result import Problem, alarm_json, iso, problem_json
 from posctl.run import Run
 from posctl.screen import View
-from posctl.unreached import unreached_json, unreached_words
+from posctl.unreached import (
+    unreached_json,
+    unreached_paid_json,
+    unreached_paid_words,
+    unreached_words,
+)
 
 app = new_app()
 
@@ -185,14 +191,25 @@ def _look(options: ReportOptions, run: Run) -> Report:
         return _of_span(since_ms, until_ms, merchant, run, options.only)
     if last is None:
         return _of_today(merchant, run)
-    return _running(journal, merchant, last, run.unreached(), run)
+    return _running(journal, merchant, last, _out_of_reach(run), run)
+
+
+class _OutOfReach(NamedTuple):
+    """What no profile of the configuration reaches."""
+
+    open: tuple[OpenOf, ...]
+    paid: tuple[PaidOf, ...]
+
+
+def _out_of_reach(run: Run) -> _OutOfReach:
+    return _OutOfReach(run.unreached(), run.unreached_paid())
 
 
 def _running(
     journal: Journal | Transaction,
     merchant: Merchant,
     last: Shift | None,
-    unreached: tuple[OpenOf, ...],
+    unreached: _OutOfReach,
     run: Run,
 ) -> Report:
     """The running shift: all that was settled since the last one was closed, and what is open."""
@@ -208,7 +225,8 @@ def _running(
         sums=sums_of(cells),
         open=open_ones(journal.open_payments(merchant)),
         alarms=tuple(journal.alarms(merchant)),
-        unreached=unreached,
+        unreached=unreached.open,
+        unreached_paid=unreached.paid,
     )
 
 
@@ -245,6 +263,7 @@ def _of_span(
         only=tuple(only.items()),
         alarms=tuple(run.journal().alarms(merchant)),
         unreached=run.unreached(),
+        unreached_paid=run.unreached_paid(since_ms, until_ms),
     )
 
 
@@ -314,7 +333,7 @@ def _close(options: ReportOptions, run: Run) -> Report:
     profile = run.load().profile
     merchant = profile.merchant
     journal = run.own_journal()
-    unreached = run.unreached()
+    unreached = _out_of_reach(run)
     meant = None  # the number of the shift that a person said yes to
     if run.can_ask() and not options.yes:
         running = _running(journal, merchant, journal.shift(merchant), unreached, run)
@@ -377,6 +396,17 @@ def _refuse_open(running: Report, options: ReportOptions) -> None:
             _("The shift was not closed.") + " " + unreached_words(first),
             (
                 *reach_again(first.merchant),
+                Say(_("Or close it all the same, and say why:")),
+                command(running, "report", "--close", "--note", "…"),
+            ),
+        )
+    if running.unreached_paid:
+        held = running.unreached_paid[0]
+        raise Busy(
+            "unreached_payments",
+            _("The shift was not closed.") + " " + unreached_paid_words(held),
+            (
+                *reach_again(held.merchant, "report", "--close"),
                 Say(_("Or close it all the same, and say why:")),
                 command(running, "report", "--close", "--note", "…"),
             ),
@@ -460,7 +490,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
     if options.csv is not None:
         from posctl.sheet import sheet  # noqa: PLC0415  only for --csv
 
-        run.mention_unreached(found.unreached)  # a sheet has no place for it
+        run.mention_unreached(found.unreached, found.unreached_paid)  # a sheet has no place for it
         _write(options.csv, sheet(_COLUMNS, _rows(found, dimensions)), found, run)
     run.banner()
     _mention_merged(run)
@@ -507,6 +537,7 @@ def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
         ],
         "alarms": [alarm_json(alarm) for alarm in found.alarms],
         "unreached": unreached_json(found.unreached),
+        "unreached_paid": unreached_paid_json(found.unreached_paid),
         "by": {
             name: [{"key": line.key, "count": line.n, "fee": line.fee} for line in sums.by[name]]
             for name in dimensions

@@ -186,6 +186,17 @@ class OpenOf(NamedTuple):
     since_ms: int
 
 
+class PaidOf(NamedTuple):
+    """A merchant's paid payments that no shift was closed over: how many, fen in all, and when the
+    oldest was begun.
+    """
+
+    merchant: Merchant
+    payments: int
+    fee: int
+    since_ms: int
+
+
 RUNNING_SHIFT = 0  # as a number: the payments that no shift was closed over yet, open ones too
 QUARTER_MS = 900_000  # every time zone is off by whole quarters of an hour
 
@@ -416,6 +427,9 @@ class Journal(Protocol):
 
     def open_merchants(self) -> list[OpenOf]:
         """Every merchant with open payments, whoever asks."""
+
+    def paid_merchants(self, since_ms: int | None, until_ms: int | None) -> list[PaidOf]:
+        """Every merchant with paid payments, begun in this span, that no shift was closed over."""
 
     def gateways(self, merchant: Merchant) -> list[str]:
         """Gateways under which posctl 0.1 closed shifts of this merchant, or left payments open

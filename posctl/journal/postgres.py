@@ -37,6 +37,7 @@ from posctl.journal import (
     Filter,
     NewPayment,
     OpenOf,
+    PaidOf,
     Payment,
     Shift,
     T,
@@ -54,10 +55,13 @@ from posctl.journal.rows import (
     OF_MERCHANT,
     OF_SHIFTS,
     OPEN_MERCHANTS,
+    PAID_MERCHANTS,
     clauses_of,
     is_elsewhere,
     named_merchant,
     open_of,
+    paid_of,
+    paid_unsealed,
     sound_payment,
     standing_of,
     try_of,
@@ -517,6 +521,13 @@ class PostgresJournal:
     def open_merchants(self) -> list[OpenOf]:
         rows = self._link.execute(OPEN_MERCHANTS.format(indexed="")).fetchall()
         return list(open_of(rows))
+
+    def paid_merchants(self, since_ms: int | None, until_ms: int | None) -> list[PaidOf]:
+        clauses, values = _clauses(paid_unsealed(since_ms, until_ms))
+        rows = self._link.execute(
+            PAID_MERCHANTS.format(indexed="", clauses=clauses), values
+        ).fetchall()
+        return paid_of(rows)
 
     def gateways(self, merchant: Merchant) -> list[str]:
         found = {shift.chain for shift in self.shifts(merchant)} - {""}

@@ -14,6 +14,7 @@ from posctl.journal import (
     Filter,
     NewPayment,
     OpenOf,
+    PaidOf,
     Payment,
     Try,
     TryEnd,
@@ -34,6 +35,9 @@ COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout
 MERCHANT = "coalesce(merchant, app_key)"
 OPEN_MERCHANTS = f"""SELECT live, {MERCHANT}, count(*), min(created_ms) FROM payments {{indexed}}
     WHERE closed_ms IS NULL GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608  no value stands in it
+PAID_MERCHANTS = f"""SELECT live, {MERCHANT}, count(*), CAST(sum(CASE WHEN result_status=1
+      THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END) AS BIGINT), min(created_ms)
+    FROM payments {{indexed}} WHERE {{clauses}} GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608  as above
 OF_MERCHANT = f"live=? AND {MERCHANT}=?"
 OF_CHECKOUT = f"{OF_MERCHANT} AND shop_id=? AND checkout_id=?"
 # Shifts keep the columns that 0.1 gave them. It wrote the gateway into the first; now that is "",
@@ -173,6 +177,18 @@ _OUTCOME_CLAUSE = {
     Outcome.CONFLICT: "state='conflict'",
     Outcome.BLOCKED: "1=0",
 }
+
+
+def paid_unsealed(since_ms: int | None, until_ms: int | None) -> Filter:
+    """What PAID_MERCHANTS counts."""
+    return Filter(
+        since_ms=since_ms, until_ms=until_ms, shift=RUNNING_SHIFT, outcome=Outcome.SUCCESS
+    )
+
+
+def paid_of(rows: Iterable[Sequence[Any]]) -> list[PaidOf]:
+    """What PAID_MERCHANTS found."""
+    return [PaidOf(Merchant(bool(live), name), *rest) for live, name, *rest in rows]
 
 
 def open_of(rows: Iterable[Sequence[Any]]) -> tuple[OpenOf, ...]:

@@ -31,6 +31,7 @@ from posctl.journal import (
     Filter,
     NewPayment,
     OpenOf,
+    PaidOf,
     Payment,
     Shift,
     T,
@@ -51,10 +52,13 @@ from posctl.journal.rows import (
     OF_MERCHANT,
     OF_SHIFTS,
     OPEN_MERCHANTS,
+    PAID_MERCHANTS,
     clauses_of,
     is_elsewhere,
     named_merchant,
     open_of,
+    paid_of,
+    paid_unsealed,
     sound_payment,
     standing_of,
     try_of,
@@ -693,6 +697,16 @@ class SqliteJournal:
                 OPEN_MERCHANTS.format(indexed="INDEXED BY open_by_age")
             ).fetchall()
         return list(open_of(rows))
+
+    def paid_merchants(self, since_ms: int | None, until_ms: int | None) -> list[PaidOf]:
+        clauses, values = clauses_of(paid_unsealed(since_ms, until_ms))
+        # Where no shift was ever closed, a day is far less than all that no shift holds.
+        index = "by_shift" if (since_ms, until_ms) == (None, None) else "by_created"
+        with _told_as_journal_error(self._path):
+            rows = self._db.execute(
+                PAID_MERCHANTS.format(indexed=f"INDEXED BY {index}", clauses=clauses), values
+            ).fetchall()
+        return paid_of(rows)
 
     def gateways(self, merchant: Merchant) -> list[str]:
         found = {shift.chain for shift in self.shifts(merchant)} - {""}
