@@ -188,6 +188,9 @@ class Limits(NamedTuple):
     allow_card_numbers: bool = False
 
 
+WIDEST = Limits(MAX_NUMBER, allow_card_numbers=True)
+
+
 def check(
     flags: Mapping[str, str],
     file: Mapping[str, Any],
@@ -204,6 +207,21 @@ def check(
     for name, text in (WHEN_ABSENT | dict(defaults)).items():
         where = _("{name} in the profile's defaults").format(name=name)
         members[name] = _value(name, text, where, limits)
+    members |= check_given(flags, file, limits)
+    if "checkout_id" in members:
+        members.setdefault("order_id", members["checkout_id"])
+    if missing := _missing(members):
+        raise _is_missing(missing)
+    return PayRequest({name: members[name] for name in FIELDS if name in members})
+
+
+def check_given(
+    flags: Mapping[str, str], file: Mapping[str, Any], limits: Limits = WIDEST
+) -> dict[str, str | int]:
+    """What flags and file give, without a profile: by its `limits`, or as far as none is needed.
+    Raises UsageError as `check` does.
+    """
+    members: dict[str, str | int] = {}
     for name, given in file.items():
         where = _("{name} in the file").format(name=name)
         members[name] = _value(name, _as_text(name, given, where), where, limits)
@@ -211,11 +229,7 @@ def check(
         # A code comes with --scan, --code-stdin or --code.
         where = _("The payment code") if name == "channel_account" else FIELDS[name].flag
         members[name] = _value(name, text, where, limits)
-    if "checkout_id" in members:
-        members.setdefault("order_id", members["checkout_id"])
-    if missing := _missing(members):
-        raise _is_missing(missing)
-    return PayRequest({name: members[name] for name in FIELDS if name in members})
+    return members
 
 
 def not_in(defaults: Mapping[str, str]) -> list[str]:

@@ -77,10 +77,10 @@ def tell(result: Result, command: str, run: Run) -> Exit:
     return result.exit_code
 
 
-def find(text: str, run: Run) -> Payment:
-    """The payment with this request_id, in any spelling of it. Raises UsageError."""
+def named(text: str) -> str:
+    """A request_id in its one spelling, without looking for it. Raises UsageError."""
     try:
-        wanted = request_id(text, "REQUEST_ID")
+        return request_id(text, "REQUEST_ID")
     except UsageError as error:
         raise UsageError(
             error.code,
@@ -90,6 +90,11 @@ def find(text: str, run: Run) -> Payment:
                 *(Say(_("For a checkout:")), Type(("checkout", "CHECKOUT_ID"))),
             ),
         ) from None
+
+
+def find(text: str, run: Run) -> Payment:
+    """The payment with this request_id, in any spelling of it. Raises UsageError."""
+    wanted = named(text)  # before the journal is opened
     payment = run.journal().payment(wanted)
     if payment is None:
         raise UsageError(

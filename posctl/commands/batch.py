@@ -69,8 +69,9 @@ def batch_run(options: BatchOptions, run: Run) -> Exit:
     from posctl.batch import Tally, make_plan, read_batch  # noqa: PLC0415  threads, only here
     from posctl.batch_results import Known, Results  # noqa: PLC0415  as above
 
+    raw = _bytes(options.file, run)
     profile = run.load().profile
-    checked = read_batch(_bytes(options.file, run), options.file, profile, another=options.another)
+    checked = read_batch(raw, options.file, profile, another=options.another)
     path = Path(options.out or f"{options.file}.results.jsonl")
     journal = run.own_journal()
     tally = Tally(len(checked.lines))

@@ -12,7 +12,7 @@ from posctl.command import Command, new_app
 from posctl.commands._money import check_field, seconds, tell
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.order import MAX_FILE_BYTES, Limits, PayRequest, check, masked, read_file
+from posctl.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, masked, read_file
 from posctl.outcome import Exit, Outcome
 from posctl.run import Run
 from posctl.screen import View
@@ -179,9 +179,10 @@ def pay_run(options: PayOptions, run: Run) -> Exit:
 
 def _order(options: PayOptions, run: Run) -> PayRequest:
     """Flags, file, code and profile as one checked payment. Raises UsageError."""
-    profile = run.load().profile
     file = read_file(_file_bytes(options.file, run), options.file) if options.file else {}
     members = dict(options.members)
+    check_given(members, file)  # what is mistyped is told before what is not set up
+    profile = run.load().profile
     # The rest is checked before a code is asked for: nobody scans for a typo in the amount.
     limits = Limits(profile.max_fee, profile.allow_card_numbers)
     check(members, file, profile.defaults, limits)

@@ -49,9 +49,9 @@ def receipt(
         raise UsageError("bad_copy", _("--copy is one of: {list}.").format(list=", ".join(COPIES)))
     if width not in (None, "32", "48"):
         raise UsageError("bad_width", _("--width is one of: {list}.").format(list="32, 48"))
+    payment = _paid(_last(run) if request_id is None else find(request_id, run), run)
     look = run.load().profile.receipt
     look = look._replace(width=int(width or look.width))
-    payment = _paid(_last(run) if request_id is None else find(request_id, run), run)
     # Counted before it is printed: a second paper without its mark would be worse than none.
     prints = run.journal().transact(lambda tx: tx.count_print(payment, copy))
     text = receipt_text(payment, look, copy, prints)

@@ -6,7 +6,7 @@ import typer
 
 from posctl.admit import Block, may_resend
 from posctl.command import Command, new_app
-from posctl.commands._money import check_field, find, latest, seconds, tell
+from posctl.commands._money import check_field, find, latest, named, seconds, tell
 from posctl.commands._several import Several, tell_several
 from posctl.errors import PosctlError, UsageError
 from posctl.hint import Say, Type
@@ -144,6 +144,8 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     from posctl.crew import Watch  # noqa: PLC0415  as below
     from posctl.sweep import Sweep, sweep  # noqa: PLC0415  threads, only here
 
+    for one in options.request_ids:
+        named(one)
     several = Several(run.load().profile)
     if options.due and not run.own_journal().hold_sweep():
         run.screen.note(_("Another posctl retry --due is at work; this one leaves it alone."))

@@ -63,12 +63,14 @@ def _of_payment(payment: Payment, run: Run) -> Exit:
 
 
 def _of_checkout(checkout_id: str, shop: str | None, run: Run) -> Exit:
+    checkout_id = str(check_value("checkout_id", checkout_id, "--checkout"))
+    if shop:
+        check_value("shop_id", shop, "--shop")
     profile = run.load().profile
     shop_id = shop or profile.defaults.get("shop_id")
     if shop_id is None:
         raise UsageError("missing_shop_id", _("Name the shop with --shop."))
     shop_id = str(check_value("shop_id", shop_id, "--shop"))
-    checkout_id = str(check_value("checkout_id", checkout_id, "--checkout"))
     buyer_id = int(check_value("buyer_id", profile.defaults.get("buyer_id", ""), "buyer_id"))
     desk = run.desk()
     started_ms = desk.now_ms()
