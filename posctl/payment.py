@@ -411,12 +411,24 @@ def read_exchange(
     codes = codes_of(payment.pay_request)
     reply = read_reply(exchange.body, PAY_METHOD) if exchange.body is not None else None
     if reply is not None:
+        codes += _others_codes(exchange.body, reply, payment)
         reply = forget_codes(reply, codes)
-    end = try_end(exchange, reply, payment, now_ms, declines)
+    end = try_end(exchange, reply, payment, now_ms, declines, codes)
     anothers = end.event is Event.ANOTHERS
     return Reading(end, payment.verdict if anothers else _verdict(reply, payment))
 
 
+def _others_codes(body: bytes | None, reply: Reply, payment: Payment) -> tuple[str, ...]:
+    """What looks like a wallet's code in an answer, and is none of the numbers that it may name: it
+    can be the answer to a payment that this journal does not know, and so another customer's.
+    """
+    names = {payment.request_id, payment.order_id, payment.checkout.checkout_id}
+    if isinstance(reply, Answer):
+        names |= {str(reply.text(name)) for name in _NUMBERS}
+    return tuple(wallet_codes_in((body or b"").decode("utf-8", "replace")) - names)
+
+
+_NUMBERS = ("payment_order_id", "channel_order_id")
 _KEPT_TEXTS = ("payment_order_id", "channel_order_id", "result_code", "result_message")
 
 
@@ -462,7 +474,6 @@ def close_row(tx: Transaction, payment: Payment, reading: Reading) -> tuple[Paym
     return tx.finish_try(current, end, standing, reading.verdict, warnings), reading
 
 
-_NUMBERS = ("payment_order_id", "channel_order_id")
 # So little tells no payment from another.
 _NO_VOUCHERS = frozenset({"0", "-", "null", "none"})
 
@@ -496,17 +507,6 @@ def believed(payment: Payment, reading: Reading, desk: Desk) -> Reading:
 def _without_words(end: TryEnd) -> TryEnd:
     """`end` of an answer that is another payment's: its words may hold another customer's code."""
     return end._replace(code=None, sub_code=None, message=None, raw=None)
-
-
-def _without_others_codes(end: TryEnd, reply: Reply | None) -> TryEnd:
-    """`end` of an answer that may be another payment's, which this journal need not know: its words
-    are evidence, and are kept without what looks like another customer's code.
-    """
-    said = "\n".join(text for text in (end.code, end.message, end.raw) if text)
-    named = {reply.text(name) for name in _NUMBERS} if isinstance(reply, Answer) else set()
-    codes = tuple(wallet_codes_in(said) - named)
-    code, message, raw = (clean(text, codes) for text in (end.code, end.message, end.raw))
-    return end._replace(code=code, message=message, raw=raw)
 
 
 def unrecorded(payment: Payment, reading: Reading) -> Payment:
@@ -543,8 +543,9 @@ def try_end(
     payment: Payment,
     now_ms: int,
     declines: Collection[str] = (),
+    codes: tuple[str, ...] = (),
 ) -> TryEnd:
-    """How a try ended, with the other side's words."""
+    """How a try ended, with the other side's words, which are kept without `codes`."""
     event = exchange.event
     if event is None and reply is not None and exchange.http_status is not None:
         event = read_event(
@@ -575,11 +576,9 @@ def try_end(
         code=code,
         sub_code=sub_code,
         message=message,
-        raw=clean(raw, codes_of(payment.pay_request)),
+        raw=clean(raw, codes),
     )
-    if event is Event.ANOTHERS:
-        return _without_words(end)
-    return _without_others_codes(end, reply) if event is Event.OTHER_VOUCHER else end
+    return _without_words(end) if event is Event.ANOTHERS else end
 
 
 def clean(text: str | None, codes: tuple[str, ...]) -> str | None:

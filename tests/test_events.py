@@ -898,6 +898,22 @@ def test_the_code_of_another_customer_is_kept_from_a_conflict(shop: Shop) -> Non
         )
 
 
+def test_no_answer_brings_the_code_of_another_customer(shop: Shop) -> None:
+    """What looks like a payment code is kept out of whatever an answer says: it may be that to a
+    payment which this journal does not know. The numbers that it names stay.
+    """
+    stranger, number = "288640535664032706", "281234567890123456"
+    paid = verdict(1, payment_order_id=number, result_message=f"code {stranger}.")
+    with FaultServer(answer(paid)) as server:
+        shop.profile(server.url)
+        told = pay_once(shop)
+        assert check_told(told, "success")["payment_order_id"] == number
+        assert stranger not in told.out + told.err
+        assert stranger.encode() not in b"".join(
+            path.read_bytes() for path in shop.journal.parent.glob("journal.db*")
+        )
+
+
 def test_another_voucher_is_a_conflict(shop: Shop) -> None:
     """A different payment_order_id for the same request_id may be a second charge: conflict, the
     first voucher stays on record, and nothing is sent for it any more.
