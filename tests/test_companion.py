@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -15,7 +18,9 @@ from merciless import Merciless, paid
 from posctl.errors import JournalError
 from posctl.journal import companion as companion_module
 from posctl.journal.companion import Companion, Mark, line_of, mark_in
+from posctl.journal.look import health
 from posctl.journal.sqlite import SqliteJournal, held_path
+from posctl.shell import as_text
 
 PAY = ("pay", "--json", "--fee", "100", "--checkout")
 PARTS = ("", "-wal", "-shm")
@@ -259,3 +264,106 @@ def test_a_companion_never_goes_back(tmp_path: Path) -> None:
         assert one.read() == Mark("a", 6, 3)
         one.raise_to(Mark("b", 7, 7))
         assert one.read() == Mark("a", 6, 3)
+
+
+# ── mounted alone, and of another owner ──────────────────────────────────────────────────────
+
+
+def test_a_journal_mounted_as_a_single_file_sends_nothing(
+    counter: Shop, gateway: Merciless
+) -> None:
+    """A container's volume of the file alone: SQLite's log and the locks are not in it, even when
+    what stands beside the journal was put there too.
+    """
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare here")
+    allowed = subprocess.run(
+        ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+    )
+    if allowed.returncode:
+        pytest.skip(f"no mounts of one's own here: {allowed.stderr.decode().strip()}")
+    volume = counter.home / "volume" / "journal.db"
+    volume.parent.mkdir()
+    volume.touch()
+    shutil.copy2(held_path(counter.journal), held_path(volume))
+    before = len(gateway.requests)
+    for words in ((*PAY, "111"), ("retry", "--all", "--json"), ("pending", "--json")):
+        mount = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+        ran = subprocess.run(
+            [
+                *("unshare", "-rm", "sh", "-c", mount, "sh", str(counter.journal), str(volume)),
+                *(*counter.command, *words),
+            ],
+            env=counter.env | {"POSCTL_JOURNAL": str(volume)},
+            capture_output=True,
+            check=False,
+        )
+        assert ran.returncode == 31, ran
+        assert json.loads(ran.stdout)["error"]["code"] == "journal_mounted"
+    assert len(gateway.requests) == before
+
+
+TILL = 65534  # a user that is not root
+
+
+def owners(shop: Shop) -> dict[str, int]:
+    return {path.name: path.stat().st_uid for path in shop.home.glob("journal.db*")}
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_roots_look_does_not_lock_the_till_out(counter: Shop) -> None:
+    """Whatever root does with another user's journal, its files stay that user's."""
+    for path in counter.home.glob("journal.db*"):
+        os.chown(path, TILL, TILL)
+    for words in (("pending",), ("retry", "--due"), ("pay", "--fee", "100", "--checkout", "333")):
+        counter.run(*words)
+        assert set(owners(counter).values()) == {TILL}, words
+    assert held_path(counter.journal).name in owners(counter)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_puts_beside_a_journal_is_its_owners(shop: Shop, gateway: Merciless) -> None:
+    """Before the first payment the companion may be made anew: by root, for the journal's owner."""
+    shop.profile(gateway.url)
+    for path in shop.home.glob("journal.db*"):
+        os.chown(path, TILL, TILL)
+    held_path(shop.journal).unlink()
+    assert shop.run("pending").code == 0
+    assert owners(shop)[held_path(shop.journal).name] == TILL
+
+
+@pytest.fixture
+def shut_out() -> Iterator[Path]:
+    """A journal of this user's, whose companion this user may not open."""
+    with tempfile.TemporaryDirectory() as folder:  # one that another user can enter
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "till" / "journal.db"
+        path.parent.mkdir()
+        with closing(SqliteJournal(path)):
+            pass
+        if os.geteuid():
+            held_path(path).chmod(0)
+            yield path
+            return
+        for one in (path.parent, path):
+            os.chown(one, TILL, TILL)
+        os.seteuid(TILL)
+        try:
+            yield path
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no owners of files")
+@pytest.mark.parametrize("use", [SqliteJournal, health], ids=["a payment", "the doctor"])
+def test_a_companion_of_another_owner_is_named(
+    shut_out: Path, use: Callable[[Path], object]
+) -> None:
+    """The message says which file cannot be opened, and how it is given back."""
+    with pytest.raises(JournalError) as told:
+        use(shut_out)
+    assert told.value.code == "journal_unwritable"
+    assert f"{held_path(shut_out)} of the journal cannot be used: Permission denied" in str(
+        told.value.message
+    )
+    assert f"chown --reference={shut_out} {held_path(shut_out)}" in as_text(told.value.hint)
