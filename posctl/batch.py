@@ -51,7 +51,7 @@ MAX_SHOWN = 20  # bad lines that are listed
 BAN_TRIES = 3  # so often one line waits out a rate limit in one run
 
 # Nobody was charged, and the business never saw it: a later run may attempt the line once more.
-_UNSEEN = frozenset({State.NOT_SENT, State.REJECTED})
+UNSEEN = frozenset({State.NOT_SENT, State.REJECTED})
 
 
 class Line(NamedTuple):
@@ -368,13 +368,13 @@ def _job(line: Line, journal: Journal, said: Said | None) -> tuple[Job, Payment 
         return given, journal.payment(given.request_id)
     if said is not None and said.of_old and said.request_id is not None:
         known = journal.payment(said.request_id)
-        if known is None or known.standing.state not in _UNSEEN:
+        if known is None or known.standing.state not in UNSEEN:
             return Job(line, said.request_id, 0), known
     attempt = 0
     while True:
         job = Job(line, request_id_of(line.says, attempt), attempt)
         known = journal.payment(job.request_id)
-        if known is None or known.standing.state not in _UNSEEN:
+        if known is None or known.standing.state not in UNSEEN:
             return job, known
         attempt += 1
 
@@ -424,9 +424,9 @@ class _Lines:
         jobs: list[Job] = []
         while self._left and len(jobs) < most and not self.stopped:
             job = self._left.popleft()
-            behind = self._behind.get(_checkout(job))
+            behind = self._behind.get(checkout_of_line(job))
             if behind is None:
-                self._behind[_checkout(job)] = []
+                self._behind[checkout_of_line(job)] = []
                 jobs.append(job)
             else:
                 behind.append(job)
@@ -463,7 +463,7 @@ class _Lines:
             self.turned_away.pop(done.job.line.number, None)
         else:
             self.turned_away[done.job.line.number] = done.result
-        behind = self._behind.pop(_checkout(done.job))
+        behind = self._behind.pop(checkout_of_line(done.job))
         self._left.extendleft(reversed([again, *behind] if again else behind))
         return again is None
 
@@ -475,7 +475,7 @@ class _Lines:
             not done.ban_s
             or payment is None
             or self._bans[number] == BAN_TRIES
-            or (not payment.open and payment.standing.state not in _UNSEEN)
+            or (not payment.open and payment.standing.state not in UNSEEN)
         ):
             return None
         self._bans[number] += 1
@@ -487,7 +487,7 @@ class _Lines:
         return Job(job.line, request_id_of(job.line.says, attempt), attempt)
 
 
-def _checkout(job: Job) -> tuple[str, str]:
+def checkout_of_line(job: Job) -> tuple[str, str]:
     return job.line.order.shop_id, job.line.order.checkout_id
 
 

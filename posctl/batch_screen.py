@@ -9,15 +9,15 @@ from posctl.messages import _
 from posctl.order import yuan
 from posctl.outcome import Exit
 from posctl.screen import (
-    _LOOKS,
-    _STILL_OPEN,
+    LOOKS,
+    STILL_OPEN,
     Canvas,
-    _draw_bar,
-    _draw_facts,
-    _draw_head,
-    _draw_hint,
-    _draw_prose,
-    _draw_rows,
+    draw_bar,
+    draw_facts,
+    draw_head,
+    draw_hint,
+    draw_prose,
+    draw_rows,
 )
 from posctl.shell import same_command
 
@@ -35,7 +35,7 @@ def draw_batch(
     problem: Problem | None,
 ) -> None:
     """How many lines came to what, where each of them is told, and what to type next."""
-    _draw_head(canvas, profile.name, live=profile.live)
+    draw_head(canvas, profile.name, live=profile.live)
     canvas.print()
     rows = [
         (
@@ -43,19 +43,19 @@ def draw_batch(
             str(tally.lines[outcome]),
             f"￥{yuan(tally.fees[outcome])}",
         )
-        for outcome, look in _LOOKS.items()
+        for outcome, look in LOOKS.items()
         if tally.lines[outcome]
     ]
     if tally.left:
         rows.append((_("not tried"), str(tally.left), ""))
-    _draw_rows(canvas, (_("Outcome"), _("Lines"), _("Amount")), rows, lambda row: row)
-    if not _STILL_OPEN.isdisjoint(tally.lines):
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    draw_rows(canvas, (_("Outcome"), _("Lines"), _("Amount")), rows, lambda row: row)
+    if not STILL_OPEN.isdisjoint(tally.lines):
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     if problem is not None:
-        _draw_prose(canvas, problem.message, "bold", gap=True)
-        _draw_hint(canvas, problem.hint)
+        draw_prose(canvas, problem.message, "bold", gap=True)
+        draw_hint(canvas, problem.hint)
     canvas.print()
-    _draw_facts(canvas, [(_("results"), results)])
+    draw_facts(canvas, [(_("results"), results)])
     if tally.exit_code() is not Exit.OK:
         again = _("To go on with what is open, not sent or not tried, run the same command again:")
-        _draw_hint(canvas, (Say(again), same_command()), gap=True)
+        draw_hint(canvas, (Say(again), same_command()), gap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from posctl.explain import KINDS, Entry
 from posctl.hint import Say, Type
 from posctl.messages import N_, _
-from posctl.screen import Canvas, _draw_facts, _draw_hint, _draw_parts, _draw_prose, _draw_whole
+from posctl.screen import Canvas, draw_facts, draw_hint, draw_parts, draw_prose, draw_whole
 from posctl.shell import lines_of
 
 if TYPE_CHECKING:
@@ -24,20 +24,20 @@ def draw_entries(canvas: Canvas, entries: Sequence[Entry]) -> None:
         parts = [entry.code, _(KINDS[entry.kind])]
         if entry.outcome and entry.outcome != entry.code:
             parts.append(_("outcome {outcome}").format(outcome=entry.outcome))
-        _draw_parts(canvas, parts, "bold")
-        _draw_prose(canvas, entry.title)
-        _draw_prose(canvas, entry.money)
-        _draw_hint(canvas, entry.remedy, style="", barred=False)
+        draw_parts(canvas, parts, "bold")
+        draw_prose(canvas, entry.title)
+        draw_prose(canvas, entry.money)
+        draw_hint(canvas, entry.remedy, style="", barred=False)
 
 
 def draw_all(canvas: Canvas, entries: Sequence[Entry]) -> None:
     """Every word that can be explained, in groups."""
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
-        _draw_prose(canvas, _(KINDS[kind]), "bold")
-        _draw_facts(canvas, [(entry.code, entry.title) for entry in group])
+        draw_prose(canvas, _(KINDS[kind]), "bold")
+        draw_facts(canvas, [(entry.code, entry.title) for entry in group])
         canvas.print()
     more = (Say(_("To read more about one of them:")), Type(("explain", "CODE")))
-    _draw_hint(canvas, more, style="")
+    draw_hint(canvas, more, style="")
 
 
 _LOOKS = {
@@ -70,12 +70,12 @@ def draw_checks(canvas: Canvas, checks: Sequence[Check]) -> None:
     for check in checks:
         glyph, color, word = _LOOKS[check.status]
         style = "" if check.status == "good" else f"bold {color}"
-        _draw_prose(canvas, f"{glyph} {_(word)} · {_(NAMES[check.name])} · {check.message}", style)
+        draw_prose(canvas, f"{glyph} {_(word)} · {_(NAMES[check.name])} · {check.message}", style)
         for line in lines_of(check.hint):
-            _draw_whole(canvas, f"   → {line}")
+            draw_whole(canvas, f"   → {line}")
     canvas.print()
     bad = [check for check in checks if check.status == "bad"]
     if bad:
-        _draw_prose(canvas, _("× Not ready to pay."), "bold red")
+        draw_prose(canvas, _("× Not ready to pay."), "bold red")
     else:
-        _draw_prose(canvas, _("√ Ready to pay."), "bold green")
+        draw_prose(canvas, _("√ Ready to pay."), "bold green")

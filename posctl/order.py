@@ -87,7 +87,7 @@ class PayRequest(NamedTuple):
     def wire(self, request_id: str) -> str:
         """The `pay_request` form value: these very bytes are signed, sent and recorded."""
         named = {**self.members, "request_id": request_id}
-        return _compact({name: named[name] for name in FIELDS if name in named})
+        return compact({name: named[name] for name in FIELDS if name in named})
 
     def __repr__(self) -> str:
         return f"PayRequest({masked(self.wire(self.request_id or '…'))})"
@@ -120,7 +120,7 @@ def masked(wire: str) -> str:
     if not _may_hold_codes(wire):
         return wire
     members = json.loads(wire)
-    return _compact({k: mask(v) if k in CODE_FIELDS else v for k, v in members.items()})
+    return compact({k: mask(v) if k in CODE_FIELDS else v for k, v in members.items()})
 
 
 def codes_of(wire: str) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def has_one_time_code(wire: str) -> bool:
 def one_time_code(members: Mapping[str, object]) -> str | None:
     """The wallet's code among the members of a pay_request, if there is one."""
     code = str(members.get("channel_account", ""))
-    return code if re.fullmatch(_WALLET_CODE, code) else None
+    return code if re.fullmatch(WALLET_CODE, code) else None
 
 
 def on_training_sheet(code: str) -> bool:
@@ -157,7 +157,7 @@ def on_training_sheet(code: str) -> bool:
 
 def wallet_codes_in(text: str) -> frozenset[str]:
     """What looks like a wallet's code in a text, whoever's it is."""
-    return frozenset(re.findall(rf"(?<![0-9])(?:{_WALLET_CODE})(?![0-9])", text))
+    return frozenset(re.findall(rf"(?<![0-9])(?:{WALLET_CODE})(?![0-9])", text))
 
 
 def without_codes(text: str, codes: tuple[str, ...]) -> str:
@@ -174,7 +174,7 @@ def without_codes(text: str, codes: tuple[str, ...]) -> str:
     return text
 
 
-def _compact(members: Mapping[str, Any]) -> str:
+def compact(members: Mapping[str, Any]) -> str:
     return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -386,8 +386,8 @@ def _bad(name: str, where: str, allowed: str) -> UsageError:
 
 
 # Codes of wallets (protocol, section 7): their digits may pass Luhn's check by chance.
-_WALLET_CODE = r"(?:2[5-9]|30)[0-9]{14,22}|1[0-5][0-9]{16}|62[0-9]{17}"
-_LONGEST_CODE = 24  # digits
+WALLET_CODE = r"(?:2[5-9]|30)[0-9]{14,22}|1[0-5][0-9]{16}|62[0-9]{17}"
+LONGEST_CODE = 24  # digits
 _CARD_NUMBER = r"(?:3|4|5|6|2[2-7])[0-9]{12,18}"
 
 
@@ -417,8 +417,8 @@ def _refuse_wrong_scan(name: str, code: str, where: str, limits: Limits) -> None
     if (
         not limits.allow_card_numbers
         and re.fullmatch(_CARD_NUMBER, code)
-        and not re.fullmatch(_WALLET_CODE, code)
-        and _passes_luhn(code)
+        and not re.fullmatch(WALLET_CODE, code)
+        and passes_luhn(code)
     ):
         raise UsageError(
             f"bad_{name}",
@@ -429,16 +429,16 @@ def _refuse_wrong_scan(name: str, code: str, where: str, limits: Limits) -> None
 
 def is_wallet_code(text: str) -> bool:
     """Whether `text` looks like the payment code of a wallet, whole."""
-    return re.fullmatch(_WALLET_CODE, text) is not None
+    return re.fullmatch(WALLET_CODE, text) is not None
 
 
 def is_scanned(digits: str) -> bool:
     """Whether `digits` look like a wallet's code, or like several scanned one behind the other."""
-    begins = re.match(_WALLET_CODE, digits) is not None
-    return begins and (len(digits) > _LONGEST_CODE or is_wallet_code(digits))
+    begins = re.match(WALLET_CODE, digits) is not None
+    return begins and (len(digits) > LONGEST_CODE or is_wallet_code(digits))
 
 
-def _passes_luhn(digits: str) -> bool:
+def passes_luhn(digits: str) -> bool:
     doubled = [int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits))]
     return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
 

@@ -186,7 +186,7 @@ _GATEWAY_SUB_CODES = frozenset({"isp.get-app-error", "isp.top-mapping-parse-erro
 _BY_SUB_CODE = frozenset({15, 50})
 
 # What a refusal is, by what it speaks of: `result_status` 2, and `isv.*`.
-_FAILURES = {
+FAILED_AS = {
     Speaks.DECLINE: Event.DECLINED,
     Speaks.CODE: Event.FAILED_AS_USED,
     Speaks.DONE: Event.ALREADY_DONE,
@@ -195,7 +195,7 @@ _FAILURES = {
     Speaks.MALFORMED: Event.FAILED_MALFORMED,
     Speaks.OTHER: Event.FAILED,
 }
-_REFUSALS = _FAILURES | {
+REFUSED_AS = FAILED_AS | {
     Speaks.DECLINE: Event.BUSINESS_REFUSED,
     Speaks.CODE: Event.REFUSED_AS_USED,
     Speaks.MALFORMED: Event.BUSINESS_REFUSED,
@@ -203,9 +203,9 @@ _REFUSALS = _FAILURES | {
 }
 # Words about the payment code: under an id that somebody else made, this very id may have
 # consumed it, from a journal that is gone.
-_ABOUT_CODE = frozenset({Event.FAILED_AS_USED, Event.REFUSED_AS_USED})
+ABOUT_CODE = frozenset({Event.FAILED_AS_USED, Event.REFUSED_AS_USED})
 # The other side refused, or would not say: with an earlier try in doubt that proves nothing.
-REFUSALS = frozenset({*_FAILURES.values(), *_REFUSALS.values()} - {Event.DECLINED})
+REFUSALS = frozenset({*FAILED_AS.values(), *REFUSED_AS.values()} - {Event.DECLINED})
 
 
 def ban_s(event: Event, code: str | None, message: str | None) -> int | None:
@@ -248,7 +248,7 @@ def _error_event(error: ErrorAnswer, declines: Collection[str]) -> Event:
         return Event.GATEWAY_REFUSED
     if error.code in _BY_SUB_CODE and sub_code.startswith("isv."):
         # TOP's own `msg` is the same for every one of them: "Remote service error".
-        return _REFUSALS[speaks_of((error.sub_code, error.sub_msg), declines)]
+        return REFUSED_AS[speaks_of((error.sub_code, error.sub_msg), declines)]
     return Event.SYSTEM_ERROR
 
 
@@ -269,7 +269,7 @@ def _verdict_event(answer: Answer, known_voucher: str | None, declines: Collecti
         return Event.STILL_PENDING
     if status == 2:
         told = (answer.text("result_code"), answer.text("result_message"))
-        return _FAILURES[speaks_of((*told, answer.msg_code, answer.msg_info), declines)]
+        return FAILED_AS[speaks_of((*told, answer.msg_code, answer.msg_info), declines)]
     if answer.outer_success is False or answer.model_success is False:
         return Event.CONTRADICTION
     return Event.PAID
@@ -353,7 +353,7 @@ def proves(event: Event, doubt: Doubt | None, *, own_id: bool) -> Outcome:
     """
     outcome = EVENT_TABLE[event]
     if doubt is None:
-        return Outcome.UNKNOWN if event in _ABOUT_CODE and not own_id else outcome
+        return Outcome.UNKNOWN if event in ABOUT_CODE and not own_id else outcome
     if outcome in (Outcome.SUCCESS, Outcome.PENDING):
         return outcome
     if outcome is Outcome.CONFLICT and event is not Event.ALREADY_DONE:
@@ -371,7 +371,7 @@ FROM_ANOTHER = frozenset({Event.ANOTHERS, Event.VOUCHER_ELSEWHERE})
 # charge, or that the request never left, leaves only the doubt that there was.
 _LEAVES_DOUBT = frozenset(
     {event for event, outcome in EVENT_TABLE.items() if outcome is Outcome.UNKNOWN}
-    | {Event.ALREADY_DONE, *_ABOUT_CODE}
+    | {Event.ALREADY_DONE, *ABOUT_CODE}
 )
 
 

@@ -30,9 +30,9 @@ MAX_CONFIG_BYTES = 256 * 1024
 MAX_RECEIPT_LINES = 20
 
 _TOP_KEYS = ("default_profile", "journal", "profiles")
-_SECRET_KEYS: tuple[KeptIn, ...] = get_args(KeptIn)
+SECRET_KEYS: tuple[KeptIn, ...] = get_args(KeptIn)
 _PROFILE_KEYS = (
-    *("gateway", "app_key", *_SECRET_KEYS, "sign_method", "session", "timeout", "max_fee"),
+    *("gateway", "app_key", *SECRET_KEYS, "sign_method", "session", "timeout", "max_fee"),
     *("proxy", "ca", "defaults", "status_words", "allow_card_numbers", "receipt", "statement"),
     *("till", "merchant", "decline_codes"),
 )
@@ -228,7 +228,7 @@ def own_folder(environ: Mapping[str, str]) -> Path:
     """Posctl's folder among the user's states, whatever the configuration says. Raises
     ConfigError.
     """
-    return _default_journal(environ).parent
+    return default_journal(environ).parent
 
 
 def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list[str], ChosenBy]:
@@ -237,8 +237,8 @@ def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list
     if not named and in_file:
         return in_file, [], "configuration"
     if not named:
-        return str(_default_journal(environ)), [], "default"
-    place = _place(named)
+        return str(default_journal(environ)), [], "default"
+    place = placed(named)
     if place is None:
         raise ConfigError(
             "relative_journal",
@@ -287,19 +287,19 @@ def config_path(config_flag: str | None, environ: Mapping[str, str]) -> tuple[Pa
         raise ConfigError("config", _("{option} is empty.").format(option="--config"))
     named = config_flag or environ.get("POSCTL_CONFIG")
     if named:
-        return _expand(named, Path()), True
+        return expanded(named, Path()), True
     from platformdirs import user_config_path  # noqa: PLC0415  20 ms that a named file saves
 
-    return _at_home(user_config_path, environ) / "config.yaml", False
+    return at_home(user_config_path, environ) / "config.yaml", False
 
 
-def _default_journal(environ: Mapping[str, str]) -> Path:
+def default_journal(environ: Mapping[str, str]) -> Path:
     from platformdirs import user_state_path  # noqa: PLC0415  as above
 
-    return _at_home(user_state_path, environ) / "journal.db"
+    return at_home(user_state_path, environ) / "journal.db"
 
 
-def _at_home(place: Callable[..., Path], environ: Mapping[str, str]) -> Path:
+def at_home(place: Callable[..., Path], environ: Mapping[str, str]) -> Path:
     """The folder of posctl in one of the platform's. Raises ConfigError."""
     try:
         path = place("posctl", appauthor=False)
@@ -347,7 +347,7 @@ def _no_profile(config: Config) -> ConfigError:
 
 def _unknown_profile(name: str, config: Config) -> ConfigError:
     names = ", ".join(config.profiles)
-    near = _nearest(name, tuple(config.profiles))
+    near = nearest(name, tuple(config.profiles))
     return ConfigError(
         "unknown_profile",
         _("There is no profile {name} in {path}.").format(name=name[:64], path=config.path),
@@ -357,7 +357,7 @@ def _unknown_profile(name: str, config: Config) -> ConfigError:
     )
 
 
-def _nearest(word: str, names: tuple[str, ...]) -> str | None:
+def nearest(word: str, names: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415  only for a typo
 
     return next(iter(get_close_matches(word, names, n=1)), None)
@@ -382,53 +382,53 @@ def _holds_secret(root: Map) -> bool:
 
 
 def _config(root: Map, path: Path) -> Config:
-    _known_keys(root, _TOP_KEYS)
-    sections = _mapping(root, "profiles")
+    known_keys(root, _TOP_KEYS)
+    sections = mapping_of(root, "profiles")
     profiles: dict[str, Profile] = {}
     for name, line in sections.lines.items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
             raise Bad("bad_name", line, _("a profile's name is made of A-Z a-z 0-9 . _ -"))
-        section = _mapping(sections, name)
+        section = mapping_of(sections, name)
         if name != TRAINING:
             profiles[name] = _profile(name, section, path.parent)
-    profiles[TRAINING] = _training(_mapping(sections, TRAINING))
+    profiles[TRAINING] = _training(mapping_of(sections, TRAINING))
     return Config(
         path,
         exists=True,
-        default_profile=_word(root, "default_profile"),
+        default_profile=word_of(root, "default_profile"),
         journal=_journal_key(root),
         profiles=profiles,
     )
 
 
 def _profile(name: str, section: Map, folder: Path) -> Profile:
-    _known_keys(section, _PROFILE_KEYS)
-    ca = _word(section, "ca")
-    app_key = _pattern(section, "app_key", _APP_KEY, _APP_KEY_SIGNS)
+    known_keys(section, _PROFILE_KEYS)
+    ca = word_of(section, "ca")
+    app_key = pattern_of(section, "app_key", APP_KEY, APP_KEY_SIGNS)
     return Profile(
         name=name,
-        gateway=_gateway(section),
+        gateway=gateway_of(section),
         app_key=app_key,
-        merchant_name=_merchant_name(section, app_key),
-        secret=_secret(section, folder),
-        sign_method=_choice(section, "sign_method", SIGN_METHODS) or SIGN_METHODS[0],
-        session=_word(section, "session")
-        and _pattern(section, "session", r"[!-~]{1,512}", _("visible ASCII characters")),
-        proxy=_proxy(section),
-        ca=_expand(ca, folder) if ca else None,
+        merchant_name=merchant_name_of(section, app_key),
+        secret=secret_of(section, folder),
+        sign_method=choice_of(section, "sign_method", SIGN_METHODS) or SIGN_METHODS[0],
+        session=word_of(section, "session")
+        and pattern_of(section, "session", r"[!-~]{1,512}", _("visible ASCII characters")),
+        proxy=proxy_of(section),
+        ca=expanded(ca, folder) if ca else None,
         **_common(section),
     )
 
 
-_APP_KEY, _APP_KEY_SIGNS = r"[A-Za-z0-9._-]{1,64}", "A-Z a-z 0-9 . _ -"
+APP_KEY, APP_KEY_SIGNS = r"[A-Za-z0-9._-]{1,64}", "A-Z a-z 0-9 . _ -"
 
 
-def _merchant_name(section: Map, app_key: str) -> str | None:
+def merchant_name_of(section: Map, app_key: str) -> str | None:
     """The seller's name that never changes. An app with a session works for several sellers, and
     only this tells them apart.
     """
-    if _word(section, "merchant") is None:
-        if _word(section, "session") is not None:
+    if word_of(section, "merchant") is None:
+        if word_of(section, "session") is not None:
             raise Bad(
                 "no_merchant",
                 section.lines["session"],
@@ -438,7 +438,7 @@ def _merchant_name(section: Map, app_key: str) -> str | None:
                 ),
             )
         return None
-    name = _pattern(section, "merchant", _APP_KEY, _APP_KEY_SIGNS)
+    name = pattern_of(section, "merchant", APP_KEY, APP_KEY_SIGNS)
     if TRAINING_APP_KEY in (name, app_key):
         raise Bad("bad_value", section.lines["merchant"], _("merchant must not be training"))
     return name
@@ -450,7 +450,7 @@ def _training(section: Map) -> Profile:
         if key in _PROFILE_KEYS and key not in _TRAINING_KEYS:
             what = _("the profile training has no {key}: its gateway is inside posctl")
             raise Bad("training", line, what.format(key=key))
-    _known_keys(section, _TRAINING_KEYS)
+    known_keys(section, _TRAINING_KEYS)
     common = _common(section)
     common["defaults"] = _TRAINING_DEFAULTS | dict(common["defaults"])
     secret = Secret("secret", TRAINING_SECRET)
@@ -472,27 +472,27 @@ class _Common(TypedDict):
 
 
 def _common(section: Map) -> _Common:
-    allow_card_numbers = _choice(section, "allow_card_numbers", ("false", "true")) == "true"
+    allow_card_numbers = choice_of(section, "allow_card_numbers", ("false", "true")) == "true"
     return {
-        "timeout": _timeout(section),
-        "max_fee": _max_fee(section),
-        "defaults": _defaults(section, allow_card_numbers=allow_card_numbers),
-        "status_words": _status_words(section),
-        "decline_codes": _decline_codes(section),
+        "timeout": timeout_of(section),
+        "max_fee": max_fee_of(section),
+        "defaults": defaults_of(section, allow_card_numbers=allow_card_numbers),
+        "status_words": status_words_of(section),
+        "decline_codes": decline_codes_of(section),
         "allow_card_numbers": allow_card_numbers,
-        "receipt": _receipt(section),
-        "statement": _statement(section),
-        "till": _till(section),
+        "receipt": receipt_of(section),
+        "statement": statement_of(section),
+        "till": till_of(section),
     }
 
 
 # ── one key each ─────────────────────────────────────────────────────────────────────────────
 
 
-def _known_keys(section: Map, known: tuple[str, ...]) -> None:
+def known_keys(section: Map, known: tuple[str, ...]) -> None:
     for key, line in section.lines.items():
         if key not in known:
-            near = _nearest(key, known)
+            near = nearest(key, known)
             raise Bad(
                 "unknown_key",
                 line,
@@ -503,7 +503,7 @@ def _known_keys(section: Map, known: tuple[str, ...]) -> None:
             )
 
 
-def _word(section: Map, key: str) -> str | None:
+def word_of(section: Map, key: str) -> str | None:
     """The text that `key` holds; None when it holds none."""
     found = section.items.get(key)
     if isinstance(found, Map | list) or (found and re.search(r"[\x00-\x1f\x7f-\x9f]", found)):
@@ -513,14 +513,14 @@ def _word(section: Map, key: str) -> str | None:
 
 
 def _needed(section: Map, key: str) -> str:
-    found = _word(section, key)
+    found = word_of(section, key)
     if found is None:
         line = section.lines.get(key, section.line)
         raise Bad("missing_key", line, _("{key} is missing here").format(key=key))
     return found
 
 
-def _mapping(section: Map, key: str) -> Map:
+def mapping_of(section: Map, key: str) -> Map:
     """The keys under `key`; none when nothing stands there."""
     found = section.items.get(key)
     if isinstance(found, str | list):
@@ -532,8 +532,8 @@ def _mapping(section: Map, key: str) -> Map:
     return found or Map({}, {}, section.lines.get(key, section.line))
 
 
-def _choice(section: Map, key: str, choices: tuple[str, ...]) -> str | None:
-    found = _word(section, key)
+def choice_of(section: Map, key: str, choices: tuple[str, ...]) -> str | None:
+    found = word_of(section, key)
     if found is not None and found not in choices:
         raise Bad(
             "bad_value",
@@ -543,7 +543,7 @@ def _choice(section: Map, key: str, choices: tuple[str, ...]) -> str | None:
     return found
 
 
-def _pattern(section: Map, key: str, pattern: str, allowed: str) -> str:
+def pattern_of(section: Map, key: str, pattern: str, allowed: str) -> str:
     found = _needed(section, key)
     if not re.fullmatch(pattern, found):
         what = _("{key} is made of: {allowed}").format(key=key, allowed=allowed)
@@ -551,21 +551,21 @@ def _pattern(section: Map, key: str, pattern: str, allowed: str) -> str:
     return found
 
 
-def _secret(section: Map, folder: Path) -> Secret:
-    given = [key for key in _SECRET_KEYS if _word(section, key)]
+def secret_of(section: Map, folder: Path) -> Secret:
+    given = [key for key in SECRET_KEYS if word_of(section, key)]
     if len(given) != 1:
         raise Bad(
             "secret",
             section.lines[given[1]] if given else section.line,
-            _("a profile needs exactly one of: {keys}").format(keys=", ".join(_SECRET_KEYS)),
+            _("a profile needs exactly one of: {keys}").format(keys=", ".join(SECRET_KEYS)),
         )
     value = _needed(section, given[0])
     if given[0] == "secret_file":
-        value = str(_expand(value, folder))
+        value = str(expanded(value, folder))
     return Secret(given[0], value)
 
 
-def _gateway(section: Map) -> str:
+def gateway_of(section: Map) -> str:
     """The gateway's URL in one spelling, so that one checkout is one checkout."""
     url = _needed(section, "gateway")
     line = section.lines["gateway"]
@@ -598,17 +598,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _proxy(section: Map) -> str | None:
+def proxy_of(section: Map) -> str | None:
     """A proxy's URL, or "none"; when nothing stands here the environment's is used."""
-    proxy = _word(section, "proxy")
+    proxy = word_of(section, "proxy")
     if proxy is not None and proxy != "none" and not re.fullmatch(r"http://[!-~]{1,256}", proxy):
         raise Bad("proxy", section.lines["proxy"], _("proxy is http://HOST:PORT, or none"))
     return proxy
 
 
-def _timeout(section: Map) -> Timeout:
-    found = _mapping(section, "timeout")
-    _known_keys(found, _TIMEOUT_KEYS)
+def timeout_of(section: Map) -> Timeout:
+    found = mapping_of(section, "timeout")
+    known_keys(found, _TIMEOUT_KEYS)
     return Timeout(
         connect_s=_seconds(found, "connect", DEFAULT_TIMEOUT.connect_s),
         read_s=_seconds(found, "read", DEFAULT_TIMEOUT.read_s),
@@ -617,7 +617,7 @@ def _timeout(section: Map) -> Timeout:
 
 
 def _seconds(section: Map, key: str, default: float) -> float:
-    text = _word(section, key)
+    text = word_of(section, key)
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text) or float(text) == 0:
@@ -626,8 +626,8 @@ def _seconds(section: Map, key: str, default: float) -> float:
     return float(text)
 
 
-def _max_fee(section: Map) -> int:
-    text = _word(section, "max_fee")
+def max_fee_of(section: Map) -> int:
+    text = word_of(section, "max_fee")
     if text is None:
         return DEFAULT_MAX_FEE
     if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
@@ -636,12 +636,12 @@ def _max_fee(section: Map) -> int:
     return int(text)
 
 
-def _defaults(section: Map, *, allow_card_numbers: bool) -> dict[str, str]:
-    found = _mapping(section, "defaults")
-    _known_keys(found, DEFAULT_KEYS)
+def defaults_of(section: Map, *, allow_card_numbers: bool) -> dict[str, str]:
+    found = mapping_of(section, "defaults")
+    known_keys(found, DEFAULT_KEYS)
     defaults = {}
     for key, line in found.lines.items():
-        text = _word(found, key)
+        text = word_of(found, key)
         if text is None:
             continue
         try:
@@ -652,13 +652,13 @@ def _defaults(section: Map, *, allow_card_numbers: bool) -> dict[str, str]:
     return defaults
 
 
-def _status_words(section: Map) -> dict[str, str]:
+def status_words_of(section: Map) -> dict[str, str]:
     """What the platform's own words mean, where the merchant knows it (protocol, section 7)."""
-    found = _mapping(section, "status_words")
-    return {word: _choice(found, word, _STATUS_MEANINGS) or "" for word in found.items}
+    found = mapping_of(section, "status_words")
+    return {word: choice_of(found, word, _STATUS_MEANINGS) or "" for word in found.items}
 
 
-def _decline_codes(section: Map) -> tuple[str, ...]:
+def decline_codes_of(section: Map) -> tuple[str, ...]:
     """Result codes of the platform's own that exclude an earlier charge (docs/outcomes.md)."""
     codes = section.items.get("decline_codes")
     if codes is None:
@@ -669,10 +669,10 @@ def _decline_codes(section: Map) -> tuple[str, ...]:
     return tuple(codes)
 
 
-def _receipt(section: Map) -> Receipt:
-    found = _mapping(section, "receipt")
-    _known_keys(found, _RECEIPT_KEYS)
-    width = int(_choice(found, "width", ("32", "48")) or 32)
+def receipt_of(section: Map) -> Receipt:
+    found = mapping_of(section, "receipt")
+    known_keys(found, _RECEIPT_KEYS)
+    width = int(choice_of(found, "width", ("32", "48")) or 32)
     return Receipt(_lines(found, "header"), _lines(found, "footer"), width)
 
 
@@ -687,24 +687,24 @@ def _lines(section: Map, key: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _till(section: Map) -> TillKeys:
-    found = _mapping(section, "till")
-    _known_keys(found, _TILL_KEYS)
+def till_of(section: Map) -> TillKeys:
+    found = mapping_of(section, "till")
+    known_keys(found, _TILL_KEYS)
     return TillKeys(
-        amount=_choice(found, "amount", ("yuan", "fen")) or DEFAULT_TILL.amount,
-        checkout=_choice(found, "checkout", ("ask", "number")) or DEFAULT_TILL.checkout,
+        amount=choice_of(found, "amount", ("yuan", "fen")) or DEFAULT_TILL.amount,
+        checkout=choice_of(found, "checkout", ("ask", "number")) or DEFAULT_TILL.checkout,
     )
 
 
-def _statement(section: Map) -> Statement:
-    found = _mapping(section, "statement")
-    _known_keys(found, _STATEMENT_KEYS)
+def statement_of(section: Map) -> Statement:
+    found = mapping_of(section, "statement")
+    known_keys(found, _STATEMENT_KEYS)
     return Statement(
-        id=_word(found, "id"),
-        amount=_word(found, "amount"),
-        amount_unit=_choice(found, "amount_unit", ("yuan", "fen")),
-        time=_word(found, "time"),
-        encoding=_choice(found, "encoding", ("utf-8", "gbk")),
+        id=word_of(found, "id"),
+        amount=word_of(found, "amount"),
+        amount_unit=choice_of(found, "amount_unit", ("yuan", "fen")),
+        time=word_of(found, "time"),
+        encoding=choice_of(found, "encoding", ("utf-8", "gbk")),
     )
 
 
@@ -712,8 +712,8 @@ def _journal_key(root: Map) -> str | None:
     """The journal that the file names. A relative path would begin another one, without a word,
     wherever the file is copied to.
     """
-    named = _word(root, "journal")
-    place = _place(named) if named else None
+    named = word_of(root, "journal")
+    place = placed(named) if named else None
     if named and place is None:
         raise Bad(
             "relative_journal",
@@ -724,15 +724,15 @@ def _journal_key(root: Map) -> str | None:
     return place
 
 
-def _place(journal: str) -> str | None:
+def placed(journal: str) -> str | None:
     """A journal's URL, or its path with `~`; None for a path that is not absolute."""
     if is_database(journal):
         return journal
-    path = _expand(journal, Path())
+    path = expanded(journal, Path())
     return str(path) if path.is_absolute() else None
 
 
-def _expand(path: str, folder: Path) -> Path:
+def expanded(path: str, folder: Path) -> Path:
     """`path` with `~`, from the folder of the file that names it. Raises ConfigError."""
     try:
         return folder / Path(path).expanduser()

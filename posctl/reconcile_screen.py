@@ -11,14 +11,14 @@ from posctl.outcome import Outcome
 from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
 from posctl.screen import (
     Canvas,
-    _date_time,
-    _draw_bar,
-    _draw_head,
-    _draw_hint,
-    _draw_parts,
-    _draw_prose,
-    _draw_whole,
-    _named,
+    date_time,
+    draw_bar,
+    draw_head,
+    draw_hint,
+    draw_parts,
+    draw_prose,
+    draw_whole,
+    named,
 )
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ SHOWN = 20  # of each kind; --csv has them all
 
 def draw_reconciled(canvas: Canvas, found: Reconciled, profile: Profile) -> None:
     """What matches, in one line, and what does not, one by one."""
-    _draw_head(canvas, profile.name, live=profile.live)
-    since, until = _date_time(found.since_ms)[:16], _date_time(found.until_ms)[:16]
+    draw_head(canvas, profile.name, live=profile.live)
+    since, until = date_time(found.since_ms)[:16], date_time(found.until_ms)[:16]
     period = _("{since} to {until}").format(since=since, until=until)
-    _draw_parts(canvas, (period, _("{n} lines").format(n=found.rows)), "bold")
+    draw_parts(canvas, (period, _("{n} lines").format(n=found.rows)), "bold")
     if found.outside:
-        _draw_prose(canvas, _("{n} of them are of another time.").format(n=found.outside))
+        draw_prose(canvas, _("{n} of them are of another time.").format(n=found.outside))
     words = _("{glyph} MATCHED: {n}, {money}").format(
         glyph="√", n=found.matched, money=advice.amount(found.matched_fee)
     )
-    _draw_bar(canvas, words, "green", gap=True)
+    draw_bar(canvas, words, "green", gap=True)
     before = advice.of_profile(profile.name, live=profile.live)
     _draw_found(canvas, _("× ONLY IN THE JOURNAL: {n}, {money}"), found.only_ours)
     _draw_found(canvas, _("× ONLY IN THE STATEMENT: {n}, {money}"), found.only_theirs, before)
@@ -52,18 +52,18 @@ def _draw_found(
     if not found.n:
         return
     title = words.format(n=found.n, money=advice.amount(found.fee))
-    _draw_bar(canvas, title, "yellow" if words.startswith("…") else "red", gap=True)
+    draw_bar(canvas, title, "yellow" if words.startswith("…") else "red", gap=True)
     for item in found.items[:SHOWN]:
         _draw_item(canvas, item, before)
     if found.n > SHOWN:
         more = _("and {n} more; --csv FILE lists up to {most}")
-        _draw_prose(canvas, more.format(n=found.n - SHOWN, most=MAX_LISTED))
+        draw_prose(canvas, more.format(n=found.n - SHOWN, most=MAX_LISTED))
 
 
 def _draw_item(canvas: Canvas, item: Item, before: tuple[str, ...] | None) -> None:
     parts = []
     if item.outcome is not None:
-        parts.append(_named(item.outcome))
+        parts.append(named(item.outcome))
     if item.outcome is not None and (item.fee or not item.theirs):
         parts.append(_("ours {money}").format(money=advice.amount(item.fee)))
     if item.line is not None:
@@ -72,12 +72,12 @@ def _draw_item(canvas: Canvas, item: Item, before: tuple[str, ...] | None) -> No
     if item.checkout_id is not None:
         parts.append(f"checkout_id {item.checkout_id}")
     if item.at_ms is not None:
-        parts.append(_date_time(item.at_ms))
-    _draw_parts(canvas, parts, "")
+        parts.append(date_time(item.at_ms))
+    draw_parts(canvas, parts, "")
     for one in item.ids if item.request_id is None else (item.request_id,):
-        _draw_whole(canvas, f"   {one}", "dim")
+        draw_whole(canvas, f"   {one}", "dim")
     open_here = item.outcome in (Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT)
     if before is not None and item.request_id is not None and open_here:
         hint = _("It is open here, and they charged it. If that is certain:")
         words = (*before, "resolve", item.request_id, "--as", "paid", "--note", "…")
-        _draw_hint(canvas, (Say(hint), Type(words)))
+        draw_hint(canvas, (Say(hint), Type(words)))

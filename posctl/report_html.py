@@ -9,7 +9,7 @@ from posctl.messages import _, language
 from posctl.order import yuan
 from posctl.report import Line, Report
 from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
-from posctl.screen import _date_time, one_line
+from posctl.screen import date_time, one_line
 from posctl.unreached import unreached_paid_words, unreached_words
 
 _STYLE = """
@@ -63,7 +63,7 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         (_("closed by hand"), str(sums.by_hand)),
     ]
     tables = (_table(name, sums.by[name]) for name in dimensions if sums.by[name])
-    made = _("made {when}").format(when=_date_time(made_ms))
+    made = _("made {when}").format(when=date_time(made_ms))
     parts = [
         *(f'<p class="shop">{_safe(line)}</p>' for line in shop),
         f"<h1>{_safe(title(report))}</h1>",
@@ -156,7 +156,7 @@ def _open(report: Report) -> str:
             f"￥{yuan(one.fee)}",
             _safe(one.checkout_id),
             _safe(one.request_id),
-            _date_time(one.created_ms),
+            date_time(one.created_ms),
         )
         for one in report.open
     )
@@ -166,7 +166,7 @@ def _open(report: Report) -> str:
 
 def _closing(report: Report) -> str:
     facts = [
-        (_("shift closed"), _date_time(report.closed_ms or 0)),
+        (_("shift closed"), date_time(report.closed_ms or 0)),
         (_("by"), report.closed_by),
         (_("note"), report.note),
         ("sha256", report.hash),

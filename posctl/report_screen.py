@@ -12,16 +12,16 @@ from posctl.outcome import Outcome
 from posctl.report import Checked, Line, Open, Report
 from posctl.screen import (
     Canvas,
-    _date_time,
-    _draw_bar,
-    _draw_facts,
-    _draw_head,
-    _draw_hint,
-    _draw_parts,
-    _draw_prose,
-    _draw_whole,
-    _named,
-    _text,
+    date_time,
+    draw_bar,
+    draw_facts,
+    draw_head,
+    draw_hint,
+    draw_parts,
+    draw_prose,
+    draw_whole,
+    named,
+    rich_text,
 )
 from posctl.unreached import unreached_paid_words, unreached_words
 
@@ -56,7 +56,7 @@ def title(report: Report) -> str:
 def period(report: Report) -> str:
     """From when to when, in local time."""
     since, until = (
-        "…" if ms is None else _date_time(ms)[:16] for ms in (report.since_ms, report.until_ms)
+        "…" if ms is None else date_time(ms)[:16] for ms in (report.since_ms, report.until_ms)
     )
     return _("{since} to {until}").format(since=since, until=until)
 
@@ -65,7 +65,7 @@ def label(dimension: str, key: str) -> str:
     """A line's key as a person reads it."""
     if dimension == "hour":
         return f"{key}:00"
-    return _named(Outcome(key)) if dimension == "outcome" else key
+    return named(Outcome(key)) if dimension == "outcome" else key
 
 
 def shares(lines: Sequence[Line], dimension: str) -> list[float]:
@@ -90,13 +90,13 @@ def command(report: Report, *words: str) -> Type:
 def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> None:
     """The totals, what is open, and bars for each dimension."""
     sums = report.sums
-    _draw_head(canvas, report.profile, live=report.live)
-    _draw_parts(canvas, (title(report), period(report)), "bold")
-    _draw_bar(canvas, _("TAKEN  {money}").format(money=advice.amount(sums.fee)), "green", gap=True)
+    draw_head(canvas, report.profile, live=report.live)
+    draw_parts(canvas, (title(report), period(report)), "bold")
+    draw_bar(canvas, _("TAKEN  {money}").format(money=advice.amount(sums.fee)), "green", gap=True)
     parts = [_("{n} paid").format(n=sums.paid), _("{n} not charged").format(n=sums.not_charged)]
     if sums.by_hand:
         parts.append(_("{n} of the paid closed by hand").format(n=sums.by_hand))
-    _draw_parts(canvas, parts, "")
+    draw_parts(canvas, parts, "")
     if sums.open:
         _draw_open(canvas, report)
     if report.alarms:
@@ -106,28 +106,28 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
         lines = sums.by[dimension]
         if lines:
             canvas.print()
-            _draw_prose(canvas, _(NAMES[dimension]), "bold")
+            draw_prose(canvas, _(NAMES[dimension]), "bold")
             _draw_lines(canvas, dimension, lines)
     if report.closed_ms is not None:
         canvas.print()
         facts = [
-            (_("shift closed"), _date_time(report.closed_ms)),
+            (_("shift closed"), date_time(report.closed_ms)),
             (_("by"), report.closed_by),
             (_("note"), report.note),
             ("sha256", report.hash),
         ]
-        _draw_facts(canvas, facts)
+        draw_facts(canvas, facts)
 
 
 def _draw_unreached(canvas: Canvas, report: Report) -> None:
     for one in report.unreached:
-        _draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
+        draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
         if report.closed_ms is None:
-            _draw_hint(canvas, advice.reach_again(one.merchant))
+            draw_hint(canvas, advice.reach_again(one.merchant))
     for paid in report.unreached_paid:
-        _draw_bar(canvas, f"▲ {unreached_paid_words(paid)}", "yellow", gap=True)
+        draw_bar(canvas, f"▲ {unreached_paid_words(paid)}", "yellow", gap=True)
         if report.closed_ms is None:
-            _draw_hint(canvas, advice.reach_again(paid.merchant, "report", "--close"))
+            draw_hint(canvas, advice.reach_again(paid.merchant, "report", "--close"))
 
 
 def alarm_words(report: Report) -> str:
@@ -136,55 +136,55 @@ def alarm_words(report: Report) -> str:
 
 
 def _draw_alarmed(canvas: Canvas, report: Report) -> None:
-    _draw_bar(canvas, alarm_words(report), "red", gap=True)
+    draw_bar(canvas, alarm_words(report), "red", gap=True)
     for one in report.alarms[:SHOWN_OPEN]:
-        _draw_whole(canvas, f"   {one.request_id}", "dim")
+        draw_whole(canvas, f"   {one.request_id}", "dim")
     if len(report.alarms) > SHOWN_OPEN:
-        _draw_prose(canvas, _("and {n} more").format(n=len(report.alarms) - SHOWN_OPEN))
+        draw_prose(canvas, _("and {n} more").format(n=len(report.alarms) - SHOWN_OPEN))
     if report.closed_ms is None:
-        _draw_hint(canvas, (Say(_("See what to do:")), command(report, "pending")))
+        draw_hint(canvas, (Say(_("See what to do:")), command(report, "pending")))
 
 
 def _draw_open(canvas: Canvas, report: Report) -> None:
-    _draw_bar(canvas, open_words(report), "yellow", gap=True)
+    draw_bar(canvas, open_words(report), "yellow", gap=True)
     for one in report.open[:SHOWN_OPEN]:
-        _draw_parts(canvas, _open_parts(one), "")
-        _draw_whole(canvas, f"   {one.request_id}", "dim")
+        draw_parts(canvas, _open_parts(one), "")
+        draw_whole(canvas, f"   {one.request_id}", "dim")
     if len(report.open) > SHOWN_OPEN:
-        _draw_prose(canvas, _("and {n} more").format(n=len(report.open) - SHOWN_OPEN))
+        draw_prose(canvas, _("and {n} more").format(n=len(report.open) - SHOWN_OPEN))
     if report.closed_ms is None:
-        _draw_hint(canvas, (Say(_("See what to do:")), command(report, "pending")))
+        draw_hint(canvas, (Say(_("See what to do:")), command(report, "pending")))
 
 
 def _open_parts(one: Open) -> list[str]:
     return [
-        _named(one.outcome),
+        named(one.outcome),
         advice.amount(one.fee),
         f"checkout_id {one.checkout_id}",
-        _date_time(one.created_ms),
+        date_time(one.created_ms),
     ]
 
 
 def _draw_lines(canvas: Canvas, dimension: str, lines: Sequence[Line]) -> None:
     """Key, money, number and bar; without room for the bar none, without room for a key above."""
-    keys = [_text(label(dimension, line.key)) for line in lines]
+    keys = [rich_text(label(dimension, line.key)) for line in lines]
     money = [f"￥{yuan(line.fee)}" for line in lines]
     counts = [str(line.n) for line in lines]
-    wide = [max(_text(cell).cell_len for cell in cells) for cells in (money, counts)]
+    wide = [max(rich_text(cell).cell_len for cell in cells) for cells in (money, counts)]
     width = max(key.cell_len for key in keys)
     room = canvas.width - 1 - sum(wide) - 2 * 3 - 1
     stacked = width > room
     bar = min(BAR, room - (0 if stacked else width))
     for key, share, *cells in zip(keys, shares(lines, dimension), money, counts, strict=True):
         if stacked:
-            _draw_whole(canvas, f" {key.plain}")
-            line = _text("")
+            draw_whole(canvas, f" {key.plain}")
+            line = rich_text("")
         else:
             line = key
             line.pad_right(width - line.cell_len)
         line.pad_left(1)
         for cell, columns in zip(cells, wide, strict=True):
-            line.append(" " * (2 + columns - _text(cell).cell_len) + cell)
+            line.append(" " * (2 + columns - rich_text(cell).cell_len) + cell)
         if bar >= 4 and share:
             # Blanks turned round make a bar of one colour; where nothing turns them, signs do.
             sign, style = ("#", "") if canvas.color_system is None else (" ", "reverse cyan")
@@ -195,10 +195,10 @@ def _draw_lines(canvas: Canvas, dimension: str, lines: Sequence[Line]) -> None:
 def draw_checked(canvas: Canvas, checked: Sequence[Checked]) -> None:
     """Each closed shift, and what is wrong with it."""
     if not checked:
-        _draw_prose(canvas, _("No shift was closed yet."))
+        draw_prose(canvas, _("No shift was closed yet."))
     for one in checked:
         words = _(FAULTS[one.fault]) if one.fault else _("as it was closed")
         glyph = {None: "√", "gone": "▲"}.get(one.fault, "×")
         line = _("{glyph} shift {number}: {words}")
         style = "" if one.fault in (None, "gone") else "bold red"
-        _draw_prose(canvas, line.format(glyph=glyph, number=one.number, words=words), style)
+        draw_prose(canvas, line.format(glyph=glyph, number=one.number, words=words), style)

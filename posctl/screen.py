@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from posctl.journal import Alarm, Payment, Try
     from posctl.records import Records
     from posctl.result import Problem, Result
-    from posctl.status import Asked
+    from posctl.status import StatusAnswer
 
 # C0 but tab and newline, DEL, C1, bidi and other invisible controls, lone surrogates.
-_UNSAFE = (
+UNSAFE = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\ud800-\udfff]"
@@ -52,10 +52,10 @@ MAX_SHOWN = 1024  # characters of one text from elsewhere; no id and no evidence
 
 def visible(text: str) -> str:
     """`text` that cannot move the cursor, colour, link, reverse or hide: such characters as �."""
-    return text if _is_safe(text) else re.sub(_UNSAFE, "�", text)
+    return text if is_safe(text) else re.sub(UNSAFE, "�", text)
 
 
-def _is_safe(text: str) -> bool:
+def is_safe(text: str) -> bool:
     """Nearly all text is, and then the pattern, 1 ms to compile, is not needed."""
     return text.isprintable() and (text.isascii() or max(text, default="") < "\U000e0000")
 
@@ -133,12 +133,12 @@ class Screen:
         self._consoles: dict[tuple[TextIO, int | None], Console] = {}  # by columns: windows grow
         self.begun = False  # whether a result has begun to go out: there must not be two
         for stream in (stdout, stderr):
-            _take_any_text(stream)
+            take_any_text(stream)
 
     @property
     def interactive(self) -> bool:
         """Whether a person reads stdout as it comes."""
-        return not self.json and self.field is None and _is_tty(self.stdout)
+        return not self.json and self.field is None and is_tty(self.stdout)
 
     def show(self, view: View) -> bool:
         """Write the result to stdout. False when it could not be written out whole; that is said
@@ -151,11 +151,11 @@ class Screen:
     def _show(self, view: View, stdout: TextIO) -> bool:
         self.begun = True
         if self.json:
-            ascii_only = not _speaks_unicode(stdout)
-            return _write_pieces(stdout, _json_pieces(view.data, ascii_only=ascii_only))
+            ascii_only = not speaks_unicode(stdout)
+            return write_pieces(stdout, json_pieces(view.data, ascii_only=ascii_only))
         if self.field is not None:
-            return _write(stdout, _bare(self._field(self.field, view.data)) + "\n")
-        if _is_tty(stdout):
+            return write(stdout, bare(self._field(self.field, view.data)) + "\n")
+        if is_tty(stdout):
             try:
                 canvas = Canvas(self._console(stdout))
                 view.draw(canvas)
@@ -180,7 +180,7 @@ class Screen:
         of usage: that would say that nothing was done.
         """
         try:
-            return _pick(data, field)
+            return pick(data, field)
         except KeyError:
             # Pay and retry looked at the name before they sent; an error says enough itself.
             if data.get("command") not in ("pay", "retry") and not data.get("error"):
@@ -189,7 +189,7 @@ class Screen:
             return None
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
-        return _write_pieces(stream, (f"{name}: {value}\n" for name, value in plain(data)))
+        return write_pieces(stream, (f"{name}: {value}\n" for name, value in plain(data)))
 
     def note(self, text: str, command: Type | None = None) -> None:
         """One line of banner, progress or warning on stderr, and a `command` whole behind it; below
@@ -197,21 +197,21 @@ class Screen:
         """
         line = one_line(text)
         if command is None:
-            _write(self.stderr, self._in_lines(line) + "\n")
+            write(self.stderr, self._in_lines(line) + "\n")
             return
         typed = one_line(line_of(command))
-        width = _width(self.stderr) if self.stderr and _is_tty(self.stderr) else None
+        width = width_of(self.stderr) if self.stderr and is_tty(self.stderr) else None
         if width is None or len(line) + 1 + len(typed) < width:
-            _write(self.stderr, f"{line} {typed}\n")
+            write(self.stderr, f"{line} {typed}\n")
         else:
-            _write(self.stderr, f"{self._in_lines(line)}\n   {typed}\n")
+            write(self.stderr, f"{self._in_lines(line)}\n   {typed}\n")
 
     def _in_lines(self, text: str) -> str:
         """English broken between words on a terminal; a path or a command is left whole.
 
         Chinese has no spaces, and may be broken anywhere: the terminal does that itself.
         """
-        width = _width(self.stderr) if self.stderr and _is_tty(self.stderr) else None
+        width = width_of(self.stderr) if self.stderr and is_tty(self.stderr) else None
         if width is None or len(text) < width or language() != "en":
             return text
         from textwrap import fill  # noqa: PLC0415  only for a long line on a terminal
@@ -226,20 +226,20 @@ class Screen:
 
     def lines(self, text: str) -> None:
         """Lines of posctl's own on stderr, such as the help."""
-        _write(self.stderr, visible(text) + "\n")
+        write(self.stderr, visible(text) + "\n")
 
     def line(self, text: str) -> bool:
         """Plain lines on stdout, such as the version or a receipt, as `show`."""
-        return self.stdout is not None and self._printed(_write(self.stdout, text + "\n"))
+        return self.stdout is not None and self._printed(write(self.stdout, text + "\n"))
 
     def _printed(self, printed: bool) -> bool:  # noqa: FBT001  said of what was just written
-        if not printed and self.stdout is not None and not _is_pipe(self.stdout):
+        if not printed and self.stdout is not None and not is_pipe(self.stdout):
             self.note(_("▲ The result could not be written to stdout."))
         return printed
 
     def ask(self, question: str) -> None:
         """A question on stderr, the cursor left behind it."""
-        _write(self.stderr, one_line(question))
+        write(self.stderr, one_line(question))
 
     def problem(self, problem: Problem) -> None:
         """What went wrong and what to type next, on stderr."""
@@ -253,7 +253,7 @@ class Screen:
 
     def _type_next(self, hint: Hint) -> None:
         for line in lines_of(hint):
-            _write(self.stderr, f"  → {one_line(line)}\n")  # a command must be whole to be copied
+            write(self.stderr, f"  → {one_line(line)}\n")  # a command must be whole to be copied
 
     def input_line(self, text: str, *, keep: bool = False) -> bool:
         """Write over the terminal's last line and leave the cursor behind `text`, or behind the
@@ -263,20 +263,20 @@ class Screen:
 
         if self.stdout is None:
             return False
-        width = (_width(self.stdout) or 80) - 2  # a glyph may be wider than Rich thinks
+        width = (width_of(self.stdout) or 80) - 2  # a glyph may be wider than Rich thinks
         line = one_line(text)
         if keep:
-            return _write(self.stdout, f"\r{' ' * width}\r{line}\n")
+            return write(self.stdout, f"\r{' ' * width}\r{line}\n")
         while cell_len(line) > width:
             line = f"…{line[2:]}"
-        return _write(self.stdout, f"\r{line}{' ' * (width - cell_len(line))}\r{line}")
+        return write(self.stdout, f"\r{line}{' ' * (width - cell_len(line))}\r{line}")
 
     def countdown(self, seconds: float, result: Result, sleep: Callable[[float], None]) -> None:
         """Wait `seconds` before asking again; on a terminal one line counts them down.
 
         Lets a KeyboardInterrupt of `sleep` through, with the line wiped.
         """
-        word = _(_LOOKS[result.outcome or Outcome.UNKNOWN].word)
+        word = _(LOOKS[result.outcome or Outcome.UNKNOWN].word)
         sentence = _("{word} · asking again in {seconds} s · Ctrl-C stops, the payment stays open")
         with self._passing_line() as say:
             if say is None:
@@ -315,14 +315,14 @@ class Screen:
 
     def stopping(self) -> None:
         """Say what a Ctrl-C does while payments are on their way, below the line of `progress`."""
-        if _is_tty(self.stderr):
-            _write(self.stderr, "\n")
+        if is_tty(self.stderr):
+            write(self.stderr, "\n")
         self.note(_("Stopping: what is on its way is still recorded. Ctrl-C again leaves it open."))
 
     @contextmanager
     def _passing_line(self) -> Iterator[Callable[[str], None] | None]:
         """A line on stderr that is written over and wiped in the end; None where it cannot be."""
-        if self.stderr is None or not _is_tty(self.stderr):
+        if self.stderr is None or not is_tty(self.stderr):
             yield None
             return
         console = self._console(self.stderr)
@@ -335,15 +335,15 @@ class Screen:
         stderr = self.stderr
 
         def say(text: str) -> None:
-            _write(stderr, "\r" + set_cell_size(one_line(text), width))
+            write(stderr, "\r" + set_cell_size(one_line(text), width))
 
         try:
             yield say
         finally:
-            _write(stderr, "\r" + " " * width + "\r")
+            write(stderr, "\r" + " " * width + "\r")
 
     def _console(self, stream: TextIO) -> Console:
-        key = stream, _width(stream)
+        key = stream, width_of(stream)
         if key not in self._consoles:
             self._consoles[key] = self._new_console(*key)
         return self._consoles[key]
@@ -375,7 +375,7 @@ _IN_ASCII = {
 }  # fmt: skip
 
 
-def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+def in_ascii(error: UnicodeError) -> tuple[str, int]:
     """What a stream's encoding lacks: something like it, or else an escape."""
     assert isinstance(error, UnicodeEncodeError)  # noqa: S101  registered for writing only
     found = error.object[error.start : error.end]
@@ -385,10 +385,10 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(escaped), error.end
 
 
-codecs.register_error("posctl_ascii", _in_ascii)
+codecs.register_error("posctl_ascii", in_ascii)
 
 
-def _take_any_text(stream: TextIO | None) -> None:
+def take_any_text(stream: TextIO | None) -> None:
     """Let `stream` write what its encoding lacks in ASCII, instead of failing."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None and getattr(stream, "errors", None) != "posctl_ascii":
@@ -401,7 +401,7 @@ def _take_any_text(stream: TextIO | None) -> None:
 _PIECE = 65_536  # characters
 
 
-def _write(stream: TextIO | None, text: str) -> bool:
+def write(stream: TextIO | None, text: str) -> bool:
     """Write and flush; False when that fails."""
     if stream is None:
         return False
@@ -413,34 +413,34 @@ def _write(stream: TextIO | None, text: str) -> bool:
     return True
 
 
-def _write_pieces(stream: TextIO | None, texts: Iterable[str]) -> bool:
+def write_pieces(stream: TextIO | None, texts: Iterable[str]) -> bool:
     """Write what may be long, piece by piece; what is short goes out in one."""
     waiting, size = [], 0
     for text in texts:
         waiting.append(text)
         size += len(text)
         if size >= _PIECE:
-            if not _write(stream, "".join(waiting)):
+            if not write(stream, "".join(waiting)):
                 return False
             waiting, size = [], 0
-    return not waiting or _write(stream, "".join(waiting))
+    return not waiting or write(stream, "".join(waiting))
 
 
-def _is_pipe(stream: TextIO) -> bool:
+def is_pipe(stream: TextIO) -> bool:
     try:
         return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):  # closed, or no file
         return False
 
 
-def _is_tty(stream: TextIO | None) -> bool:
+def is_tty(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
     except ValueError:
         return False
 
 
-def _width(stream: TextIO) -> int | None:
+def width_of(stream: TextIO) -> int | None:
     """The terminal's columns, at least 20; None lets Rich find out."""
     from os import get_terminal_size  # noqa: PLC0415
 
@@ -467,10 +467,10 @@ def _plain_value(name: str, value: object) -> Iterator[tuple[str, str]]:
         for i, item in enumerate(value, 1):
             yield from _plain_value(f"{name}.{i}", item)
     else:
-        yield one_line(name), _bare(value)
+        yield one_line(name), bare(value)
 
 
-def _bare(value: object) -> str:
+def bare(value: object) -> str:
     """A value for a shell: no quotes, nothing for null, one line."""
     if value is None:
         return ""
@@ -481,7 +481,7 @@ def _bare(value: object) -> str:
     return one_line(str(value))
 
 
-def _pick(data: Mapping[str, Any], field: str) -> object:
+def pick(data: Mapping[str, Any], field: str) -> object:
     """The value that the plain lines call `field`, or all that stands below that name; None also
     where a list is too short or a null has nothing below it. Raises KeyError for no such name.
     """
@@ -501,12 +501,12 @@ def json_line(data: object, *, ascii_only: bool) -> str:
     """JSON on one line, harmless on a screen too."""
     text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
     # What a terminal would obey travels escaped: it is the same JSON.
-    if not _is_safe(text):
-        text = re.sub(_UNSAFE, lambda found: _escaped(found.group()), text)
+    if not is_safe(text):
+        text = re.sub(UNSAFE, lambda found: _escaped(found.group()), text)
     return text + "\n"
 
 
-def _json_pieces(data: Mapping[str, Any], *, ascii_only: bool) -> Iterator[str]:
+def json_pieces(data: Mapping[str, Any], *, ascii_only: bool) -> Iterator[str]:
     """`json_line` in pieces, where a list in it is made as it is gone through."""
     before = "{"
     for name, value in data.items():
@@ -536,14 +536,14 @@ def _escaped(character: str) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
-def _speaks_unicode(stream: TextIO) -> bool:
+def speaks_unicode(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 # ── the verdict ──────────────────────────────────────────────────────────────────────────────
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """How an outcome looks: never by colour alone."""
 
     glyph: str
@@ -551,57 +551,57 @@ class _Look(NamedTuple):
     color: str
 
 
-_LOOKS = {
-    Outcome.SUCCESS: _Look("√", N_("PAID"), "green"),
-    Outcome.FAIL: _Look("×", N_("FAILED"), "red"),
-    Outcome.NOT_SENT: _Look("×", N_("NOT SENT"), "red"),
-    Outcome.REJECTED: _Look("×", N_("REFUSED"), "red"),
-    Outcome.PENDING: _Look("…", N_("PENDING"), "yellow"),
-    Outcome.UNKNOWN: _Look("▲", N_("UNKNOWN"), "yellow"),
-    Outcome.CONFLICT: _Look("▲", N_("CONFLICT"), "magenta"),
-    Outcome.BLOCKED: _Look("●", N_("BLOCKED"), "yellow"),
+LOOKS = {
+    Outcome.SUCCESS: Look("√", N_("PAID"), "green"),
+    Outcome.FAIL: Look("×", N_("FAILED"), "red"),
+    Outcome.NOT_SENT: Look("×", N_("NOT SENT"), "red"),
+    Outcome.REJECTED: Look("×", N_("REFUSED"), "red"),
+    Outcome.PENDING: Look("…", N_("PENDING"), "yellow"),
+    Outcome.UNKNOWN: Look("▲", N_("UNKNOWN"), "yellow"),
+    Outcome.CONFLICT: Look("▲", N_("CONFLICT"), "magenta"),
+    Outcome.BLOCKED: Look("●", N_("BLOCKED"), "yellow"),
 }
-_STILL_OPEN = frozenset({Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT})
+STILL_OPEN = frozenset({Outcome.PENDING, Outcome.UNKNOWN, Outcome.CONFLICT})
 
 
 def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> None:
     """The verdict of one payment: what happened, what is still due, which one, what to do."""
-    _draw_head(canvas, profile, live=live)
+    draw_head(canvas, profile, live=live)
     outcome, payment, asked = result.outcome, result.payment, result.asked
     message = result.problem.message if result.problem else ""
     if outcome is not None:
         fee = payment.pay_fee if payment else asked.pay_fee
         word = _("INTERRUPTED") if result.exit_code is Exit.INTERRUPTED else None
-        _draw_verdict(canvas, outcome, payment, fee, word)
+        draw_verdict(canvas, outcome, payment, fee, word)
         message = message.replace(advice.money(outcome), "").strip()  # the verdict says it
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
-    elif _states_due(result):
-        _draw_due(canvas, result.remaining_fee)
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    elif states_due(result):
+        draw_due(canvas, result.remaining_fee)
 
     canvas.print()
     facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
-    facts += _ids(payment) if payment else [("request_id", asked.request_id)]
+    facts += ids_of(payment) if payment else [("request_id", asked.request_id)]
     by = result.blocked_by
     if by is not None:
         if by.request_id != asked.request_id:
             facts.append((_("blocked by"), by.request_id))
         if by.open and result.remaining_fee is not None:
             facts.append((_("still due"), advice.amount(result.remaining_fee)))
-    _draw_facts(canvas, facts)
+    draw_facts(canvas, facts)
 
     if result.resumed and payment is not None:
         again = _("Not a new payment: it was begun at {when}.")
-        _draw_prose(canvas, again.format(when=_date_time(payment.created_ms)), gap=True)
+        draw_prose(canvas, again.format(when=date_time(payment.created_ms)), gap=True)
     if outcome is Outcome.PENDING:
         message = _(advice.EVENT_WORDS[Event.STILL_PENDING])
     if message:
-        _draw_prose(canvas, message, gap=True)
-    _draw_hint(canvas, _next(result, profile), gap=True)
+        draw_prose(canvas, message, gap=True)
+    draw_hint(canvas, next_steps(result, profile), gap=True)
 
 
-def _next(result: Result, profile: str) -> Hint:
+def next_steps(result: Result, profile: str) -> Hint:
     """What to type after a verdict; nothing when there is nothing left to do."""
     payment = result.payment
     if result.problem is not None:
@@ -620,15 +620,15 @@ def draw_results(
 ) -> None:
     """The verdicts of several payments, as JSON has them, and how many there are of each."""
     if not results:
-        _draw_prose(canvas, _("Nothing is open."))
+        draw_prose(canvas, _("Nothing is open."))
         return
-    _draw_head(canvas, profile, live=live)
-    _draw_rows(
+    draw_head(canvas, profile, live=live)
+    draw_rows(
         canvas,
         (_("Outcome"), _("Amount"), "checkout_id", "request_id"),
         results,
         lambda one: (
-            _named(Outcome(one["outcome"]), one["state"]),
+            named(Outcome(one["outcome"]), one["state"]),
             f"￥{yuan(one['pay_fee'])}",
             one["checkout_id"],
             one["request_id"],
@@ -636,16 +636,16 @@ def draw_results(
     )
     canvas.print()
     counts = Counter(one["outcome"] for one in results)
-    parts = [f"{look.glyph} {_(look.word)} {counts[o]}" for o, look in _LOOKS.items() if counts[o]]
-    _draw_parts(canvas, parts, "bold")
-    if not _STILL_OPEN.isdisjoint(counts):
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
-        _draw_hint(canvas, (Say(_("See what to do:")), Type(("pending",))))
+    parts = [f"{look.glyph} {_(look.word)} {counts[o]}" for o, look in LOOKS.items() if counts[o]]
+    draw_parts(canvas, parts, "bold")
+    if not STILL_OPEN.isdisjoint(counts):
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+        draw_hint(canvas, (Say(_("See what to do:")), Type(("pending",))))
 
 
 def draw_status(
     canvas: Canvas,
-    asked: Asked,
+    asked: StatusAnswer,
     checkout_id: str,
     payment: Payment | None,
     profile: str,
@@ -654,12 +654,12 @@ def draw_status(
     now_ms: int,
 ) -> None:
     """What the platform said, in its own word, and how the journal's payment stands after it."""
-    _draw_head(canvas, profile, live=live)
+    draw_head(canvas, profile, live=live)
     if asked.word is None:
-        _draw_bar(canvas, _("NO ANSWER"), "yellow", gap=True)
+        draw_bar(canvas, _("NO ANSWER"), "yellow", gap=True)
     else:  # its own word, and so in no bar
         said = _("The platform says: {word}").format(word=asked.word)
-        _draw_prose(canvas, said, "bold", gap=True)
+        draw_prose(canvas, said, "bold", gap=True)
     canvas.print()
     facts = [
         ("channel_name", asked.channel_name),
@@ -668,19 +668,19 @@ def draw_status(
     ]
     if payment is not None:
         stands = (
-            f"{_named(outcome_of(payment.standing), payment.standing.state)}  "
+            f"{named(outcome_of(payment.standing), payment.standing.state)}  "
             f"{advice.amount(payment.pay_fee)}"
         )
         facts += [("request_id", payment.request_id), (_("in the journal"), stands)]
-    _draw_facts(canvas, facts)
+    draw_facts(canvas, facts)
     if payment is not None and payment.open:
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
-        _draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
 
 
 def draw_dry_run(canvas: Canvas, call: Mapping[str, Any]) -> None:
     """The call as it would travel."""
-    _draw_bar(canvas, _("DRY RUN: nothing was sent or recorded"), "cyan")
+    draw_bar(canvas, _("DRY RUN: nothing was sent or recorded"), "cyan")
     canvas.print()
     draw_pairs(canvas, plain(call))
 
@@ -691,21 +691,21 @@ def draw_dry_run(canvas: Canvas, call: Mapping[str, Any]) -> None:
 def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -> None:
     """A list of payments: a table where it fits, else some lines for each."""
     if not payments:
-        _draw_prose(canvas, _("No payments."))
+        draw_prose(canvas, _("No payments."))
         return
-    _draw_whose(canvas, payments)
+    draw_whose(canvas, payments)
     _draw_list(canvas, payments, now_ms)
 
 
 def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
     names = (_("When"), _("Outcome"), _("Amount"), "checkout_id", "request_id")
-    _draw_rows(
+    draw_rows(
         canvas,
         names,
         payments,
         lambda payment: (
-            _when(payment.created_ms, now_ms),
-            _named(outcome_of(payment.standing), payment.standing.state),
+            when(payment.created_ms, now_ms),
+            named(outcome_of(payment.standing), payment.standing.state),
             f"￥{yuan(payment.pay_fee)}",
             payment.checkout.checkout_id,
             payment.request_id,
@@ -724,28 +724,28 @@ def draw_open(
     now_ms: int,
 ) -> None:
     """The open payments, oldest first: since when, how much, why, and what to type."""
-    _draw_head(canvas, profile, live=live)
+    draw_head(canvas, profile, live=live)
     if not payments and not alarms:
-        _draw_prose(canvas, "√ " + _("Nothing is open."))
+        draw_prose(canvas, "√ " + _("Nothing is open."))
         return
     if payments:
         total = _("OPEN PAYMENTS: {count}, {money} in all")
         fee = sum(payment.pay_fee for payment in payments)
-        _draw_bar(canvas, total.format(count=len(payments), money=advice.amount(fee)), "yellow")
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+        draw_bar(canvas, total.format(count=len(payments), money=advice.amount(fee)), "yellow")
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
     for payment in payments:
         canvas.print()
         outcome = outcome_of(payment.standing)
         parts = (
-            _named(outcome, payment.standing.state),
+            named(outcome, payment.standing.state),
             advice.amount(payment.pay_fee),
             age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",
         )
-        _draw_parts(canvas, parts, f"bold {_LOOKS[outcome].color}")
-        _draw_prose(canvas, advice.what_happened_last(tries.get(payment.request_id)))
-        _draw_hint(canvas, advice.still_to_do(payment, now_ms))
-    _draw_alarms(canvas, alarms)
+        draw_parts(canvas, parts, f"bold {LOOKS[outcome].color}")
+        draw_prose(canvas, advice.what_happened_last(tries.get(payment.request_id)))
+        draw_hint(canvas, advice.still_to_do(payment, now_ms))
+    draw_alarms(canvas, alarms)
 
 
 def draw_payment(
@@ -753,26 +753,26 @@ def draw_payment(
 ) -> None:
     """One payment with every try."""
     verdict = payment.verdict
-    _draw_head(canvas, payment.profile, live=payment.live)
-    _draw_verdict(canvas, outcome_of(payment.standing), payment, payment.pay_fee)
+    draw_head(canvas, payment.profile, live=payment.live)
+    draw_verdict(canvas, outcome_of(payment.standing), payment, payment.pay_fee)
     if payment.open:
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     elif payment.standing.paid:
-        _draw_due(canvas, payment.remaining_fee)
+        draw_due(canvas, payment.remaining_fee)
     canvas.print()
     charged = payment.charged_fee if payment.standing.paid else None
-    _draw_facts(
+    draw_facts(
         canvas,
         [
             ("checkout_id", payment.checkout.checkout_id),
-            *_ids(payment),
+            *ids_of(payment),
             ("shop_id", payment.checkout.shop_id),
             ("machine_id", payment.machine_id),
             ("operator_id", payment.operator_id),
             ("pay_channel", payment.pay_channel),
-            (_("payment code"), _codes(payment)),
-            (_("begun"), _date_time(payment.created_ms)),
-            (_("closed"), None if payment.closed_ms is None else _date_time(payment.closed_ms)),
+            (_("payment code"), masked_codes(payment)),
+            (_("begun"), date_time(payment.created_ms)),
+            (_("closed"), None if payment.closed_ms is None else date_time(payment.closed_ms)),
             (_("charged"), None if charged is None else advice.amount(charged)),
             ("result_code", verdict.result_code),
             ("result_message", verdict.result_message),
@@ -785,26 +785,26 @@ def draw_payment(
         canvas.print()
         _draw_try(canvas, one)
     if payment.open:
-        _draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
-    _draw_alarms(canvas, alarms)
+        draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
+    draw_alarms(canvas, alarms)
 
 
 def _draw_try(canvas: Canvas, one: Try) -> None:
     title = _("Try {n}") if one.kind == "pay" else _("Question {n}")
-    parts = [title.format(n=one.n), _date_time(one.started_ms)]
+    parts = [title.format(n=one.n), date_time(one.started_ms)]
     if one.end is None:
         sentence = _(advice.NO_END)
     else:
         parts.append(
-            _("{seconds} s").format(seconds=_seconds(one.end.finished_ms - one.started_ms))
+            _("{seconds} s").format(seconds=in_seconds(one.end.finished_ms - one.started_ms))
         )
         sentence = advice.what_happened(one.end)
-    _draw_parts(canvas, parts, "bold")
-    _draw_prose(canvas, sentence)
+    draw_parts(canvas, parts, "bold")
+    draw_prose(canvas, sentence)
     who = _("operator {operator} · till {till} · {host}, process {pid}").format(
         operator=one.who.operator_id, till=one.who.machine_id, host=one.who.host, pid=one.who.pid
     )
-    _draw_prose(canvas, who, "dim")
+    draw_prose(canvas, who, "dim")
 
 
 def draw_checkout(
@@ -812,39 +812,39 @@ def draw_checkout(
 ) -> None:
     """All payments of one checkout, oldest first, and what it still needs."""
     if not payments:
-        _draw_prose(canvas, _("No payments."))
+        draw_prose(canvas, _("No payments."))
         return
-    _draw_whose(canvas, payments)
+    draw_whose(canvas, payments)
     paid = _("{money} paid").format(money=advice.amount(due.paid_fee))
-    _draw_parts(canvas, (f"checkout_id {checkout_id}", paid), "bold")
+    draw_parts(canvas, (f"checkout_id {checkout_id}", paid), "bold")
     if due.last_paid is not None:
-        _draw_due(canvas, due.remaining_fee)
+        draw_due(canvas, due.remaining_fee)
     still_open = [payment for payment in payments if payment.open]
     if still_open:
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     canvas.print()
     _draw_list(canvas, payments, now_ms)
     for payment in still_open:
-        _draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
+        draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
 
 
 def draw_pairs(canvas: Canvas, pairs: Iterable[tuple[str, str]]) -> None:
     """Names and values, each value whole."""
-    _draw_facts(canvas, list(pairs))
+    draw_facts(canvas, list(pairs))
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _named(outcome: Outcome, state: str | None = None) -> str:
+def named(outcome: Outcome, state: str | None = None) -> str:
     """Glyph and word of an outcome; one that a person decided says so."""
-    look = _LOOKS[outcome]
+    look = LOOKS[outcome]
     if state == State.RESOLVED:
         return f"{look.glyph} {_(look.word)} " + _("(by hand)")
     return f"{look.glyph} {_(look.word)}"
 
 
-def _ids(payment: Payment) -> list[tuple[str, str | None]]:
+def ids_of(payment: Payment) -> list[tuple[str, str | None]]:
     order_id = payment.order_id if payment.order_id != payment.checkout.checkout_id else None
     return [
         ("order_id", order_id),
@@ -855,20 +855,20 @@ def _ids(payment: Payment) -> list[tuple[str, str | None]]:
     ]
 
 
-def _codes(payment: Payment) -> str | None:
+def masked_codes(payment: Payment) -> str | None:
     """The payment codes, masked."""
     members = json.loads(masked(payment.pay_request))
     return " ".join(members[name] for name in CODE_FIELDS if name in members) or None
 
 
-def _date_time(epoch_ms: int) -> str:
+def date_time(epoch_ms: int) -> str:
     """Local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))
 
 
-def _when(epoch_ms: int, now_ms: int) -> str:
+def when(epoch_ms: int, now_ms: int) -> str:
     """Local time, as short as can be: today's without the day, this year's without the year."""
-    today, moment = (_date_time(ms) for ms in (now_ms, epoch_ms))
+    today, moment = (date_time(ms) for ms in (now_ms, epoch_ms))
     if moment[:10] == today[:10]:
         return moment[11:16]
     return moment[5:16] if moment[:4] == today[:4] else moment[:10]
@@ -888,14 +888,14 @@ def age(ms: int) -> str:
     return _("{seconds} s").format(seconds=seconds)
 
 
-def _seconds(ms: int) -> str:
+def in_seconds(ms: int) -> str:
     return f"{max(0, ms) / 1000:.1f}"
 
 
 # ── the brush ────────────────────────────────────────────────────────────────────────────────
 
 
-def _text(text: str) -> Text:
+def rich_text(text: str) -> Text:
     """Text from anywhere as Rich may have it: no markup, no controls, one line, not endless."""
     from rich.text import Text  # noqa: PLC0415  only for a terminal
 
@@ -903,22 +903,22 @@ def _text(text: str) -> Text:
     return Text(safe if len(safe) <= MAX_SHOWN else f"{safe[:MAX_SHOWN]}…")
 
 
-def _draw_head(canvas: Canvas, profile: str | None, *, live: bool) -> None:
+def draw_head(canvas: Canvas, profile: str | None, *, live: bool) -> None:
     """LIVE and the profile in plain words; TRAINING loudly."""
     if live:
-        _draw_prose(canvas, _("LIVE · real money · {profile}").format(profile=profile), "bold")
+        draw_prose(canvas, _("LIVE · real money · {profile}").format(profile=profile), "bold")
     else:
         title = _("▲ TRAINING · no real money")
-        _draw_bar(canvas, title if profile in (None, "training") else f"{title} · {profile}", "")
+        draw_bar(canvas, title if profile in (None, "training") else f"{title} · {profile}", "")
 
 
-def _draw_whose(canvas: Canvas, payments: Sequence[Payment]) -> None:
+def draw_whose(canvas: Canvas, payments: Sequence[Payment]) -> None:
     """The head of a list; all its payments are of one merchant, and so live or not alike."""
     if payments:
-        _draw_head(canvas, payments[0].profile, live=payments[0].live)
+        draw_head(canvas, payments[0].profile, live=payments[0].live)
 
 
-def _draw_verdict(
+def draw_verdict(
     canvas: Canvas,
     outcome: Outcome,
     payment: Payment | None,
@@ -926,21 +926,21 @@ def _draw_verdict(
     word: str | None = None,
 ) -> None:
     """Glyph, word and amount in a coloured bar, and what that means for the money."""
-    look = _LOOKS[outcome]
-    title = f"{look.glyph} {word}" if word else _named(outcome, payment and payment.standing.state)
+    look = LOOKS[outcome]
+    title = f"{look.glyph} {word}" if word else named(outcome, payment and payment.standing.state)
     title = title if fee is None else f"{title}  {advice.amount(fee)}"
-    _draw_bar(canvas, title, look.color, gap=True)
+    draw_bar(canvas, title, look.color, gap=True)
     charged = payment.charged_fee if payment else None
     if outcome is Outcome.SUCCESS and charged not in (None, fee):
         differs = _("THE PLATFORM CHARGED {money}").format(money=advice.amount(charged or 0))
-        _draw_bar(canvas, differs, "red", gap=True)
+        draw_bar(canvas, differs, "red", gap=True)
     if outcome is Outcome.BLOCKED:
-        _draw_prose(canvas, _("Nothing was sent."), "bold")
+        draw_prose(canvas, _("Nothing was sent."), "bold")
     elif outcome is not Outcome.SUCCESS:
-        _draw_prose(canvas, advice.money(outcome), "bold")
+        draw_prose(canvas, advice.money(outcome), "bold")
 
 
-def _states_due(result: Result) -> bool:
+def states_due(result: Result) -> bool:
     """Whether to say what is due; never "fully paid" about a payment that failed."""
     if result.outcome is Outcome.SUCCESS:
         return True
@@ -948,18 +948,18 @@ def _states_due(result: Result) -> bool:
     return due is not None and (due > 0 or result.outcome is Outcome.BLOCKED)
 
 
-def _draw_due(canvas: Canvas, remaining_fee: int | None) -> None:
+def draw_due(canvas: Canvas, remaining_fee: int | None) -> None:
     """What the checkout still needs."""
     if remaining_fee is None:
-        _draw_bar(canvas, _("STILL DUE  not told by the platform"), "yellow", gap=True)
+        draw_bar(canvas, _("STILL DUE  not told by the platform"), "yellow", gap=True)
     elif remaining_fee == 0:
-        _draw_bar(canvas, _("CHECKOUT FULLY PAID"), "green", gap=True)
+        draw_bar(canvas, _("CHECKOUT FULLY PAID"), "green", gap=True)
     else:
         words = _("STILL DUE  {money}").format(money=advice.amount(remaining_fee))
-        _draw_bar(canvas, words, "yellow", gap=True)
+        draw_bar(canvas, words, "yellow", gap=True)
 
 
-def _draw_bar(canvas: Canvas, text: str, color: str, *, gap: bool = False) -> None:
+def draw_bar(canvas: Canvas, text: str, color: str, *, gap: bool = False) -> None:
     """Words in a bar: reversed, so that they stand out without colour too; on a terminal that
     cannot even do that, behind stars.
 
@@ -968,31 +968,31 @@ def _draw_bar(canvas: Canvas, text: str, color: str, *, gap: bool = False) -> No
     if gap:
         canvas.print()
     if canvas.color_system is None:
-        _draw_prose(canvas, f"*** {text}")
+        draw_prose(canvas, f"*** {text}")
         return
     width = min(canvas.width, 80) - 2  # a glyph may be wider than Rich thinks
-    for part in [text] if _text(text).cell_len <= width - 2 else text.split("  "):
-        for line in _wrapped(canvas, _text(part), width - 2):
+    for part in [text] if rich_text(text).cell_len <= width - 2 else text.split("  "):
+        for line in wrapped(canvas, rich_text(part), width - 2):
             line.pad_right(width - 1 - line.cell_len)
             line.pad_left(1)
             canvas.print(line, f"bold reverse {color}".rstrip())
 
 
-def _draw_prose(canvas: Canvas, text: str, style: str = "", *, gap: bool = False) -> None:
+def draw_prose(canvas: Canvas, text: str, style: str = "", *, gap: bool = False) -> None:
     """Sentences, wrapped. Only the first line begins where posctl's own lines begin."""
     if gap:
         canvas.print()
-    _draw_wrapped(canvas, _text(text), (1, 3), style)
+    draw_wrapped(canvas, rich_text(text), (1, 3), style)
 
 
-def _draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str = "") -> None:
+def draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str = "") -> None:
     first, other = indent
-    for i, line in enumerate(_wrapped(canvas, text, canvas.width - other - 1)):
+    for i, line in enumerate(wrapped(canvas, text, canvas.width - other - 1)):
         line.pad_left(other if i else first)
         canvas.print(line, style)
 
 
-def _wrapped(canvas: Canvas, text: Text, width: int) -> Iterable[Text]:
+def wrapped(canvas: Canvas, text: Text, width: int) -> Iterable[Text]:
     """`text`, which has no line ends, in lines of `width`; most fits into one, and Rich looks long
     for where to break it.
     """
@@ -1003,27 +1003,27 @@ def _wrapped(canvas: Canvas, text: Text, width: int) -> Iterable[Text]:
     return lines
 
 
-def _draw_parts(canvas: Canvas, parts: Sequence[str], style: str) -> None:
+def draw_parts(canvas: Canvas, parts: Sequence[str], style: str) -> None:
     """Short parts on one line, or on as many as they need, none of them broken."""
     line = ""
     for part in parts:
         both = f"{line}   {part}" if line else part
-        if line and _text(both).cell_len > canvas.width - 4:  # as `_draw_prose` has room for
-            _draw_prose(canvas, line, style)
+        if line and rich_text(both).cell_len > canvas.width - 4:  # as `draw_prose` has room for
+            draw_prose(canvas, line, style)
             line = part
         else:
             line = both
-    _draw_prose(canvas, line, style)
+    draw_prose(canvas, line, style)
 
 
-def _draw_whole(canvas: Canvas, text: str, style: str = "") -> None:
+def draw_whole(canvas: Canvas, text: str, style: str = "") -> None:
     """An id or a command, broken by nobody but the terminal, so that it is copied in one piece."""
-    canvas.print(_text(text), style)
+    canvas.print(rich_text(text), style)
 
 
-def _draw_facts(canvas: Canvas, facts: Sequence[tuple[str, str | None]]) -> None:
+def draw_facts(canvas: Canvas, facts: Sequence[tuple[str, str | None]]) -> None:
     """Names and values side by side; a value that has no room beside its name stands below it."""
-    known = [(_text(name), _text(value)) for name, value in facts if value]
+    known = [(rich_text(name), rich_text(value)) for name, value in facts if value]
     column = max((name.cell_len for name, _value in known), default=0) + 3
     for name, value in known:
         name.pad_left(1)
@@ -1036,12 +1036,12 @@ def _draw_facts(canvas: Canvas, facts: Sequence[tuple[str, str | None]]) -> None
         else:
             canvas.print(name)
             if value.plain.isascii() and " " not in value.plain:  # an id
-                _draw_whole(canvas, f"   {value.plain}")
+                draw_whole(canvas, f"   {value.plain}")
             else:
-                _draw_wrapped(canvas, value, (3, 3))
+                draw_wrapped(canvas, value, (3, 3))
 
 
-def _draw_hint(
+def draw_hint(
     canvas: Canvas, hint: Hint, *, gap: bool = False, barred: bool = True, style: str = "bold"
 ) -> None:
     """What to do next; each command on a line of its own, ready to be copied. `barred` is whether a
@@ -1054,12 +1054,12 @@ def _draw_hint(
             canvas.print()
             gap = False
         if isinstance(part, Say):
-            _draw_prose(canvas, part.text, style)
+            draw_prose(canvas, part.text, style)
         else:
-            _draw_whole(canvas, f" {line_of(part)}", "bold cyan")
+            draw_whole(canvas, f" {line_of(part)}", "bold cyan")
 
 
-def _draw_rows(
+def draw_rows(
     canvas: Canvas,
     names: Sequence[str],
     items: Iterable[T],
@@ -1069,43 +1069,43 @@ def _draw_rows(
 
     The rows are made twice, and not kept: there may be thousands. `items` is no iterator, then.
     """
-    widths = [_text(name).cell_len for name in names]
+    widths = [rich_text(name).cell_len for name in names]
     for item in items:
-        widths = list(map(max, widths, (_text(cell).cell_len for cell in row_of(item))))
+        widths = list(map(max, widths, (rich_text(cell).cell_len for cell in row_of(item))))
     for last in (len(names), len(names) - 1):
         if sum(widths[:last]) + 2 * last <= canvas.width:
             break
     else:
         for item in items:
             *parts, name, below = row_of(item)
-            _draw_parts(canvas, (*parts, f"{names[-2]} {name}"), "")
-            _draw_whole(canvas, f"   {below}", "dim")
+            draw_parts(canvas, (*parts, f"{names[-2]} {name}"), "")
+            draw_whole(canvas, f"   {below}", "dim")
         return
     widths = widths[:last]
-    _draw_row(canvas, names[:last], widths, "dim")
+    draw_row(canvas, names[:last], widths, "dim")
     for item in items:
         row = row_of(item)
-        _draw_row(canvas, row[:last], widths)
+        draw_row(canvas, row[:last], widths)
         if last < len(row):
-            _draw_whole(canvas, f"   {row[-1]}", "dim")
+            draw_whole(canvas, f"   {row[-1]}", "dim")
 
 
-def _draw_row(canvas: Canvas, cells: Sequence[str], widths: Sequence[int], style: str = "") -> None:
-    line = _text("")
+def draw_row(canvas: Canvas, cells: Sequence[str], widths: Sequence[int], style: str = "") -> None:
+    line = rich_text("")
     for text, width in zip(cells, widths, strict=True):
-        cell = _text(text)
+        cell = rich_text(text)
         pad = cell.pad_left if cell.plain.startswith("￥") else cell.pad_right
         pad(width - cell.cell_len)
-        line.append_text(_text(" " if line.cell_len == 0 else "  ")).append_text(cell)
+        line.append_text(rich_text(" " if line.cell_len == 0 else "  ")).append_text(cell)
     line.rstrip()
     canvas.print(line, style)
 
 
-def _draw_alarms(canvas: Canvas, alarms: Sequence[Alarm]) -> None:
+def draw_alarms(canvas: Canvas, alarms: Sequence[Alarm]) -> None:
     """What came in against closed payments."""
     for alarm in alarms:
         canvas.print()
-        _draw_bar(canvas, _("▲ ALARM  {when}").format(when=_date_time(alarm.at_ms)), "red")
-        _draw_prose(canvas, alarm.text)
-        _draw_prose(canvas, _("The record says otherwise. Find out what the customer paid."))
-        _draw_hint(canvas, advice.about_alarm(alarm.request_id))
+        draw_bar(canvas, _("▲ ALARM  {when}").format(when=date_time(alarm.at_ms)), "red")
+        draw_prose(canvas, alarm.text)
+        draw_prose(canvas, _("The record says otherwise. Find out what the customer paid."))
+        draw_hint(canvas, advice.about_alarm(alarm.request_id))

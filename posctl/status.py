@@ -30,7 +30,7 @@ WORD_EVENTS = {
 }
 
 
-class Asked(NamedTuple):
+class StatusAnswer(NamedTuple):
     """What the platform said: `word` is its own, `meaning` the profile's, each None if missing."""
 
     end: TryEnd
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     channel_name: str | None = None
 
 
-def ask_payment(payment: Payment, desk: Desk) -> Asked:
+def ask_payment(payment: Payment, desk: Desk) -> StatusAnswer:
     """Ask about one payment."""
     request = {"request_id": payment.request_id, "buyer_id": _buyer(payment)}
     return _ask(
@@ -51,7 +51,7 @@ def ask_payment(payment: Payment, desk: Desk) -> Asked:
     )
 
 
-def ask_checkout(shop_id: str, checkout_id: str, buyer_id: int, desk: Desk) -> Asked:
+def ask_checkout(shop_id: str, checkout_id: str, buyer_id: int, desk: Desk) -> StatusAnswer:
     """Ask about a whole checkout; no single payment is closed by the answer."""
     request = {"checkout_id": checkout_id, "buyer_id": buyer_id}
     return _ask(
@@ -63,7 +63,7 @@ def ask_checkout(shop_id: str, checkout_id: str, buyer_id: int, desk: Desk) -> A
     )
 
 
-def record_status(payment: Payment, asked: Asked, started_ms: int, desk: Desk) -> Payment:
+def record_status(payment: Payment, asked: StatusAnswer, started_ms: int, desk: Desk) -> Payment:
     """Record the question and its answer; close the payment where the profile says how to read it.
 
     `payment` is as it was when the question was asked: a try that has begun since is newer than the
@@ -98,7 +98,7 @@ def record_status(payment: Payment, asked: Asked, started_ms: int, desk: Desk) -
 
 def _ask(
     method: str, business: dict[str, str], member: str, codes: tuple[str, ...], desk: Desk
-) -> Asked:
+) -> StatusAnswer:
     profile = desk.profile
     form = signed_form(
         method,
@@ -116,7 +116,7 @@ def _ask(
 
 def _read(
     exchange: Exchange, method: str, member: str, codes: tuple[str, ...], desk: Desk
-) -> Asked:
+) -> StatusAnswer:
     reply = read_reply(exchange.body, method) if exchange.body is not None else None
     word = channel = None
     event = exchange.event or Event.NOT_TOP
@@ -143,7 +143,7 @@ def _read(
         raw=clean(raw, codes),
     )
     meaning = desk.profile.status_words.get(word) if word else None
-    return Asked(end, word, meaning, channel)
+    return StatusAnswer(end, word, meaning, channel)
 
 
 def _buyer(payment: Payment) -> int:

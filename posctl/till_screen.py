@@ -12,19 +12,19 @@ from posctl.messages import N_, _
 from posctl.order import PayRequest, yuan
 from posctl.outcome import Event, Outcome, outcome_of
 from posctl.screen import (
-    _LOOKS,
+    LOOKS,
     Canvas,
-    _draw_bar,
-    _draw_due,
-    _draw_facts,
-    _draw_head,
-    _draw_hint,
-    _draw_parts,
-    _draw_prose,
-    _draw_verdict,
-    _named,
-    _states_due,
     age,
+    draw_bar,
+    draw_due,
+    draw_facts,
+    draw_head,
+    draw_hint,
+    draw_parts,
+    draw_prose,
+    draw_verdict,
+    named,
+    states_due,
 )
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ _BY_HAND = N_("To close it here, once you know what became of it: c {n}")
 
 def draw_welcome(canvas: Canvas, profile: Profile, order: PayRequest) -> None:
     """Whose till this is; `order` has its operator, till and shop."""
-    _draw_head(canvas, profile.name, live=profile.live)
+    draw_head(canvas, profile.name, live=profile.live)
     members = order.members
     names = ("operator_id", "machine_id", "shop_id")
-    _draw_parts(canvas, [f"{name} {members[name]}" for name in names], "")
+    draw_parts(canvas, [f"{name} {members[name]}" for name in names], "")
 
 
 def draw_help(canvas: Canvas) -> None:
     """What can be typed instead of an amount."""
-    _draw_facts(canvas, [(key, _(words)) for key, words in HELP.items()])
+    draw_facts(canvas, [(key, _(words)) for key, words in HELP.items()])
 
 
 def draw_farewell(canvas: Canvas, status: Status) -> None:
@@ -78,9 +78,9 @@ def draw_farewell(canvas: Canvas, status: Status) -> None:
     draw_status(canvas, status, leaving=True)
     if status.open or status.on_its_way:
         words = _("You have left the till. Settle what is open:")
-        _draw_hint(canvas, (Say(words), Type(("pending",))))
+        draw_hint(canvas, (Say(words), Type(("pending",))))
     else:
-        _draw_prose(canvas, _("You have left the till. Nothing is open."), "bold")
+        draw_prose(canvas, _("You have left the till. Nothing is open."), "bold")
 
 
 def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> None:
@@ -95,7 +95,7 @@ def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> Non
         parts.append(_("on its way {count}").format(count=status.on_its_way))
     if not leaving:
         parts.append(_("? help"))
-    _draw_parts(canvas, parts, "bold")
+    draw_parts(canvas, parts, "bold")
 
 
 def draw_settled(
@@ -111,31 +111,31 @@ def draw_settled(
     if earlier and payment is not None:
         words = _("▲ An earlier payment, not the customer in front of you: checkout {checkout_id}")
         words = words.format(checkout_id=payment.checkout.checkout_id)
-        _draw_prose(canvas, words, "bold yellow", gap=True)
-    _draw_verdict(canvas, outcome, payment, fee)
+        draw_prose(canvas, words, "bold yellow", gap=True)
+    draw_verdict(canvas, outcome, payment, fee)
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
-        _draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
-    elif _states_due(result):
-        _draw_due(canvas, result.remaining_fee)
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+    elif states_due(result):
+        draw_due(canvas, result.remaining_fee)
     facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
     facts.append(("request_id", payment.request_id if payment else asked.request_id))
-    _draw_facts(canvas, facts)
+    draw_facts(canvas, facts)
     _draw_reason(canvas, result)
     for warning in result.warnings:
-        _draw_prose(canvas, warning.partition(": ")[2], "bold")
+        draw_prose(canvas, warning.partition(": ")[2], "bold")
     if holding is not None and holding.open:
         _draw_open_hint(canvas, result, number)
     elif result.problem is not None and outcome is not Outcome.BLOCKED:
-        _draw_hint(canvas, result.problem.hint)
+        draw_hint(canvas, result.problem.hint)
 
 
 def _draw_reason(canvas: Canvas, result: Result) -> None:
     outcome = result.outcome
     if outcome is Outcome.PENDING:
-        _draw_prose(canvas, _(advice.EVENT_WORDS[Event.STILL_PENDING]))
+        draw_prose(canvas, _(advice.EVENT_WORDS[Event.STILL_PENDING]))
     elif result.problem is not None and outcome is not None:
-        _draw_prose(canvas, result.problem.message.replace(advice.money(outcome), "").strip())
+        draw_prose(canvas, result.problem.message.replace(advice.money(outcome), "").strip())
 
 
 def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
@@ -149,37 +149,37 @@ def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
         or (problem is not None and problem.code == Block.TOO_OLD)
     )
     if number is None or left_to_people:
-        _draw_hint(canvas, problem.hint if problem else advice.next_step(holding))
+        draw_hint(canvas, problem.hint if problem else advice.next_step(holding))
         if number is not None:
-            _draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
+            draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
     else:
         if advice.is_refused(holding):
-            _draw_hint(canvas, advice.next_step(holding))
-            _draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
+            draw_hint(canvas, advice.next_step(holding))
+            draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
         words = _("The till goes on asking. Back to this one: r {n}")
-        _draw_prose(canvas, words.format(n=number), "bold")
+        draw_prose(canvas, words.format(n=number), "bold")
 
 
 def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int) -> None:
     """What is open at this till, by number."""
     if not open_payments:
-        _draw_prose(canvas, "√ " + _("Nothing is open."))
+        draw_prose(canvas, "√ " + _("Nothing is open."))
     for number, payment, *_rest in open_payments:
         outcome = outcome_of(payment.standing)
         parts = (
-            f"{number}: {_named(outcome, payment.standing.state)}",
+            f"{number}: {named(outcome, payment.standing.state)}",
             f"￥{yuan(payment.pay_fee)}",
             age(now_ms - payment.created_ms),
             f"checkout_id {payment.checkout.checkout_id}",
         )
-        _draw_parts(canvas, parts, f"bold {_LOOKS[outcome].color}")
+        draw_parts(canvas, parts, f"bold {LOOKS[outcome].color}")
         if outcome is Outcome.CONFLICT:
-            _draw_hint(canvas, advice.next_step(payment))
+            draw_hint(canvas, advice.next_step(payment))
 
 
 def waiting_line(outcome: Outcome | None, seconds: int) -> str:
     """The line that counts: up while a payment is on its way, down to the next question."""
     if outcome is None:
         return _("On its way · {seconds} s · Enter: next").format(seconds=seconds)
-    word = _(_LOOKS[outcome].word)
+    word = _(LOOKS[outcome].word)
     return _("{word} · again in {seconds} s · Enter: next").format(word=word, seconds=seconds)

@@ -12,7 +12,7 @@ from posctl.journal import OpenOf, PaidOf
 from posctl.messages import _
 from posctl.record import Merchant
 from posctl.result import iso
-from posctl.screen import _date_time
+from posctl.screen import date_time
 
 Held = TypeVar("Held", OpenOf, PaidOf)
 
@@ -31,7 +31,7 @@ def unreached_words(one: OpenOf) -> str:
     return _(
         "No profile reaches these open payments: {n}, of merchant {merchant}, since {since}; they "
         "may have been charged."
-    ).format(n=one.payments, merchant=one.merchant.name, since=_date_time(one.since_ms))
+    ).format(n=one.payments, merchant=one.merchant.name, since=date_time(one.since_ms))
 
 
 def unreached_paid_words(one: PaidOf) -> str:
@@ -43,7 +43,7 @@ def unreached_paid_words(one: PaidOf) -> str:
         n=one.payments,
         money=amount(one.fee),
         merchant=one.merchant.name,
-        since=_date_time(one.since_ms),
+        since=date_time(one.since_ms),
     )
 
 

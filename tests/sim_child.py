@@ -245,21 +245,21 @@ def install_points(points: Points) -> list[Db]:
 
 
 def _watch_journal(points: Points, connections: list[Db]) -> None:
-    connect = sqlite._connect
+    connect = sqlite.connect
 
     def connected(*args: Any) -> Db:
         connections.append(Db(connect(*args), points))
         return connections[-1]
 
-    patch(sqlite, "_connect", connected)
-    place = sqlite._place
+    patch(sqlite, "connect", connected)
+    place = sqlite.place_file
 
     def placed(*args: Any) -> None:
         points.reach("create.before")
         place(*args)
         points.reach("create.after")
 
-    patch(sqlite, "_place", placed)
+    patch(sqlite, "place_file", placed)
 
 
 def _watch_wire(points: Points) -> None:
@@ -309,7 +309,7 @@ def _watch_screen(points: Points) -> None:
         return printed
 
     patch(screen.Screen, "show", shown)
-    write = screen._write
+    write = screen.write
 
     def written(stream: Any, text: str) -> bool:
         if stream is sys.stdout and points.is_next("print.middle"):
@@ -319,7 +319,7 @@ def _watch_screen(points: Points) -> None:
             points.reach("print.middle")
         return write(stream, text)
 
-    patch(screen, "_write", written)
+    patch(screen, "write", written)
 
 
 def _sending(sendall: Callable[..., None], sends: _Sends, points: Points) -> Callable[..., None]:
@@ -364,7 +364,7 @@ def new_uuid_on_retry(_connections: list[Db]) -> None:
 def commit_after_send(connections: list[Db]) -> None:
     """The row and its try are committed only when the answer is there."""
     post = gateway.Gateway.post
-    connect = sqlite._connect
+    connect = sqlite.connect
 
     def connected(*args: Any) -> Any:
         db = connect(*args)
@@ -377,7 +377,7 @@ def commit_after_send(connections: list[Db]) -> None:
             connections[-1]._db.execute("COMMIT")
         return answered
 
-    patch(sqlite, "_connect", connected)
+    patch(sqlite, "connect", connected)
     patch(gateway.Gateway, "post", posted)
 
 
@@ -599,12 +599,12 @@ def clone_allowed(_connections: list[Db]) -> None:
 
 def note_not_looked_at(_connections: list[Db]) -> None:
     """Nothing beside the configuration tells how far the journal has come."""
-    patch(sqlite, "_note", lambda *_args: [])
+    patch(sqlite, "notes_of", lambda *_args: [])
 
 
 def link_allowed(_connections: list[Db]) -> None:
     """A journal may have a second name."""
-    patch(sqlite, "_drop_draft", lambda *_args: True)
+    patch(sqlite, "drop_draft", lambda *_args: True)
 
 
 def silent_new_journal(_connections: list[Db]) -> None:

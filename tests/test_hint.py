@@ -21,7 +21,7 @@ from posctl.cli import COMMANDS
 from posctl.errors import UsageError
 from posctl.hint import Say, Type
 from posctl.messages import N_, _, use_language
-from posctl.screen import Canvas, _draw_hint
+from posctl.screen import Canvas, draw_hint
 from posctl.shell import (
     Shell,
     as_text,
@@ -58,7 +58,7 @@ def drawn(hint: tuple[Say | Type, ...], columns: int) -> list[str]:
     """The lines that a terminal of `columns` is given; it breaks what is longer at its edge."""
     out = io.StringIO()
     canvas = Canvas(Console(file=out, width=columns))
-    _draw_hint(canvas, hint)
+    draw_hint(canvas, hint)
     canvas.show()
     return out.getvalue().splitlines()
 

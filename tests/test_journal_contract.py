@@ -38,7 +38,7 @@ from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, reso
 from posctl.payment import Desk
 from posctl.profiles import read as read_config
 from posctl.record import Checkout, Merchant
-from posctl.status import Asked, record_status
+from posctl.status import StatusAnswer, record_status
 
 CODE = "283456789012345678"
 CHECKOUT = Checkout(True, "12345678", "1", "111")
@@ -562,7 +562,7 @@ def test_an_answer_older_than_the_latest_try_closes_nothing(journal: Journal) ->
         new_id=lambda: "r-0000002",
         interruptible=nullcontext,
     )
-    said = Asked(TryEnd(Event.NO_VERDICT, 2000), "FAIL", "fail")
+    said = StatusAnswer(TryEnd(Event.NO_VERDICT, 2000), "FAIL", "fail")
     assert record_status(asked_of, said, 1500, desk).open
     assert [one.kind for one in journal.tries_of(now)].count("status") == 1
     assert not record_status(now, said, 1500, desk).open

@@ -29,7 +29,7 @@ from rich.text import Text
 from scenes import CHECKOUT_ID, HOSTILE, ID, LONG_ID, MARK, VOUCHER
 from wcwidth import wcswidth, wcwidth
 
-from posctl.screen import Canvas, Screen, View, _draw_parts, one_line, plain, visible
+from posctl.screen import Canvas, Screen, View, draw_parts, one_line, plain, visible
 
 SCENES = Path(__file__).with_name("scenes.py")
 PLAIN_ENV = {
@@ -936,7 +936,7 @@ def test_parts_of_a_line_stay_whole(width: int, parts: list[str]) -> None:
     out = io.StringIO()
     canvas = Canvas(Console(file=out, width=width))
     parts = [" ".join(part.split()) for part in parts if part]
-    _draw_parts(canvas, parts, "")
+    draw_parts(canvas, parts, "")
     canvas.show()
     lines = out.getvalue().splitlines()
     fitting = [part for part in parts if wcswidth(part) <= width - 4]

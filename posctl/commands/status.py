@@ -16,7 +16,7 @@ from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View, draw_status
 from posctl.shell import as_text
-from posctl.status import Asked, ask_checkout, ask_payment, record_status
+from posctl.status import StatusAnswer, ask_checkout, ask_payment, record_status
 
 app = new_app()
 
@@ -89,7 +89,9 @@ def _of_checkout(checkout_id: str, shop: str | None, run: Run) -> Exit:
     return code
 
 
-def _show(asked: Asked, code: Exit, checkout_id: str, payment: Payment | None, run: Run) -> None:
+def _show(
+    asked: StatusAnswer, code: Exit, checkout_id: str, payment: Payment | None, run: Run
+) -> None:
     answered = asked.end.event is Event.NO_VERDICT
     against = code is Exit.CONFLICT and payment is not None and not payment.open
     data = {

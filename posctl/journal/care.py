@@ -25,19 +25,19 @@ from posctl.journal.sqlite import (
     BUSY_S,
     CHECKED_COLUMNS,
     MIGRATIONS,
-    _check_ours,
-    _connect,
-    _damaged,
-    _exists,
-    _linked,
-    _quoted,
-    _told_as_journal_error,
-    _unguarded,
-    _whole,
+    check_ours,
+    connect,
+    damaged,
     held_path,
     highest_number,
+    is_begun,
+    linked,
     refuse_unless_whole,
+    told_as_journal_error,
     trusted,
+    unguarded,
+    uri_path,
+    whole_of,
 )
 from posctl.journal.unite import Outlook, last_number, leave_to_person, unite
 from posctl.messages import _
@@ -72,7 +72,7 @@ class Examined(NamedTuple):
 
 def examine(path: Path) -> Examined:
     """Read all of it, as it stands at one moment. Raises JournalError when it cannot be opened."""
-    with _opened(path) as db:
+    with opened(path) as db:
         highest, mark = highest_number(path), mark_at(held_path(path))  # before: tills go on
         db.execute("BEGIN")  # one moment, however long it takes
         (schema,) = db.execute("PRAGMA user_version").fetchone()
@@ -93,7 +93,7 @@ def _findings(db: sqlite3.Connection, highest: int, mark: Mark | None) -> Iterat
         yield from _damages(db)
         yield from _contradictions(db)
         (last,) = db.execute("SELECT max(seq) FROM payments").fetchone()
-        whole = _whole(db)
+        whole = whole_of(db)
     except sqlite3.DatabaseError as error:
         yield Finding("damaged", _("SQLite cannot read it: {why}").format(why=error))
         return
@@ -157,7 +157,7 @@ def back_up(path: Path, target: Path) -> Examined:
             raise unsound(path, examined.findings)
         _name(draft, target)
     finally:
-        _remove(draft)
+        remove(draft)
     return examined
 
 
@@ -190,9 +190,9 @@ def _draft_beside(target: Path) -> Path:
 
 def _copy(path: Path, draft: Path) -> None:
     """All of a journal as it is now; it is only read. Tills go on writing meanwhile."""
-    with _told_as_journal_error(path):
-        _must_exist(path)
-        uri = f"file:{_quoted(path)}?mode=ro"
+    with told_as_journal_error(path):
+        must_exist(path)
+        uri = f"file:{uri_path(path)}?mode=ro"
         with (
             closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as source,
             closing(sqlite3.connect(draft, isolation_level=None)) as copy,
@@ -200,9 +200,9 @@ def _copy(path: Path, draft: Path) -> None:
             (application_id,) = source.execute("PRAGMA application_id").fetchone()
             (version,) = source.execute("PRAGMA user_version").fetchone()
             if application_id != APPLICATION_ID or version > len(MIGRATIONS):
-                _check_ours(source, path)  # says which it is
+                check_ours(source, path)  # says which it is
             _fill(source, copy, draft.parent)
-        _sync(draft)
+        sync(draft)
 
 
 def _fill(source: sqlite3.Connection, copy: sqlite3.Connection, folder: Path) -> None:
@@ -230,7 +230,7 @@ def _name(draft: Path, target: Path) -> None:
         if target.exists():
             raise _taken(target) from None
         draft.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _taken(target: Path) -> UsageError:
@@ -266,14 +266,14 @@ def outlook(path: Path, backup: Path) -> Outlook:
         if not _is_usable(path):
             return _leave_to_person(draft, path)
         _copy(path, present)
-        with _opened(present) as db:
+        with opened(present) as db:
             db.execute("PRAGMA foreign_keys=OFF")
             db.execute("ATTACH ? AS old", (str(draft),))
             db.execute("BEGIN")
             return _unite(db, path)
     finally:
-        _remove(draft)
-        _remove(present)
+        remove(draft)
+        remove(present)
 
 
 def restore(
@@ -290,7 +290,7 @@ def restore(
     aside = path.with_name(f"{path.name}.{stamp}")
     _must_be_there(backup)
     _make_folder(path)
-    with _nobody_at_work(path):
+    with nobody_at_work(path):
         draft = _draft_beside(path.with_name(f"{path.name}.restored"))
         try:
             _prepare(backup, draft)
@@ -303,17 +303,17 @@ def restore(
                 kept = _replace_file(path, draft, aside)
             vouch(path, note)
         finally:
-            _remove(draft)
+            remove(draft)
     return Restored(examine(path), found, kept)
 
 
 def _must_be_there(backup: Path) -> None:
-    if not _exists(backup):
+    if not is_begun(backup):
         raise JournalError("no_backup", _("There is no backup {path}.").format(path=backup))
 
 
 def _make_folder(path: Path) -> None:
-    with _told_as_journal_error(path):
+    with told_as_journal_error(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
@@ -327,9 +327,9 @@ def _agreed(found: Outlook, accepted: Outlook) -> None:
 
 
 @contextmanager
-def _nobody_at_work(path: Path) -> Iterator[None]:
+def nobody_at_work(path: Path) -> Iterator[None]:
     """Nobody sends a payment, or begins to, meanwhile. Raises Busy."""
-    with _told_as_journal_error(path):
+    with told_as_journal_error(path):
         companion = Companion(held_path(path), make=True)
     try:
         if not companion.lock_all():
@@ -350,7 +350,7 @@ def _prepare(backup: Path, draft: Path) -> None:
     findings = examine(draft).findings
     if findings:
         raise unsound(backup, findings)
-    with _opened(draft) as db:
+    with opened(draft) as db:
         # Whether they were ever answered is not known any more.
         db.execute(
             """UPDATE payments SET state='unknown', doubt='unknown'
@@ -367,7 +367,7 @@ def _is_usable(path: Path) -> bool:
 
 def _unite(db: sqlite3.Connection, path: Path) -> Outlook:
     """As `unite`, of the journal at `path` or a copy of it, by what stands beside that."""
-    mark, whole, highest = mark_at(held_path(path)), _whole(db), highest_number(path)
+    mark, whole, highest = mark_at(held_path(path)), whole_of(db), highest_number(path)
     is_older = highest > whole.last
     if mark is not None:
         is_older = mark.id != whole.id or mark.reached > whole.reached
@@ -375,13 +375,13 @@ def _unite(db: sqlite3.Connection, path: Path) -> Outlook:
 
 
 def _leave_to_person(draft: Path, path: Path) -> Outlook:
-    with _opened(draft) as db:
+    with opened(draft) as db:
         return leave_to_person(db, highest_number(path))
 
 
 def _take_in(path: Path, draft: Path, aside: Path, accepted: Outlook) -> Outlook:
     """In one transaction, so that a till sees the journal before or after, and nothing between."""
-    with _opened(path) as db, _told_as_journal_error(path):
+    with opened(path) as db, told_as_journal_error(path):
         db.execute("PRAGMA foreign_keys=OFF")
         db.execute("ATTACH ? AS old", (str(draft),))
         db.execute("BEGIN IMMEDIATE")
@@ -405,7 +405,7 @@ def back_up_as_it_is(path: Path, target: Path) -> None:
         _copy(path, draft)
         _name(draft, target)
     finally:
-        _remove(draft)
+        remove(draft)
 
 
 def _replace_file(path: Path, draft: Path, aside: Path) -> Path | None:
@@ -413,16 +413,16 @@ def _replace_file(path: Path, draft: Path, aside: Path) -> Path | None:
 
     Killed in between, posctl says that the journal is gone, and the same command goes on.
     """
-    with _opened(draft) as db, _told_as_journal_error(draft):
+    with opened(draft) as db, told_as_journal_error(draft):
         _go_on_counting(db, path)
         db.execute("PRAGMA journal_mode=WAL")
-    with _told_as_journal_error(path):
+    with told_as_journal_error(path):
         kept = None
         for tail in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{path}{tail}").rename(f"{aside}{tail}")
                 kept = aside
-        _sync(draft)
+        sync(draft)
         _name(draft, path)
     return kept
 
@@ -441,13 +441,13 @@ def _go_on_counting(db: sqlite3.Connection, path: Path) -> None:
 
 def open_in(path: Path) -> list[Payment]:
     """The open payments of the journal at `path`, oldest first. Raises JournalError."""
-    with _opened(path) as db:
+    with opened(path) as db:
         rows = db.execute(
             f"SELECT {CHECKED_COLUMNS} FROM payments WHERE closed_ms IS NULL ORDER BY seq"  # noqa: S608
         )
         found = [trusted(row) for row in rows]
     if None in found:
-        raise _damaged(path)
+        raise damaged(path)
     return [payment for payment in found if payment is not None]
 
 
@@ -457,10 +457,10 @@ def adopt(path: Path, note: Path | None = None) -> None:
 
     Raises Busy while somebody sends from it, JournalError.
     """
-    with _nobody_at_work(path):
-        with _opened(path) as db, _told_as_journal_error(path):
+    with nobody_at_work(path):
+        with opened(path) as db, told_as_journal_error(path):
             if path.lstat().st_nlink > 1:
-                raise _linked(path)
+                raise linked(path)
             db.execute("BEGIN IMMEDIATE")
             db.execute(
                 "UPDATE whole SET id=?, machine=?, moved_to=NULL, count=count+1",
@@ -473,8 +473,8 @@ def adopt(path: Path, note: Path | None = None) -> None:
 
 def vouch(path: Path, note: Path | None) -> None:
     """Write beside the journal, and into its note, that it is the one and the latest."""
-    with _opened(path) as db, closing(Companion(held_path(path), make=True)) as companion:
-        mark = _whole(db).mark
+    with opened(path) as db, closing(Companion(held_path(path), make=True)) as companion:
+        mark = whole_of(db).mark
         companion.write(mark)
         if note is not None:
             with suppress(OSError), closing(Companion(note, make=True)) as beside:
@@ -531,10 +531,10 @@ def prune(path: Path, before_ms: int, export: Callable[[Iterator[Closed]], None]
     takes no payments: nobody deletes from one that was moved, or is not the latest.
     """
     mark = mark_at(held_path(path))  # before looking: tills go on counting
-    with _opened(path) as db, _told_as_journal_error(path):
-        found = _whole(db)
+    with opened(path) as db, told_as_journal_error(path):
+        found = whole_of(db)
         if mark is None and found.reached:
-            raise _unguarded(path)
+            raise unguarded(path)
         refuse_unless_whole(path, found, [mark], machine())
         when = {"before": before_ms}
         db.execute("BEGIN")
@@ -569,7 +569,7 @@ def _closed(db: sqlite3.Connection, path: Path, numbers: Sequence[int]) -> Itera
         select = f"SELECT {CHECKED_COLUMNS} FROM payments WHERE seq=?"  # noqa: S608  our columns
         payment = trusted(db.execute(select, (number,)).fetchone())
         if payment is None:
-            raise _damaged(path)
+            raise damaged(path)
         tries = db.execute(
             """SELECT n, kind, started_ms, host, pid, machine_id, operator_id, event, finished_ms,
                  http_status, code, sub_code, message, raw FROM tries
@@ -621,20 +621,20 @@ def _free_bytes(db: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The journal that is there; none is made. Raises JournalError."""
-    with _told_as_journal_error(path):
-        _must_exist(path)
-        db = _connect(path)
+    with told_as_journal_error(path):
+        must_exist(path)
+        db = connect(path)
         try:
-            _check_ours(db, path)
+            check_ours(db, path)
             yield db
         finally:
             db.close()
 
 
-def _must_exist(path: Path) -> None:
-    if not _exists(path):
+def must_exist(path: Path) -> None:
+    if not is_begun(path):
         raise JournalError(
             "journal_missing",
             _("There is no journal {path}.").format(path=path),
@@ -645,12 +645,12 @@ def _must_exist(path: Path) -> None:
         )
 
 
-def _remove(draft: Path) -> None:
+def remove(draft: Path) -> None:
     for tail in ("", "-wal", "-shm", "-journal"):
         Path(f"{draft}{tail}").unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Make a file, or what a folder holds, durable."""
     if os.name != "posix" and path.is_dir():  # Windows has no such thing for folders
         return

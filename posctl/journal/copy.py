@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from posctl.errors import Busy, UsageError
 from posctl.hint import Say, Type
-from posctl.journal.care import _nobody_at_work
+from posctl.journal.care import nobody_at_work
 from posctl.journal.choose import open_database
 from posctl.journal.rows import COLUMNS, OF_CHECKOUT, payment_of
-from posctl.journal.sqlite import SqliteJournal, _crc, _told_as_journal_error
+from posctl.journal.sqlite import SqliteJournal, row_crc, told_as_journal_error
 from posctl.messages import _
 from posctl.secret import is_database, masked_url
 
@@ -316,7 +316,7 @@ class _File(Side):
         self._journal = SqliteJournal(path)
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             return self._journal._db.execute(statement, values).fetchall()
 
     def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -329,7 +329,7 @@ class _File(Side):
         self.many(
             f"""INSERT INTO payments ({_names(_PAYMENT)}, crc)
                 VALUES ({_marks(_PAYMENT)}, ?) {_SKIP}""",
-            [(*one.payment, _crc(payment_of((0, *one.payment)))) for one in fresh],
+            [(*one.payment, row_crc(payment_of((0, *one.payment)))) for one in fresh],
         )
         ((newest,),) = self.execute("SELECT max(seq) FROM payments")
         self._journal._newest = newest or 0
@@ -342,7 +342,7 @@ class _File(Side):
         return (self._path.resolve(),)
 
     def nobody_sends(self) -> AbstractContextManager[None]:
-        return _nobody_at_work(self._path)
+        return nobody_at_work(self._path)
 
     def close(self) -> None:
         self._journal.close()

@@ -22,22 +22,22 @@ from posctl.journal.sqlite import (
     APPLICATION_ID,
     MIGRATIONS,
     SqliteJournal,
-    _check_ours,
-    _damaged,
-    _drop_draft,
-    _exists,
-    _gone,
-    _linked,
-    _mounted,
-    _older,
-    _quoted,
-    _told_as_journal_error,
-    _unguarded,
-    _whole,
+    check_ours,
+    companion_gone,
+    damaged,
+    drop_draft,
     held_path,
     highest_number,
+    is_begun,
+    linked,
+    mounted,
+    older_than_noted,
     refuse_unless_whole,
+    told_as_journal_error,
+    unguarded,
     unusable_companion,
+    uri_path,
+    whole_of,
 )
 from posctl.messages import _
 from posctl.secret import is_database
@@ -64,12 +64,12 @@ def health(path: Path) -> Health | None:
 
     Raises JournalError for one that no payment could be recorded in.
     """
-    with _told_as_journal_error(path):
+    with told_as_journal_error(path):
         number = highest_number(path)  # before looking: somebody may be making the first
-        there = _exists(path)
+        there = is_begun(path)
     if not there:
         if number:
-            raise _gone(path)
+            raise companion_gone(path)
         return None
     with closing(JournalReader(path)) as journal:
         return journal.examine()
@@ -128,8 +128,8 @@ class JournalReader(SqliteJournal):
         self._path = path
         self._beside = []
         self._held = set()
-        with _told_as_journal_error(path):
-            uri = f"file:{_quoted(path)}?mode=ro"
+        with told_as_journal_error(path):
+            uri = f"file:{uri_path(path)}?mode=ro"
             self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
             try:
                 self._schema = self._checked_schema()
@@ -144,7 +144,7 @@ class JournalReader(SqliteJournal):
         (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if application_id != APPLICATION_ID or version >= len(MIGRATIONS):
-            _check_ours(self._db, self._path)
+            check_ours(self._db, self._path)
         return int(version)
 
     def _refuse_unless_whole(self) -> int:
@@ -154,26 +154,26 @@ class JournalReader(SqliteJournal):
             given = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='payments'")
             (last,) = given.fetchone() or (0,)
             if last < number:
-                raise _older(self._path)
+                raise older_than_noted(self._path)
             return 0
-        whole = _whole(self._db)
+        whole = whole_of(self._db)
         if is_mounted_alone(self._path):
-            raise _mounted(self._path)
+            raise mounted(self._path)
         found = self._path.lstat()
-        if found.st_nlink > 1 and not _drop_draft(self._path, found):
-            raise _linked(self._path)
+        if found.st_nlink > 1 and not drop_draft(self._path, found):
+            raise linked(self._path)
         _can_lock(self._path)
         if mark is None and whole.reached:
-            raise _unguarded(self._path)
+            raise unguarded(self._path)
         refuse_unless_whole(self._path, whole, [mark], machine())
         return whole.reached
 
     def examine(self) -> Health:
         """Read the whole file. Raises JournalError for one that is damaged, or too old a copy."""
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise _damaged(self._path)
+                raise damaged(self._path)
             self._refuse_unless_whole()
             payments, still_open = self._db.execute(_COUNTS).fetchone()
             if self._schema < len(MIGRATIONS):

@@ -211,7 +211,7 @@ MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 
 CHECKED_COLUMNS = f"{COLUMNS}, crc"
 LATEST = 32  # payments that are looked at without an index
-_LAST_SEQ = "(SELECT max(seq) FROM payments)"
+LAST_SEQ = "(SELECT max(seq) FROM payments)"
 
 
 def trusted(row: Sequence[Any]) -> Payment | None:
@@ -220,7 +220,7 @@ def trusted(row: Sequence[Any]) -> Payment | None:
     SQLite keeps no checksums of its own: a byte flipped inside a record is no error to it.
     """
     payment = sound_payment(row[:-1])
-    if payment is None or row[-1] not in (None, _crc(payment)):
+    if payment is None or row[-1] not in (None, row_crc(payment)):
         return None
     numbers = (payment.seq, payment.pay_fee, payment.tries, payment.created_ms, payment.updated_ms)
     maybe = (payment.closed_ms, payment.verdict.remaining_fee, payment.verdict.current_pay_fee)
@@ -229,7 +229,7 @@ def trusted(row: Sequence[Any]) -> Payment | None:
     return payment if all(type(number) in (int, NoneType) for number in maybe) else None
 
 
-def _crc(payment: NewPayment | Payment) -> int:
+def row_crc(payment: NewPayment | Payment) -> int:
     """Of what must not change while a payment is resent, or looked for by its checkout."""
     checkout = payment.checkout
     what = (
@@ -257,25 +257,25 @@ class SqliteJournal:
         self._seen = 0  # how far this process knows the journal to have come
         # Of the transaction that runs: the latest number that it gives, what it begins and closes.
         self._newest = self._grown = 0
-        with _told_as_journal_error(path):
+        with told_as_journal_error(path):
             # Before looking: another process may make the journal, and count, in between.
-            is_known = bool(highest_number(path) or _count_beside(path, note))
-            if not _exists(path):
+            is_known = bool(highest_number(path) or count_beside(path, note))
+            if not is_begun(path):
                 if is_known:
-                    raise _gone(path)
+                    raise companion_gone(path)
                 if not begin:
                     raise not_begun(path)
-                _create(path)
+                create_file(path)
             if is_mounted_alone(path):
-                raise _mounted(path)
-            self._identity = _identity(path)
-            self._db = _connect(path)
+                raise mounted(path)
+            self._identity = identity(path)
+            self._db = connect(path)
             try:
-                _check_ours(self._db, path)
-                self._beside.append(_companion(self._db, path))
+                check_ours(self._db, path)
+                self._beside.append(own_companion(self._db, path))
                 if note is not None:
-                    self._beside += _note(self._db, note)
-                self._id = _whole(self._db).id
+                    self._beside += notes_of(self._db, note)
+                self._id = whole_of(self._db).id
                 self._seen = self._refuse_unless_whole()
             except BaseException:
                 self.close()
@@ -285,7 +285,7 @@ class SqliteJournal:
 
     def transact(self, work: Callable[[SqliteJournal], T]) -> T:
         # IMMEDIATE: a deferred transaction that turns into a writer fails at once when busy.
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             self._newest = self._grown = 0
             before = frozenset(self._held)
@@ -306,7 +306,7 @@ class SqliteJournal:
                     self._let_go_byte(number)
                 raise
             # Deleted, swapped or emptied under us: what we wrote went to a file nobody will read.
-            if _identity(self._path) != self._identity:
+            if identity(self._path) != self._identity:
                 raise OSError("replaced")
             self._seen = count
             if self._grown:
@@ -327,15 +327,15 @@ class SqliteJournal:
         found = self._path.lstat()
         if (found.st_dev, found.st_ino) != self._identity[:2]:
             raise OSError("replaced")
-        if found.st_nlink > 1 and not _drop_draft(self._path, found):
-            raise _linked(self._path)
+        if found.st_nlink > 1 and not drop_draft(self._path, found):
+            raise linked(self._path)
         if not self._beside[0].is_in_place():
-            raise _unguarded(self._path)
+            raise unguarded(self._path)
         # Before the journal: outside a transaction others go on counting meanwhile.
         marks = [companion.read() for companion in self._beside]
         if marks[0] is None:
-            raise _unguarded(self._path)
-        whole = _whole(self._db)
+            raise unguarded(self._path)
+        whole = whole_of(self._db)
         refuse_unless_whole(self._path, whole, (*marks, Mark(self._id, self._seen)), self._here)
         return whole.reached
 
@@ -377,7 +377,7 @@ class SqliteJournal:
                 named_merchant(new),
                 new.own_id,
                 new.code_hash,
-                _crc(new),
+                row_crc(new),
             ),
         )
         if new.live:
@@ -395,7 +395,7 @@ class SqliteJournal:
         return self._hold_byte(payment.seq)
 
     def hold_sweep(self) -> bool:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             return self._hold_byte(0)  # payments count from 1
 
     def _hold_byte(self, offset: int) -> bool:
@@ -489,7 +489,7 @@ class SqliteJournal:
                 WHERE seq=? AND closed_ms IS NULL""",
             (
                 *(*values, *standing, now_ms, closed_ms),
-                *(settled.pay_request, _crc(settled), standing.paid is not False, payment.seq),
+                *(settled.pay_request, row_crc(settled), standing.paid is not False, payment.seq),
             ),
         )
         if changed.rowcount != 1:
@@ -562,7 +562,7 @@ class SqliteJournal:
         self._grown += 1
 
     def last_merchant(self, profile: str) -> str | None:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             found = self._db.execute(
                 "SELECT merchant FROM paid_for WHERE profile=?", (profile,)
             ).fetchone()
@@ -584,7 +584,7 @@ class SqliteJournal:
 
     def mark_told(self, request_ids: Sequence[str], now_ms: int = 0) -> None:
         """Not synced: if the power fails now, the outcome is told once more, no harm done."""
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             self._db.execute("PRAGMA synchronous=NORMAL")
             try:
                 self._db.execute("BEGIN")  # one commit for thousands
@@ -604,7 +604,7 @@ class SqliteJournal:
         While another connection reads, SQLite puts that off (False); the next payment, or the last
         connection to close, catches up.
         """
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             self._db.execute("PRAGMA busy_timeout=0")
             try:
                 (put_off, *_pages) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -621,15 +621,15 @@ class SqliteJournal:
         named = (checkout.checkout_id, checkout.shop_id)
         # The latest rows without the index, too: were it damaged, they would be paid again. First,
         # so that a row that comes between the two is no row that the index does not know.
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             latest = self._db.execute(
                 f"""SELECT seq FROM payments
-                    WHERE +checkout_id=? AND +shop_id=? AND seq > {_LAST_SEQ} - {LATEST}""",
+                    WHERE +checkout_id=? AND +shop_id=? AND seq > {LAST_SEQ} - {LATEST}""",
                 named,
             ).fetchall()
         found = list(self._select("WHERE checkout_id=? AND shop_id=? ORDER BY seq", named))
         if not {payment.seq for payment in found}.issuperset(seq for (seq,) in latest):
-            raise _damaged(self._path)
+            raise damaged(self._path)
         return [payment for payment in found if payment.checkout == checkout]
 
     def last_try(self, payment: Payment) -> Try | None:
@@ -643,7 +643,7 @@ class SqliteJournal:
         return self._select(f"WHERE closed_ms IS NULL AND {OF_MERCHANT} ORDER BY seq", merchant)
 
     def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             count, since_ms = self._db.execute(
                 f"""SELECT count(*), min(created_ms) FROM payments INDEXED BY open_by_age
                    WHERE closed_ms IS NULL AND {OF_MERCHANT}""",
@@ -657,7 +657,7 @@ class SqliteJournal:
 
     def sums(self, which: Filter) -> list[Cell]:
         clauses, values = clauses_of(which)
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             rows = self._db.execute(
                 f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS},
                       state, doubt, paid, count(*),
@@ -682,7 +682,7 @@ class SqliteJournal:
         return self._shifts("ORDER BY number, gateway", (merchant.name,))
 
     def alarms(self, merchant: Merchant) -> list[Alarm]:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             rows = self._db.execute(
                 f"""SELECT id, request_id, at_ms, event, text, acknowledged_by, acknowledged_ms
                    FROM alarms JOIN payments USING (seq)
@@ -692,7 +692,7 @@ class SqliteJournal:
         return [Alarm(i, rid, at, Event(event), *rest) for i, rid, at, event, *rest in rows]
 
     def open_merchants(self) -> list[OpenOf]:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             rows = self._db.execute(
                 OPEN_MERCHANTS.format(indexed="INDEXED BY open_by_age")
             ).fetchall()
@@ -702,7 +702,7 @@ class SqliteJournal:
         clauses, values = clauses_of(paid_unsealed(since_ms, until_ms))
         # Where no shift was ever closed, a day is far less than all that no shift holds.
         index = "by_shift" if (since_ms, until_ms) == (None, None) else "by_created"
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             rows = self._db.execute(
                 PAID_MERCHANTS.format(indexed=f"INDEXED BY {index}", clauses=clauses), values
             ).fetchall()
@@ -725,20 +725,20 @@ class SqliteJournal:
     def _reload(self, request_id: str) -> Payment:
         payment = self.payment(request_id)
         if payment is None:
-            raise _damaged(self._path)  # an index that does not know its rows
+            raise damaged(self._path)  # an index that does not know its rows
         return payment
 
     def _select(self, where: str, values: Sequence[Any]) -> Iterator[Payment]:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             rows = self._db.execute(f"SELECT {self._columns} FROM payments {where}", values)
             for row in rows:
                 payment = trusted(row)
                 if payment is None:
-                    raise _damaged(self._path)
+                    raise damaged(self._path)
                 yield payment
 
     def _shifts(self, rest: str, values: Sequence[Any]) -> list[Shift]:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             rows = self._db.execute(
                 f"SELECT number, content, hash, gateway FROM shifts WHERE {OF_SHIFTS} {rest}",
                 values,
@@ -746,7 +746,7 @@ class SqliteJournal:
         return [Shift(*row) for row in rows]
 
     def _tries(self, where: str, values: Sequence[Any]) -> list[Try]:
-        with _told_as_journal_error(self._path):
+        with told_as_journal_error(self._path):
             rows = self._db.execute(
                 f"""SELECT n, kind, started_ms, host, pid, machine_id, operator_id, event,
                       finished_ms, http_status, code, sub_code, message, raw FROM tries {where}""",
@@ -755,15 +755,15 @@ class SqliteJournal:
         try:
             return [try_of(row) for row in rows]
         except ValueError:
-            raise _damaged(self._path) from None
+            raise damaged(self._path) from None
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     # mode=rw: SQLite would make a new empty database where a file has just gone.
-    uri = f"file:{_quoted(path)}?mode=rw"
+    uri = f"file:{uri_path(path)}?mode=rw"
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
     try:
         db.execute("PRAGMA synchronous=FULL")
@@ -775,13 +775,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _quoted(path: Path) -> str:
+def uri_path(path: Path) -> str:
     from urllib.parse import quote  # noqa: PLC0415  loaded with requests anyway
 
     return quote(str(path.absolute()))
 
 
-def _exists(path: Path) -> bool:
+def is_begun(path: Path) -> bool:
     """Whether a journal is there. Raises JournalError for what can be none."""
     try:
         found = path.lstat()
@@ -807,12 +807,12 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _identity(path: Path) -> tuple[int, int, bool]:
+def identity(path: Path) -> tuple[int, int, bool]:
     found = path.lstat()
     return found.st_dev, found.st_ino, found.st_size > 0
 
 
-def _create(path: Path) -> None:
+def create_file(path: Path) -> None:
     """A whole journal or none: built beside its place, 0600, then linked into it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Not by process id: a killed one leaves its draft, and in a container the next has its number.
@@ -832,7 +832,7 @@ def _create(path: Path) -> None:
             db.close()
         with draft.open("rb") as written:
             os.fsync(written.fileno())
-        _place(draft, path)
+        place_file(draft, path)
     finally:
         for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm")):
             leftover.unlink(missing_ok=True)
@@ -844,7 +844,7 @@ def _create(path: Path) -> None:
             os.close(folder)
 
 
-def _place(draft: Path, path: Path) -> None:
+def place_file(draft: Path, path: Path) -> None:
     """Give `draft` its name unless somebody was quicker: then theirs is the journal."""
     try:
         path.hardlink_to(draft)
@@ -855,7 +855,7 @@ def _place(draft: Path, path: Path) -> None:
             draft.rename(path)
 
 
-def _check_ours(db: sqlite3.Connection, path: Path) -> None:
+def check_ours(db: sqlite3.Connection, path: Path) -> None:
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
@@ -897,7 +897,7 @@ class Whole(NamedTuple):
         return Mark(self.id, self.reached, self.last)
 
 
-def _whole(db: sqlite3.Connection) -> Whole:
+def whole_of(db: sqlite3.Connection) -> Whole:
     return Whole(
         *db.execute(
             """SELECT id, machine, count, moved_to,
@@ -911,24 +911,24 @@ def held_path(path: Path) -> Path:
     return Path(f"{path}.held")
 
 
-def _companion(db: sqlite3.Connection, path: Path) -> Companion:
+def own_companion(db: sqlite3.Connection, path: Path) -> Companion:
     """What stands beside the journal, open; made when nothing was ever paid. Raises JournalError.
 
     An older posctl kept no line in it: its length was the highest number.
     """
-    whole = _whole(db)
+    whole = whole_of(db)
     is_fresh = not whole.reached and not whole.last
     try:
         companion = Companion(held_path(path), make=is_fresh, owner=path.lstat())
     except FileNotFoundError:
-        raise _unguarded(path) from None
+        raise unguarded(path) from None
     except OSError as error:
         raise unusable_companion(path, error) from error
     mark = companion.read()
     try:
         if mark is None and not whole.reached:
-            _refuse_if_older(path, companion.size() - 1, whole)
-            _go_on_beside_an_older_posctl(db)
+            refuse_if_older(path, companion.size() - 1, whole)
+            go_on_beside_an_older_posctl(db)
             companion.write(whole.mark)
         elif is_fresh and mark is not None and mark.id != whole.id and mark == (mark.id, 0, 0):
             companion.write(whole.mark)  # of a journal that was removed before anything was paid
@@ -938,29 +938,29 @@ def _companion(db: sqlite3.Connection, path: Path) -> Companion:
     return companion
 
 
-def _refuse_if_older(path: Path, number: int, whole: Whole) -> None:
+def refuse_if_older(path: Path, number: int, whole: Whole) -> None:
     if number > whole.last:
-        raise _older(path)
+        raise older_than_noted(path)
 
 
-def _go_on_beside_an_older_posctl(db: sqlite3.Connection) -> None:
+def go_on_beside_an_older_posctl(db: sqlite3.Connection) -> None:
     """One that has the journal open refuses a number below the length of what stands beside it."""
     db.execute(
         "UPDATE sqlite_sequence SET seq=? WHERE name='payments' AND seq<?", (COMPANION, COMPANION)
     )
 
 
-def _note(db: sqlite3.Connection, note: Path) -> list[Companion]:
+def notes_of(db: sqlite3.Connection, note: Path) -> list[Companion]:
     """The note beside the configuration, where one can be kept."""
     with suppress(OSError):
         companion = Companion(note, make=True)
         if companion.read() is None:
-            companion.write(_whole(db).mark)
+            companion.write(whole_of(db).mark)
         return [companion]
     return []
 
 
-def _count_beside(path: Path, note: Path | None) -> int:
+def count_beside(path: Path, note: Path | None) -> int:
     """How far a journal at `path` is known to have come."""
     marks = [mark_at(held_path(path)), *([mark_at(note)] if note is not None else [])]
     return max(mark.reached if mark else 0 for mark in marks)
@@ -986,7 +986,7 @@ def refuse_unless_whole(
     and was neither moved nor found on another machine than `here`.
     """
     if whole.moved_to is not None:
-        raise moved(path, whole.moved_to, _adopt())
+        raise moved(path, whole.moved_to, how_to_adopt())
     if here is not None and whole.machine not in (None, here):
         raise JournalError(
             "journal_elsewhere",
@@ -995,7 +995,7 @@ def refuse_unless_whole(
             ).format(path=path),
             (
                 Say(_("Two copies would charge twice. Use the journal on its own machine.")),
-                *_adopt(),
+                *how_to_adopt(),
             ),
         )
     for mark in marks:
@@ -1007,18 +1007,18 @@ def refuse_unless_whole(
                 _("The journal {path} is not the one that this machine has used.").format(
                     path=path
                 ),
-                (Say(_("Put that one back.")), *_adopt()),
+                (Say(_("Put that one back.")), *how_to_adopt()),
             )
         if mark.reached > whole.reached:
-            raise _older(path)
+            raise older_than_noted(path)
 
 
-def _adopt() -> Hint:
+def how_to_adopt() -> Hint:
     return Say(_("To go on with this one on purpose:")), Type(("journal", "adopt"))
 
 
-def _drop_draft(path: Path, found: os.stat_result) -> bool:
-    """Remove the second name that a posctl killed while it made the journal has left (`_place`)."""
+def drop_draft(path: Path, found: os.stat_result) -> bool:
+    """Remove the second name that a posctl killed while it made the journal has left (`place_file`)."""
     for draft in path.parent.glob(f".{glob_escape(path.name)}.*.new"):
         with suppress(OSError):
             if os.path.samestat(draft.lstat(), found):
@@ -1026,7 +1026,7 @@ def _drop_draft(path: Path, found: os.stat_result) -> bool:
     return path.lstat().st_nlink == 1
 
 
-def _linked(path: Path) -> JournalError:
+def linked(path: Path) -> JournalError:
     return JournalError(
         "journal_linked",
         _("The journal {path} has a second name (a hard link).").format(path=path),
@@ -1036,7 +1036,7 @@ def _linked(path: Path) -> JournalError:
     )
 
 
-def _mounted(path: Path) -> JournalError:
+def mounted(path: Path) -> JournalError:
     return JournalError(
         "journal_mounted",
         _("The journal {path} is mounted as a single file, without what belongs to it.").format(
@@ -1046,13 +1046,13 @@ def _mounted(path: Path) -> JournalError:
     )
 
 
-def _unguarded(path: Path) -> JournalError:
+def unguarded(path: Path) -> JournalError:
     return JournalError(
         "journal_unguarded",
         _("{held} is gone or damaged. It belongs to the journal and is no stale lock file.").format(
             held=held_path(path)
         ),
-        (Say(_("Put it back, or let every posctl on this machine end.")), *_adopt()),
+        (Say(_("Put it back, or let every posctl on this machine end.")), *how_to_adopt()),
     )
 
 
@@ -1071,7 +1071,7 @@ def unusable_companion(path: Path, error: OSError) -> JournalError:
     )
 
 
-def _gone(path: Path) -> JournalError:
+def companion_gone(path: Path) -> JournalError:
     return JournalError(
         "journal_gone",
         _("The journal {path} is gone, and payments were recorded in it.").format(path=path),
@@ -1082,7 +1082,7 @@ def _gone(path: Path) -> JournalError:
     )
 
 
-def _older(path: Path) -> JournalError:
+def older_than_noted(path: Path) -> JournalError:
     return JournalError(
         "journal_older",
         _(
@@ -1092,12 +1092,12 @@ def _older(path: Path) -> JournalError:
         (
             Say(_("Put the newer one back; if it is lost, type:")),
             Type(("journal", "restore", "BACKUP")),
-            *_adopt(),
+            *how_to_adopt(),
         ),
     )
 
 
-def _damaged(path: Path) -> JournalError:
+def damaged(path: Path) -> JournalError:
     return JournalError(
         "journal_corrupt",
         _("The journal {path} is damaged or is no journal.").format(path=path),
@@ -1109,14 +1109,14 @@ def _damaged(path: Path) -> JournalError:
 
 
 @contextmanager
-def _told_as_journal_error(path: Path) -> Iterator[None]:
+def told_as_journal_error(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system say into what a person can act on."""
     try:
         yield
     except sqlite3.Error as error:
-        raise _as_journal_error(error, path) from error
+        raise as_journal_error(error, path) from error
     except UnicodeDecodeError as error:  # SQLite's own complaint quotes the damaged bytes
-        raise _damaged(path) from error
+        raise damaged(path) from error
     except OSError as error:
         if str(error) == "replaced" or isinstance(error, FileNotFoundError):
             raise JournalError(
@@ -1135,7 +1135,7 @@ def _told_as_journal_error(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _as_journal_error(error: sqlite3.Error, path: Path) -> JournalError:
+def as_journal_error(error: sqlite3.Error, path: Path) -> JournalError:
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return JournalError(
@@ -1156,7 +1156,7 @@ def _as_journal_error(error: sqlite3.Error, path: Path) -> JournalError:
             (Say(_("Check its permissions and its folder's:")), Type(("doctor",))),
         )
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return _damaged(path)
+        return damaged(path)
     return JournalError(
         "journal_failed",
         _("The journal {path} failed: {why}.").format(path=path, why=error),
