@@ -29,10 +29,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.journal import NewPayment, Payment, Transaction, TryEnd, Verdict, Who
+from posctl.journal import Transaction
 from posctl.journal.sqlite import SqliteJournal
 from posctl.outcome import Event, advance
-from posctl.record import Checkout
+from posctl.record import Checkout, NewPayment, Payment, TryEnd, Verdict, Who
 
 HERE = Path(__file__).parent
 DOC = HERE.parent / "docs" / "performance.md"

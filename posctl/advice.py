@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterable, Sequence
 
 from posctl.admit import Block, may_resend
+from posctl.codes import CODE_FIELDS
 from posctl.hint import Hint, Say, Type, said
-from posctl.journal import Payment, Try, TryEnd
 from posctl.messages import N_, _
-from posctl.order import CODE_FIELDS, yuan
+from posctl.order import yuan
 from posctl.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
-from posctl.profiles import Profile, reaching
-from posctl.record import Merchant
+from posctl.profile import Profile
+from posctl.record import Merchant, Payment, Try, TryEnd
 from posctl.result import Problem
 
 EVENT_WORDS = {
@@ -454,3 +454,11 @@ def try_warning(end: TryEnd) -> str:
 def _clock(epoch_ms: int) -> str:
     """Local time of day, with the date when it is not today's business."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))
+
+
+def reaching(profiles: Iterable[Profile], merchant: Merchant, rather: str) -> str | None:
+    """The name of one of `profiles` that reaches `merchant`, the one named `rather` if it does;
+    None when none does. A payment's own profile name may mean another merchant by now.
+    """
+    names = [one.name for one in profiles if one.merchant == merchant]
+    return rather if rather in names else next(iter(names), None)

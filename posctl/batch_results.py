@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from posctl.contract import json_line
 from posctl.errors import Busy, UsageError
 from posctl.messages import _
 from posctl.outcome import Outcome
-from posctl.profiles import Profile
+from posctl.profile import Profile
 from posctl.result import Result, result_json
-from posctl.screen import json_line
 
 
 class Said(NamedTuple):

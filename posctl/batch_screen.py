@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from posctl.hint import Say
-from posctl.messages import _
-from posctl.order import yuan
-from posctl.outcome import Exit
-from posctl.screen import (
+from posctl.brush import (
     LOOKS,
     STILL_OPEN,
     Canvas,
@@ -19,11 +15,15 @@ from posctl.screen import (
     draw_prose,
     draw_rows,
 )
+from posctl.hint import Say
+from posctl.messages import _
+from posctl.order import yuan
+from posctl.outcome import Exit
 from posctl.shell import same_command
 
 if TYPE_CHECKING:
-    from posctl.batch import Tally
-    from posctl.profiles import Profile
+    from posctl.batch_send import Tally
+    from posctl.profile import Profile
     from posctl.result import Problem
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from posctl.gateway import proxy_for, trusting
-from posctl.profiles import Profile
+from posctl.profile import Profile
 
 MAX_NAMES = 160  # characters of an issuer's names
 

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperOption
 
 from posctl import __version__
+from posctl.codes import discreet
 from posctl.command import GivenTwice, Group, NeedsValue, NoArguments, UnknownCommand, new_app
 from posctl.errors import (
     AfterSending,
@@ -26,7 +27,6 @@ from posctl.errors import (
 )
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import LANGUAGES, N_, _, use_language
-from posctl.order import discreet
 from posctl.outcome import Exit, Outcome
 from posctl.result import Asked, Problem, Result, result_json
 from posctl.run import Globals, Run

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from posctl.errors import PosctlError
+from posctl.journal.place import is_database
 from posctl.messages import LANGUAGES, _
 from posctl.order import yuan
 from posctl.outcome import Outcome, outcome_of
-from posctl.secret import is_database
 
 MAX_IDS = 100  # nobody reads more
 FILES = ":files"  # to the shell: complete a file's name, as you do

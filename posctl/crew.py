@@ -16,24 +16,15 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from posctl import advice
 from posctl.admit import Refuse, Tell
+from posctl.answer import Reading, believed, close_row, read_exchange, unrecorded
+from posctl.codes import codes_of
+from posctl.desk import Desk, after_sending, form_of, looks_again
 from posctl.errors import JournalError, PosctlError
 from posctl.exchange import Exchange
-from posctl.journal import Payment, Transaction
-from posctl.order import codes_of
+from posctl.journal import Transaction
 from posctl.outcome import FROM_ANOTHER, Event, ban_s
-from posctl.payment import (
-    Desk,
-    Reading,
-    after_sending,
-    as_result,
-    believed,
-    close_row,
-    form_of,
-    looks_again,
-    read_exchange,
-    told,
-    unrecorded,
-)
+from posctl.payment import as_result, told
+from posctl.record import Payment
 from posctl.result import Result
 
 WORKERS = 128  # so many payments are on their way at the most

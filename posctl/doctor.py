@@ -23,13 +23,15 @@ from posctl import advice
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.exchange import Exchange, Sent
 from posctl.hint import Hint, Say, Type, said
-from posctl.journal import OpenOf, not_begun
+from posctl.journal import not_begun
+from posctl.journal.place import is_database, masked_url
+from posctl.judge import read_event
 from posctl.messages import _
 from posctl.order import FIELDS, not_in
-from posctl.outcome import Event, Exit, Outcome, read_event
+from posctl.outcome import Event, Exit, Outcome
 from posctl.place import place_json, place_words
-from posctl.profiles import TRAINING, Loaded, Profile
-from posctl.secret import is_database, masked_url
+from posctl.profile import TRAINING, Loaded, Profile
+from posctl.record import OpenOf
 from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
 from posctl.unreached import unreached, unreached_words
 

@@ -1,7 +1,7 @@
 """What goes into one POST to the gateway and what comes out; plain data, cheap to import."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from posctl.outcome import Event
 
@@ -47,3 +47,13 @@ class Exchange(NamedTuple):
     body: bytes | None = None
     server_date: str | None = None
     detail: str = ""
+
+
+class Post(Protocol):
+    """What payment needs of a gateway."""
+
+    def post(self, form: bytes, sent: Sent) -> Exchange: ...
+
+    def mistrust(self, connection: int) -> None: ...
+
+    def trusts(self, connection: int) -> bool: ...

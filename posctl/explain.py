@@ -14,17 +14,9 @@ from typing import NamedTuple
 from posctl import advice
 from posctl.admit import Block
 from posctl.hint import Hint, Say, Type, said
+from posctl.judge import read_event
 from posctl.messages import N_, _
-from posctl.outcome import (
-    EVENT_TABLE,
-    EXIT_OF,
-    Doubt,
-    Event,
-    Exit,
-    Outcome,
-    proves,
-    read_event,
-)
+from posctl.outcome import EVENT_TABLE, EXIT_OF, Doubt, Event, Exit, Outcome, proves
 from posctl.refusal import Decline, Why, decline_of
 from posctl.top import Answer, ErrorAnswer
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from html import escape
 from urllib.parse import parse_qsl, quote, quote_plus
 
-from posctl.exchange import Exchange, Sent
-from posctl.order import codes_of, masked, without_codes
-from posctl.payment import Post
-from posctl.screen import one_line
+from posctl.codes import codes_of, masked, without_codes
+from posctl.exchange import Exchange, Post, Sent
+from posctl.text import one_line
 
 MIN_SESSION = 8  # characters; a shorter one is no secret, and would be found in any answer
 MAX_BODY_SHOWN = 4096  # characters of an answer

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from posctl.errors import ConfigError
 from posctl.messages import _
-from posctl.profiles import Profile, meaning
+from posctl.profile import Profile
+from posctl.profiles import meaning
 from posctl.secret import KeptIn
 
 GATEWAY = "https://eco.taobao.com/router/rest"

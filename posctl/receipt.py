@@ -11,12 +11,12 @@ import time
 from unicodedata import category, east_asian_width
 
 from posctl import advice
-from posctl.journal import Payment
+from posctl.codes import CODE_FIELDS, masked
 from posctl.messages import N_, _
-from posctl.order import CODE_FIELDS, masked
 from posctl.outcome import State
-from posctl.profiles import Receipt
-from posctl.screen import one_line
+from posctl.profile import Receipt
+from posctl.record import Payment
+from posctl.text import one_line
 
 COPIES = {"customer": N_("Customer copy"), "store": N_("Store copy")}
 

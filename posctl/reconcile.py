@@ -16,10 +16,10 @@ from typing import BinaryIO, NamedTuple
 from unicodedata import normalize
 
 from posctl.errors import UsageError
-from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Outcome, outcome_of
-from posctl.profiles import Statement
+from posctl.profile import Statement
+from posctl.record import Payment
 
 # The names of columns in the usual exports, the best first; spelled as `_plain` spells them.
 _IDS = (

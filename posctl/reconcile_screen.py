@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from posctl import advice
-from posctl.hint import Say, Type
-from posctl.messages import _
-from posctl.outcome import Outcome
-from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
-from posctl.screen import (
+from posctl.brush import (
     Canvas,
     date_time,
     draw_bar,
@@ -20,9 +16,13 @@ from posctl.screen import (
     draw_whole,
     named,
 )
+from posctl.hint import Say, Type
+from posctl.messages import _
+from posctl.outcome import Outcome
+from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
 
 if TYPE_CHECKING:
-    from posctl.profiles import Profile
+    from posctl.profile import Profile
 
 SHOWN = 20  # of each kind; --csv has them all
 

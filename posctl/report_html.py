@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from posctl.brush import date_time
 from posctl.messages import _, language
 from posctl.order import yuan
 from posctl.report import Line, Report
 from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
-from posctl.screen import date_time, one_line
+from posctl.text import one_line
 from posctl.unreached import unreached_paid_words, unreached_words
 
 _STYLE = """

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from posctl import advice
-from posctl.hint import Say, Type
-from posctl.messages import N_, _
-from posctl.order import yuan
-from posctl.outcome import Outcome
-from posctl.report import Checked, Line, Open, Report
-from posctl.screen import (
+from posctl.brush import (
     Canvas,
     date_time,
     draw_bar,
@@ -23,6 +18,11 @@ from posctl.screen import (
     named,
     rich_text,
 )
+from posctl.hint import Say, Type
+from posctl.messages import N_, _
+from posctl.order import yuan
+from posctl.outcome import Outcome
+from posctl.report import Checked, Line, Open, Report
 from posctl.unreached import unreached_paid_words, unreached_words
 
 NAMES = {

@@ -14,18 +14,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from posctl.brush import age
 from posctl.errors import ConfigError, JournalError, UsageError
 from posctl.hint import Say, Type
 from posctl.light import light_imports
 from posctl.messages import LANGUAGES, _
-from posctl.screen import Screen, age
+from posctl.screen import Screen
 from posctl.shell import use_globals
 
 if TYPE_CHECKING:
-    from posctl.journal import Journal, OpenOf, PaidOf, Payment, Who
+    from posctl.desk import Desk, Patience
+    from posctl.exchange import Post
+    from posctl.journal import Journal
     from posctl.outcome import Exit
-    from posctl.payment import Desk, Patience, Post
-    from posctl.profiles import Loaded
+    from posctl.profile import Loaded
+    from posctl.record import OpenOf, PaidOf, Payment, Who
     from posctl.result import Result
     from posctl.unreached import Held
 
@@ -193,7 +196,7 @@ class Run:
         """Everything that a payment needs, signals included. Raises ConfigError, JournalError."""
         with light_imports():
             from posctl.gateway import Gateway  # noqa: PLC0415  100 ms; only those who send need it
-        from posctl.payment import Desk  # noqa: PLC0415
+        from posctl.desk import Desk  # noqa: PLC0415
 
         profile = self.load().profile
         with self.interrupts.allowed():  # a command may ask, or take its time
@@ -258,7 +261,7 @@ class Run:
         """What `--wait` needs; None without it."""
         if wait_s is None:
             return None
-        from posctl.payment import Patience  # noqa: PLC0415
+        from posctl.desk import Patience  # noqa: PLC0415
 
         return Patience(wait_s, time.monotonic, self._pause)
 
@@ -402,6 +405,6 @@ def uptime_s() -> float:
 def _who(machine_id: str, operator_id: str) -> Who:
     import socket  # noqa: PLC0415  loaded with requests
 
-    from posctl.journal import Who  # noqa: PLC0415
+    from posctl.record import Who  # noqa: PLC0415
 
     return Who(socket.gethostname(), os.getpid(), machine_id, operator_id)

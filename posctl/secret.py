@@ -56,23 +56,6 @@ class Secret(NamedTuple):
         return self.value.split()[0] + " …" if self.kept_in == "secret_command" else self.value
 
 
-def is_database(journal: str) -> bool:
-    """Whether a journal is a database shared by many tills, and no file."""
-    return journal.startswith(("postgresql://", "postgres://"))
-
-
-def masked_url(url: str) -> str:
-    """A database's URL without the passwords in it; any other text as it is."""
-    if not is_database(url):
-        return url
-    scheme, _slashes, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")  # the last one: a password may hold one unquoted
-    if ":" in user:
-        user = user.partition(":")[0] + ":******"
-    place = re.sub(r"((?:^|[?&])[^=&?]*password=)[^&]*", r"\1******", place, flags=re.IGNORECASE)
-    return f"{scheme}://{user}{at}{place}"
-
-
 class Guarded:
     """A file that was read, and who else can read or write it. Raises ConfigError."""
 

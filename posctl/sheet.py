@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from posctl.screen import one_line
+from posctl.text import one_line
 
 # A cell that begins so is a formula to a spreadsheet, in full width to some of them too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -7,13 +7,15 @@ closes a payment only where the profile's `status_words` spells out what it mean
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
+from posctl.answer import clean
+from posctl.codes import codes_of
+from posctl.desk import Desk
 from posctl.exchange import Exchange, Sent
-from posctl.journal import Payment, Transaction, TryEnd
-from posctl.order import codes_of
-from posctl.outcome import Event, Standing, State, advance, contradicts, read_event
-from posctl.payment import Desk, clean
+from posctl.journal import Transaction
+from posctl.judge import read_event
+from posctl.outcome import Event, Standing, State, advance, contradicts
+from posctl.record import Payment, StatusAnswer, TryEnd
 from posctl.top import (
     ACTION_QUERY_METHOD,
     STATUS_QUERY_METHOD,
@@ -28,15 +30,6 @@ WORD_EVENTS = {
     "fail": Event.DECLINED,  # the merchant's own word for it
     "pending": Event.STILL_PENDING,
 }
-
-
-class StatusAnswer(NamedTuple):
-    """What the platform said: `word` is its own, `meaning` the profile's, each None if missing."""
-
-    end: TryEnd
-    word: str | None
-    meaning: str | None
-    channel_name: str | None = None
 
 
 def ask_payment(payment: Payment, desk: Desk) -> StatusAnswer:

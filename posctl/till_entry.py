@@ -13,10 +13,11 @@ from enum import Enum, auto
 from math import inf
 from typing import NamedTuple
 
+from posctl.codes import is_scanned, is_wallet_code, mask
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.order import check_value, is_scanned, is_wallet_code, mask, yuan
-from posctl.profiles import Profile
+from posctl.order import check_value, yuan
+from posctl.profile import Profile
 from posctl.shell import lines_of
 
 MAX_TYPED = 256  # characters

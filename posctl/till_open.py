@@ -6,9 +6,9 @@ from collections.abc import Container, Iterator
 from math import inf
 from typing import NamedTuple
 
-from posctl.journal import Payment
+from posctl.desk import FIRST_PAUSE_S, NEXT_PAUSE_S
 from posctl.outcome import Outcome, outcome_of
-from posctl.payment import FIRST_PAUSE_S, NEXT_PAUSE_S
+from posctl.record import Payment
 
 LATER_PAUSE_S = 15.0
 MANY_ASKS = 12  # a minute of questions; then they come less often

@@ -7,28 +7,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from posctl import advice
 from posctl.admit import Block
-from posctl.hint import Say, Type
-from posctl.messages import N_, _
-from posctl.order import PayRequest, yuan
-from posctl.outcome import Event, Outcome, outcome_of
-from posctl.screen import (
+from posctl.brush import (
     LOOKS,
     Canvas,
     age,
     draw_bar,
-    draw_due,
     draw_facts,
     draw_head,
     draw_hint,
     draw_parts,
     draw_prose,
-    draw_verdict,
     named,
-    states_due,
 )
+from posctl.hint import Say, Type
+from posctl.messages import N_, _
+from posctl.order import PayRequest, yuan
+from posctl.outcome import Event, Outcome, outcome_of
+from posctl.payments import draw_due, draw_verdict, states_due
 
 if TYPE_CHECKING:
-    from posctl.profiles import Profile
+    from posctl.profile import Profile
     from posctl.result import Result
     from posctl.till_open import Open
 

@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from posctl.advice import amount
-from posctl.journal import OpenOf, PaidOf
+from posctl.brush import date_time
 from posctl.messages import _
-from posctl.record import Merchant
+from posctl.record import Merchant, OpenOf, PaidOf
 from posctl.result import iso
-from posctl.screen import date_time
 
 Held = TypeVar("Held", OpenOf, PaidOf)
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from sim_child import WORDS_OF_0_1
 
-from posctl.outcome import NEW, REFUSALS, Event, Standing, advance, begin_try, read_event
+from posctl.judge import read_event
+from posctl.outcome import NEW, REFUSALS, Event, Standing, advance, begin_try
 from posctl.top import Answer
 
 PAGE = Path(__file__).parents[1] / "docs" / "outcomes.md"

@@ -11,26 +11,23 @@ from collections.abc import Callable
 
 from posctl import advice
 from posctl.admit import Block, due
-from posctl.journal import Alarm, Payment, Try, TryEnd, Verdict, Who
+from posctl.brush import Canvas, draw_pairs
 from posctl.messages import use_language
 from posctl.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
-from posctl.profiles import Profile
-from posctl.record import Checkout
-from posctl.result import Asked, Result, result_json
-from posctl.screen import (
-    Canvas,
-    Screen,
-    View,
+from posctl.payments import (
     draw_checkout,
     draw_dry_run,
     draw_open,
-    draw_pairs,
     draw_payment,
     draw_payments,
     draw_result,
     draw_results,
     draw_status,
 )
+from posctl.profile import Profile
+from posctl.record import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
+from posctl.result import Asked, Result, result_json
+from posctl.screen import Screen, View
 from posctl.secret import Secret
 from posctl.status import Asked as StatusAsked
 

@@ -31,7 +31,7 @@ from sim_schedule import How, Key, Part
 
 from posctl.journal.choose import open_journal
 from posctl.journal.companion import machine
-from posctl.journal.sqlite import held_path
+from posctl.journal.sqlite_file import held_path
 
 HERE = Path(__file__).resolve().parent
 WATCHDOG_S = 40.0  # a run that takes longer hangs

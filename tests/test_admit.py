@@ -16,12 +16,14 @@ from scenes import CODE, NOW_MS, WHO, end, payment
 
 from posctl import admit as rule
 from posctl.admit import ANOTHER, Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
+from posctl.answer import Reading, unrecorded
+from posctl.desk import Desk
 from posctl.errors import JournalError, UsageError
-from posctl.journal import Payment, Transaction, Verdict, Who
+from posctl.journal import Transaction
 from posctl.outcome import Doubt, Event, Outcome, Standing, State, outcome_of, proves
-from posctl.payment import Desk, Reading, reopen, unrecorded
-from posctl.profiles import Profile
-from posctl.record import Checkout
+from posctl.profile import Profile
+from posctl.record import Checkout, Payment, Verdict, Who
+from posctl.row import reopen
 from posctl.secret import Secret
 
 SECOND_MS, MINUTE_MS, HOUR_MS = 1000, 60_000, 3_600_000

@@ -19,12 +19,15 @@ from conftest import Ran, Shop
 from faultserver import FaultServer, answer, cut_after_reading
 
 from posctl.errors import JournalError, UsageError
-from posctl.journal import Filter, NewPayment, Payment, Shift, TryEnd, Verdict, Who, care
-from posctl.journal.care import back_up, examine, outlook, prune, restore
+from posctl.journal import care
+from posctl.journal.care import back_up, outlook, restore
+from posctl.journal.check import examine
 from posctl.journal.look import JournalReader
-from posctl.journal.sqlite import SqliteJournal, highest_number
+from posctl.journal.prune import prune
+from posctl.journal.sqlite import SqliteJournal
+from posctl.journal.sqlite_file import highest_number
 from posctl.outcome import Doubt, Event, State, advance, resolve
-from posctl.record import Checkout
+from posctl.record import Checkout, Filter, NewPayment, Payment, Shift, TryEnd, Verdict, Who
 
 CODE = "283456789012345678"
 PENDING = "280000000000000004"  # the training gateway's: the customer is confirming

@@ -50,7 +50,8 @@ from posctl.doctor import (
 )
 from posctl.help_screen import NAMES
 from posctl.journal.choose import open_journal
-from posctl.journal.sqlite import MIGRATIONS, SqliteJournal
+from posctl.journal.sqlite import SqliteJournal
+from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.outcome import Exit
 from posctl.profiles import load
 from posctl.shell import as_text

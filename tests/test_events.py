@@ -26,12 +26,14 @@ import pytest
 from conftest import Ran, Shop
 from faultserver import HTML, PAID, Certificates, FaultServer, Talk, answer
 
+from posctl.desk import Desk
 from posctl.gateway import Gateway
-from posctl.journal import Payment, Who
 from posctl.journal.sqlite import SqliteJournal
 from posctl.order import Limits, check
-from posctl.payment import Desk, pay, retry
-from posctl.profiles import Profile, load
+from posctl.payment import pay, retry
+from posctl.profile import Profile
+from posctl.profiles import load
+from posctl.record import Payment, Who
 from posctl.result import Result, result_json
 from posctl.run import new_request_id
 from posctl.top import sign

@@ -21,7 +21,7 @@ from conftest import Ran, Shop
 from faultserver import Certificates, FaultServer, answer
 
 from posctl.order import FIELDS
-from posctl.screen import one_line
+from posctl.text import one_line
 
 UUID = "75626abc-452d-486e-970d-e65e12fc1456"
 CODE = "283456789012345678"

@@ -18,12 +18,12 @@ from pty_run import pty_run
 from test_report import close as close_shift
 from test_report import take
 
-from posctl.journal import Filter, Journal
+from posctl.journal import Journal
 from posctl.journal import postgres_link as link_module
 from posctl.journal import sqlite as sqlite_module
 from posctl.journal.choose import open_journal
 from posctl.journal.sqlite import SqliteJournal
-from posctl.record import Checkout, Merchant
+from posctl.record import Checkout, Filter, Merchant
 from posctl.report import check
 
 DEFAULTS = (

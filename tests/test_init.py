@@ -17,9 +17,10 @@ from pty_run import Shown, pty_run
 
 from posctl.errors import ConfigError
 from posctl.journal.choose import note_of
+from posctl.keys import DEFAULT_KEYS
 from posctl.messages import use_language
 from posctl.newconfig import Draft, NewFile, write
-from posctl.profiles import DEFAULT_KEYS, load, read
+from posctl.profiles import load, read
 from posctl.yamltext import Bad
 
 SECRET = "s3cr3t-canary-0123456789abcdef"

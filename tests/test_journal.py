@@ -15,7 +15,8 @@ from test_journal_contract import CHECKOUT, CODE, begin, finish, new
 
 from posctl.errors import JournalError
 from posctl.journal import sqlite as sqlite_journal
-from posctl.journal.sqlite import MIGRATIONS, SqliteJournal
+from posctl.journal.sqlite import SqliteJournal
+from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.outcome import Event, resolve
 
 

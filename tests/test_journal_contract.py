@@ -16,29 +16,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pgserver import Database
 
+from posctl.desk import Desk
 from posctl.errors import JournalError
 from posctl.exchange import Exchange, Sent
-from posctl.journal import (
+from posctl.journal import Journal, Transaction
+from posctl.journal.choose import open_journal
+from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve
+from posctl.profiles import read as read_config
+from posctl.record import (
     QUARTER_MS,
     RUNNING_SHIFT,
     Cell,
+    Checkout,
     Filter,
-    Journal,
+    Merchant,
     NewPayment,
     PaidOf,
     Payment,
     Shift,
-    Transaction,
+    StatusAnswer,
     TryEnd,
     Verdict,
     Who,
 )
-from posctl.journal.choose import open_journal
-from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve
-from posctl.payment import Desk
-from posctl.profiles import read as read_config
-from posctl.record import Checkout, Merchant
-from posctl.status import StatusAnswer, record_status
+from posctl.status import record_status
 
 CODE = "283456789012345678"
 CHECKOUT = Checkout(True, "12345678", "1", "111")

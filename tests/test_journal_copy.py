@@ -15,12 +15,13 @@ from pgserver import Database
 from test_journal_contract import CHECKOUT, WHO, begin, finish, new, paid
 
 from posctl.errors import Busy, JournalError, UsageError
-from posctl.journal import Filter, Journal, Shift, Transaction, TryEnd
+from posctl.journal import Journal, Transaction
 from posctl.journal import copy as copying
 from posctl.journal.choose import open_journal
 from posctl.journal.copy import Copied, Sum, copy
+from posctl.journal.place import masked_url
 from posctl.outcome import Event, resolve
-from posctl.secret import masked_url
+from posctl.record import Filter, Shift, TryEnd
 
 Fresh = Callable[[str], str]
 BOTH = [("sqlite", "postgres"), ("postgres", "sqlite"), ("sqlite", "sqlite")]

@@ -18,10 +18,12 @@ from test_gateway import FORM, MakeGateway, gateway  # noqa: F401  a fixture
 
 from posctl.admit import BY_HAND_MS, LEAVE_WITHIN_MS, may_leave
 from posctl.crew import Watch
+from posctl.desk import Desk
 from posctl.exchange import Sent
-from posctl.journal import Payment, Transaction
+from posctl.journal import Transaction
 from posctl.outcome import Event
-from posctl.payment import Desk, reopen
+from posctl.record import Payment
+from posctl.row import reopen
 from posctl.sweep import Sweep, sweep
 
 LATE_S = LEAVE_WITHIN_MS / 1000 + 1

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posctl.codes import codes_of, mask, masked, without_codes
 from posctl.errors import UsageError
 from posctl.order import (
     FIELDS,
@@ -17,13 +18,9 @@ from posctl.order import (
     Limits,
     PayRequest,
     check,
-    codes_of,
     intent,
-    mask,
-    masked,
     read_file,
     request_id,
-    without_codes,
     yuan,
 )
 from posctl.shell import as_text

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posctl.judge import read_event
 from posctl.outcome import (
     EVENT_TABLE,
     EXIT_OF,
@@ -24,7 +25,6 @@ from posctl.outcome import (
     begin_try,
     contradicts,
     outcome_of,
-    read_event,
     resolve,
     worst,
 )

@@ -23,11 +23,12 @@ from pgserver import Database
 from test_journal_contract import CHECKOUT, WHO, begin, end_leases, finish, new
 
 from posctl.errors import ConfigError, JournalError
-from posctl.journal import Filter, Payment, Shift, Transaction, TryEnd, Verdict, postgres_link
+from posctl.journal import Transaction, postgres_link
 from posctl.journal import postgres as postgres_module
+from posctl.journal.place import masked_url
 from posctl.journal.postgres import PostgresJournal
 from posctl.outcome import Event, State, advance
-from posctl.secret import masked_url
+from posctl.record import Filter, Payment, Shift, TryEnd, Verdict
 from posctl.training import start_in_process
 
 _CUSTOMERS = count(1_000_000)

@@ -17,9 +17,9 @@ from scenes import HOSTILE, PAID, PART, payment
 
 from posctl import messages
 from posctl.outcome import Event, Standing, State
-from posctl.profiles import Receipt
+from posctl.profile import Receipt
 from posctl.receipt import columns, folded, receipt_text
-from posctl.screen import one_line
+from posctl.text import one_line
 
 Training = Callable[..., Ran]
 

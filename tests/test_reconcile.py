@@ -18,11 +18,11 @@ from pty_run import pty_run
 from scenes import HOSTILE, PAID, payment
 
 from posctl.errors import UsageError
-from posctl.journal import Payment
 from posctl.order import yuan
 from posctl.outcome import Event, Outcome, Standing, State
-from posctl.profiles import Statement
+from posctl.profile import Statement
 from posctl.reconcile import Row, _moment, _yuan, read_rows, reconcile, span_of
+from posctl.record import Payment
 
 Training = Callable[..., Ran]
 
@@ -283,7 +283,7 @@ def test_a_large_statement_is_read_line_by_line(tmp_path: Path) -> None:
         for n in range(200_000):
             file.write(f"t{n},v{n},交易,2026-01-31 12:00:00,1.00,{'备注' * 30}\n")
     script = (
-        "import resource, sys; from pathlib import Path; from posctl.profiles import Statement;"
+        "import resource, sys; from pathlib import Path; from posctl.profile import Statement;"
         "from posctl.reconcile import read_rows, span_of\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "assert span_of(read_rows(Path(sys.argv[1]), Statement()))\n"

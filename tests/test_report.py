@@ -22,11 +22,22 @@ from pty_run import pty_run
 from scenes import HOSTILE
 
 from posctl import messages
-from posctl.journal import Cell, Filter, NewPayment, Payment, Shift, TryEnd, Verdict, Who
 from posctl.journal import sqlite as sqlite_module
-from posctl.journal.sqlite import MIGRATIONS, SqliteJournal
+from posctl.journal.sqlite import SqliteJournal
+from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, outcome_of, resolve
-from posctl.record import Checkout, Merchant
+from posctl.record import (
+    Cell,
+    Checkout,
+    Filter,
+    Merchant,
+    NewPayment,
+    Payment,
+    Shift,
+    TryEnd,
+    Verdict,
+    Who,
+)
 from posctl.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
 from posctl.report_html import html_page
 from posctl.sheet import sheet

@@ -29,7 +29,10 @@ from rich.text import Text
 from scenes import CHECKOUT_ID, HOSTILE, ID, LONG_ID, MARK, VOUCHER
 from wcwidth import wcswidth, wcwidth
 
-from posctl.screen import Canvas, Screen, View, draw_parts, one_line, plain, visible
+from posctl.brush import Canvas, draw_parts
+from posctl.contract import plain
+from posctl.screen import Screen, View
+from posctl.text import one_line, visible
 
 SCENES = Path(__file__).with_name("scenes.py")
 PLAIN_ENV = {

@@ -40,13 +40,12 @@ from test_journal_contract import new
 
 from posctl.commands._several import Several
 from posctl.crew import WORKERS, Watch
+from posctl.desk import Desk
 from posctl.gateway import Gateway
-from posctl.journal import Payment, TryEnd, Verdict, Who
 from posctl.journal.sqlite import SqliteJournal
 from posctl.outcome import Event, advance
-from posctl.payment import Desk
 from posctl.profiles import load
-from posctl.record import Checkout
+from posctl.record import Checkout, Payment, TryEnd, Verdict, Who
 from posctl.records import Records
 from posctl.result import RESULT_KEYS, Result
 from posctl.run import new_request_id

@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from merciless import Members, Merciless, paid, refused, told
 
-from posctl.profiles import TillKeys
+from posctl.profile import TillKeys
 from posctl.profiles import read as read_config
 from posctl.till_entry import (
     COMMANDS,
@@ -1007,9 +1007,12 @@ def test_questions_come_less_often_and_keep_their_number() -> None:
 
 
 def payment(request_id: str) -> Any:
-    from posctl.journal import Payment, Verdict  # noqa: PLC0415  here alone
     from posctl.outcome import Doubt, Standing, State  # noqa: PLC0415
-    from posctl.record import Checkout  # noqa: PLC0415
+    from posctl.record import (  # noqa: PLC0415  here alone
+        Checkout,  # noqa: PLC0415
+        Payment,
+        Verdict,
+    )
 
     members: Members = {
         "seq": 1,

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.outcome import Doubt, Outcome, proves, read_event
+from posctl.judge import read_event
+from posctl.outcome import Doubt, Outcome, proves
 from posctl.refusal import DECLINES
 from posctl.top import Answer
 

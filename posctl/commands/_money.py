@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 from posctl.errors import JournalError, UsageError
 from posctl.hint import Say, Type
-from posctl.journal import Filter
+from posctl.journal.place import is_database
 from posctl.messages import _
 from posctl.order import request_id
+from posctl.payments import draw_result
+from posctl.record import Filter
 from posctl.result import RESULT_KEYS, result_json
-from posctl.screen import View, draw_result
-from posctl.secret import is_database
+from posctl.screen import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from posctl.journal import Payment
     from posctl.outcome import Exit
+    from posctl.record import Payment
     from posctl.result import Result
     from posctl.run import Run
 

@@ -18,8 +18,10 @@ from posctl.run import Run
 from posctl.screen import View
 
 if TYPE_CHECKING:
-    from posctl.batch import Batch, Plan, Tally
+    from posctl.batch import Batch
+    from posctl.batch_plan import Plan
     from posctl.batch_results import Results
+    from posctl.batch_send import Tally
     from posctl.result import Result
 
 app = new_app()
@@ -66,8 +68,10 @@ def batch(
 
 def batch_run(options: BatchOptions, run: Run) -> Exit:
     """The whole behaviour of `batch`, without the framework."""
-    from posctl.batch import Tally, make_plan, read_batch  # noqa: PLC0415  threads, only here
+    from posctl.batch import read_batch  # noqa: PLC0415  threads, only here
+    from posctl.batch_plan import make_plan  # noqa: PLC0415  threads, only here
     from posctl.batch_results import Known, Results  # noqa: PLC0415  as above
+    from posctl.batch_send import Tally  # noqa: PLC0415  threads, only here
 
     raw = _bytes(options.file, run)
     profile = run.load().profile
@@ -113,7 +117,7 @@ def _sent(
 ) -> "Iterator[Result]":
     import time  # noqa: PLC0415
 
-    from posctl.batch import send_batch  # noqa: PLC0415  as above
+    from posctl.batch_send import send_batch  # noqa: PLC0415  as above
     from posctl.crew import Watch  # noqa: PLC0415  as above
 
     waived = ANOTHER if options.another else frozenset()

@@ -7,12 +7,13 @@ import typer
 from posctl.admit import due
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
-from posctl.journal import Filter
 from posctl.messages import _
 from posctl.outcome import Exit
+from posctl.payments import draw_checkout
+from posctl.record import Filter
 from posctl.result import payment_json
 from posctl.run import Run
-from posctl.screen import View, draw_checkout
+from posctl.screen import View
 
 app = new_app()
 

@@ -9,7 +9,8 @@ from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.run import Run
-from posctl.screen import View, one_line
+from posctl.screen import View
+from posctl.text import one_line
 
 app = new_app()
 

@@ -10,12 +10,13 @@ import typer
 
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
-from posctl.journal import Filter
 from posctl.messages import _
 from posctl.outcome import Exit, Outcome
+from posctl.payments import draw_payments
+from posctl.record import Filter
 from posctl.result import payment_json
 from posctl.run import Run
-from posctl.screen import View, draw_payments
+from posctl.screen import View
 from posctl.unreached import unreached_json
 
 app = new_app()

@@ -9,12 +9,14 @@ import typer
 from posctl.command import Command, new_app
 from posctl.errors import ConfigError, Interrupted, UsageError
 from posctl.hint import Hint, Say, Type, said
+from posctl.journal.place import masked_url
 from posctl.messages import N_, _
 from posctl.newconfig import GATEWAY, Draft, NewFile, write
 from posctl.outcome import Exit
-from posctl.profiles import DEFAULT_TIMEOUT, TRAINING, config_path, usual_journal
+from posctl.profile import DEFAULT_TIMEOUT, TRAINING
+from posctl.profiles import config_path, usual_journal
 from posctl.run import Run, new_request_id
-from posctl.secret import KeptIn, Secret, masked_url
+from posctl.secret import KeptIn, Secret
 from posctl.shell import lines_of
 from posctl.yamltext import Bad
 

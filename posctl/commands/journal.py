@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from posctl.brush import draw_pairs
 from posctl.command import Command, Group, new_app
+from posctl.contract import plain
 from posctl.errors import UsageError
 from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.outcome import Exit
-from posctl.profiles import DEFAULT_TIMEOUT, config_path, journal_path, journal_place
+from posctl.profile import DEFAULT_TIMEOUT
+from posctl.profiles import config_path, journal_path, journal_place
 from posctl.result import Problem, alarm_json, iso, payment_json, problem_json, try_json
 from posctl.run import Run
-from posctl.screen import View, draw_pairs, plain
+from posctl.screen import View
 
 if TYPE_CHECKING:
-    from posctl.journal.care import Closed, Examined
+    from posctl.journal.check import Examined
+    from posctl.journal.prune import Closed
     from posctl.journal.unite import Outlook, Unsure
 
 MAX_DAYS = 36_500
@@ -50,7 +54,7 @@ def create(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     from posctl.journal.choose import begin_journal  # noqa: PLC0415  loads SQLite
     from posctl.journal.look import look_at  # noqa: PLC0415  as above
-    from posctl.secret import masked_url  # noqa: PLC0415  as above
+    from posctl.journal.place import masked_url  # noqa: PLC0415  as above
 
     place = journal_place(run.globals.config, run.environ)
     is_new = look_at(place, _note(run)) is None
@@ -77,7 +81,8 @@ def create(ctx: typer.Context) -> int:
 )
 def check(ctx: typer.Context) -> int:
     run: Run = ctx.obj
-    from posctl.journal.care import examine, unsound  # noqa: PLC0415  loads SQLite
+    from posctl.journal.care import unsound  # noqa: PLC0415  loads SQLite
+    from posctl.journal.check import examine  # noqa: PLC0415  loads SQLite
     from posctl.journal.look import look_at  # noqa: PLC0415  as above
 
     path = _path(run)
@@ -179,7 +184,7 @@ def adopt(
     run: Run = ctx.obj
     from posctl.journal.choose import adopt as take_over  # noqa: PLC0415  loads SQLite
     from posctl.journal.choose import open_in  # noqa: PLC0415  as above
-    from posctl.secret import masked_url  # noqa: PLC0415  as above
+    from posctl.journal.place import masked_url  # noqa: PLC0415  as above
 
     place = journal_place(run.globals.config, run.environ)
     path, may_be_charged = masked_url(place), open_in(place)
@@ -256,7 +261,7 @@ def prune(
     ] = None,
 ) -> int:
     run: Run = ctx.obj
-    from posctl.journal.care import prune as prune_older  # noqa: PLC0415  loads SQLite
+    from posctl.journal.prune import prune as prune_older  # noqa: PLC0415  loads SQLite
 
     days = _days(older_than)
     if export is None:
@@ -291,7 +296,7 @@ def copy(
 ) -> int:
     run: Run = ctx.obj
     from posctl.journal.copy import copy as copy_all  # noqa: PLC0415  loads databases
-    from posctl.secret import masked_url  # noqa: PLC0415  as above
+    from posctl.journal.place import masked_url  # noqa: PLC0415  as above
 
     copied = copy_all(source, target)
     facts: dict[str, Any] = {"from": masked_url(source), "to": masked_url(target)}
@@ -302,7 +307,7 @@ def copy(
 
 
 def _days(text: str | None) -> int:
-    from posctl.journal.care import KEEP_DAYS  # noqa: PLC0415  loads SQLite
+    from posctl.journal.prune import KEEP_DAYS  # noqa: PLC0415  loads SQLite
 
     days = int(text) if text is not None and re.fullmatch(r"[0-9]{1,5}", text) else 0
     if not KEEP_DAYS <= days <= MAX_DAYS:

@@ -9,9 +9,10 @@ from posctl.command import Command, new_app
 from posctl.commands._money import narrowed
 from posctl.messages import _
 from posctl.outcome import Exit
+from posctl.payments import draw_open
 from posctl.result import alarm_json, payment_json
 from posctl.run import Run
-from posctl.screen import View, draw_open
+from posctl.screen import View
 from posctl.shell import as_text
 from posctl.unreached import unreached_json
 

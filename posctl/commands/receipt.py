@@ -8,10 +8,10 @@ from posctl.advice import next_step, of_another
 from posctl.command import Command, new_app
 from posctl.commands._money import find, latest
 from posctl.errors import UsageError
-from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Exit
 from posctl.receipt import COPIES, payer_code, receipt_text
+from posctl.record import Payment
 from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View

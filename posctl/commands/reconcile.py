@@ -10,13 +10,13 @@ from posctl.commands._files import write_out
 from posctl.commands.history import day_span
 from posctl.errors import UsageError
 from posctl.hint import said
-from posctl.journal import Filter
 from posctl.messages import _
 from posctl.order import yuan
 from posctl.outcome import Exit
-from posctl.profiles import Statement
+from posctl.profile import Statement
 from posctl.reconcile import MARGIN_MS, Found, Item, Reconciled, read_rows, reconcile, span_of
 from posctl.reconcile_screen import draw_reconciled
+from posctl.record import Filter
 from posctl.result import Problem, iso, problem_json
 from posctl.run import Run
 from posctl.screen import View

@@ -16,20 +16,11 @@ from posctl.commands._money import narrowed
 from posctl.commands.history import day_span
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
 from posctl.hint import Say, Type, said
-from posctl.journal import (
-    QUARTER_MS,
-    RUNNING_SHIFT,
-    Filter,
-    Journal,
-    OpenOf,
-    PaidOf,
-    Shift,
-    Transaction,
-)
+from posctl.journal import Journal, Transaction
 from posctl.messages import _
 from posctl.order import check_value, yuan
 from posctl.outcome import Exit
-from posctl.record import Merchant
+from posctl.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
 from posctl.report import (
     DIMENSIONS,
     Report,

@@ -4,17 +4,19 @@ from typing import Annotated
 
 import typer
 
+from posctl.brush import age
 from posctl.by_hand import close_by_hand, person
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import Busy, UsageError
-from posctl.journal import Payment
 from posctl.messages import _
 from posctl.order import check_value
 from posctl.outcome import Exit
+from posctl.payments import draw_payment
+from posctl.record import Payment
 from posctl.result import payment_json
 from posctl.run import Run
-from posctl.screen import View, age, draw_payment
+from posctl.screen import View
 
 app = new_app()
 

@@ -10,10 +10,9 @@ from posctl.commands._money import check_field, find, latest, named, seconds, te
 from posctl.commands._several import Several, tell_several
 from posctl.errors import PosctlError, UsageError
 from posctl.hint import Say, Type
-from posctl.journal import Payment
 from posctl.messages import _
 from posctl.outcome import Exit, Outcome
-from posctl.record import Merchant
+from posctl.record import Merchant, Payment
 from posctl.run import Run
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     except PosctlError as error:
         stopped = error
     except Exception as bug:  # noqa: BLE001  payments may be on their way
-        from posctl.payment import after_sending  # noqa: PLC0415  loaded long ago
+        from posctl.desk import after_sending  # noqa: PLC0415  loaded long ago
 
         see = (Say(_("See what is open:")), Type(("pending",)))
         stopped = after_sending("", see)

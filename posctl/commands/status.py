@@ -8,15 +8,16 @@ from posctl.advice import about_alarm, of_another, what_happened
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import UsageError
-from posctl.journal import Filter, Payment
 from posctl.messages import _
 from posctl.order import check_value
 from posctl.outcome import EXIT_OF, Event, Exit, outcome_of
+from posctl.payments import draw_status
+from posctl.record import Filter, Payment, StatusAnswer
 from posctl.result import payment_json
 from posctl.run import Run
-from posctl.screen import View, draw_status
+from posctl.screen import View
 from posctl.shell import as_text
-from posctl.status import StatusAnswer, ask_checkout, ask_payment, record_status
+from posctl.status import ask_checkout, ask_payment, record_status
 
 app = new_app()
 

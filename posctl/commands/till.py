@@ -13,7 +13,7 @@ from posctl.outcome import Exit
 from posctl.run import Run
 
 if TYPE_CHECKING:
-    from posctl.journal import Payment
+    from posctl.record import Payment
 
 app = new_app()
 

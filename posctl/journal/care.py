@@ -9,136 +9,37 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from posctl.errors import Busy, JournalError, UsageError
+from posctl.files import remove, sync
 from posctl.hint import Say, Type
-from posctl.journal import Alarm, Payment, Try
-from posctl.journal.companion import Companion, Mark, machine, mark_at
-from posctl.journal.rows import try_of
-from posctl.journal.sqlite import (
+from posctl.journal.check import Examined, Finding, examine
+from posctl.journal.companion import Companion, machine, mark_at
+from posctl.journal.sqlite_file import (
     APPLICATION_ID,
     BUSY_S,
     CHECKED_COLUMNS,
     MIGRATIONS,
     check_ours,
-    connect,
     damaged,
     held_path,
     highest_number,
     is_begun,
     linked,
-    refuse_unless_whole,
+    must_exist,
+    opened,
     told_as_journal_error,
     trusted,
-    unguarded,
     uri_path,
     whole_of,
 )
 from posctl.journal.unite import Outlook, last_number, leave_to_person, unite
 from posctl.messages import _
-from posctl.order import codes_of, mask
-from posctl.outcome import Event
-
-MAX_FINDINGS = 20
-CHUNK = 200  # payments deleted in one transaction: tills wait for each other only so long
-KEEP_DAYS = 7  # at least so long a payment stays: its request_id may be asked for again
-
-
-class Finding(NamedTuple):
-    """Something wrong in a journal: a stable word, and a sentence."""
-
-    code: str
-    text: str
-
-
-class Examined(NamedTuple):
-    """What is in a journal. `latest_ms` is its latest change; None when it holds no payment."""
-
-    schema: int
-    payments: int
-    open: int
-    tries: int
-    latest_ms: int | None
-    findings: tuple[Finding, ...]
-
-
-# ── check ────────────────────────────────────────────────────────────────────────────────────
-
-
-def examine(path: Path) -> Examined:
-    """Read all of it, as it stands at one moment. Raises JournalError when it cannot be opened."""
-    with opened(path) as db:
-        highest, mark = highest_number(path), mark_at(held_path(path))  # before: tills go on
-        db.execute("BEGIN")  # one moment, however long it takes
-        (schema,) = db.execute("PRAGMA user_version").fetchone()
-        findings = list(islice(_findings(db, highest, mark), MAX_FINDINGS))
-        try:
-            counts = db.execute(
-                """SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL), max(updated_ms),
-                     (SELECT count(*) FROM tries) FROM payments"""
-            ).fetchone()
-        except sqlite3.DatabaseError:  # a finding by now
-            counts = (0, 0, None, 0)
-    payments, still_open, latest_ms, tries = counts
-    return Examined(schema, payments, still_open, tries, latest_ms, tuple(findings))
-
-
-def _findings(db: sqlite3.Connection, highest: int, mark: Mark | None) -> Iterator[Finding]:
-    try:
-        yield from _damages(db)
-        yield from _contradictions(db)
-        (last,) = db.execute("SELECT max(seq) FROM payments").fetchone()
-        whole = whole_of(db)
-    except sqlite3.DatabaseError as error:
-        yield Finding("damaged", _("SQLite cannot read it: {why}").format(why=error))
-        return
-    if mark is not None and mark.id != whole.id:
-        yield Finding("other", _("what stands beside it belongs to another journal"))
-    elif highest > max(last or 0, whole.last) or (mark and mark.reached > whole.reached):
-        yield Finding("older", _("payments were recorded here that it does not know"))
-
-
-def _damages(db: sqlite3.Connection) -> Iterator[Finding]:
-    """What SQLite itself finds."""
-    for (line,) in db.execute(f"PRAGMA integrity_check({MAX_FINDINGS})"):
-        if line != "ok":
-            yield Finding("damaged", _("SQLite finds: {what}").format(what=line))
-    for table, *_rest in db.execute("PRAGMA foreign_key_check"):
-        yield Finding("orphan", _("a row of {table} belongs to no payment").format(table=table))
-
-
-def _contradictions(db: sqlite3.Connection) -> Iterator[Finding]:
-    """What contradicts the promises of the journal."""
-    for row in db.execute(f"SELECT {CHECKED_COLUMNS} FROM payments ORDER BY seq"):  # noqa: S608
-        payment = trusted(row)
-        if payment is None:
-            what = _("payment number {number} contradicts itself")
-            yield Finding("contradiction", what.format(number=row[0]))
-        elif not payment.open and any(code != mask(code) for code in codes_of(payment.pay_request)):
-            what = _("the closed payment {request_id} still holds its payment code")
-            yield Finding("code_kept", what.format(request_id=payment.request_id))
-    for (checkout_id,) in db.execute(
-        """SELECT checkout_id FROM payments WHERE closed_ms IS NULL
-           AND clash IS NULL
-           GROUP BY live, coalesce(merchant, app_key), shop_id, checkout_id HAVING count(*) > 1"""
-    ):
-        what = _("checkout {checkout_id} has more than one open payment")
-        yield Finding("two_open", what.format(checkout_id=checkout_id))
-    for request_id, tries, found in db.execute(
-        """SELECT request_id, tries, (SELECT count(*) FROM tries AS t
-             WHERE t.seq=payments.seq AND n BETWEEN 1 AND payments.tries) AS found
-           FROM payments WHERE found != tries
-              OR EXISTS (SELECT 1 FROM tries AS t WHERE t.seq=payments.seq AND n > payments.tries)
-           ORDER BY seq"""
-    ):
-        what = _("payment {request_id} counts {tries} tries, and {found} of them are there")
-        yield Finding("tries", what.format(request_id=request_id, tries=tries, found=found))
-
+from posctl.record import Payment
 
 # ── back up ──────────────────────────────────────────────────────────────────────────────────
 
@@ -479,183 +380,3 @@ def vouch(path: Path, note: Path | None) -> None:
         if note is not None:
             with suppress(OSError), closing(Companion(note, make=True)) as beside:
                 beside.write(mark)
-
-
-# ── prune ────────────────────────────────────────────────────────────────────────────────────
-
-
-class Closed(NamedTuple):
-    """A payment that is to be pruned, with all that belongs to it."""
-
-    payment: Payment
-    tries: tuple[Try, ...]
-    alarms: tuple[Alarm, ...]
-
-
-class Pruned(NamedTuple):
-    """What was deleted; `kept` are the closed payments as old that had to stay. `free_bytes` are
-    used again by new payments: the file does not shrink.
-    """
-
-    payments: int
-    tries: int
-    kept: int
-    free_bytes: int
-
-
-# A checkout goes whole or stays whole: what is left of it must still stop a second payment. Where
-# shifts are closed, a payment that is in none yet stays.
-_PRUNABLE = """
-  FROM payments AS p WHERE closed_ms < :before AND NOT EXISTS (
-    SELECT 1 FROM payments AS q
-    WHERE q.checkout_id=p.checkout_id AND q.shop_id=p.shop_id
-      AND coalesce(q.merchant, q.app_key)=coalesce(p.merchant, p.app_key) AND q.live=p.live
-      AND (q.closed_ms IS NULL OR q.closed_ms >= :before
-        OR EXISTS (SELECT 1 FROM alarms AS a WHERE a.seq=q.seq AND a.acknowledged_ms IS NULL)
-        OR (q.shift IS NULL AND EXISTS (
-          SELECT 1 FROM shifts AS s WHERE s.app_key=coalesce(q.merchant, q.app_key)))))
-"""
-
-
-_SELECT_PRUNABLE = (
-    "SELECT p.seq, p.checkout_id, p.shop_id, coalesce(p.merchant, p.app_key), p.live "
-    f"{_PRUNABLE} ORDER BY 2, 3, 4, 5"
-)
-
-
-def prune(path: Path, before_ms: int, export: Callable[[Iterator[Closed]], None]) -> Pruned:
-    """Delete what was closed before `before_ms`, after `export` has written it out durably.
-
-    Open payments stay, and whole checkouts with anything open, newer or alarming in them. When
-    there is nothing to delete, `export` is not called. Raises JournalError, also for a journal that
-    takes no payments: nobody deletes from one that was moved, or is not the latest.
-    """
-    mark = mark_at(held_path(path))  # before looking: tills go on counting
-    with opened(path) as db, told_as_journal_error(path):
-        found = whole_of(db)
-        if mark is None and found.reached:
-            raise unguarded(path)
-        refuse_unless_whole(path, found, [mark], machine())
-        when = {"before": before_ms}
-        db.execute("BEGIN")
-        (old,) = db.execute(
-            "SELECT count(*) FROM payments WHERE closed_ms < :before", when
-        ).fetchone()
-        chunks = _chunks(db.execute(_SELECT_PRUNABLE, when))
-        numbers = [number for chunk in chunks for number in chunk]
-        if numbers:
-            export(_closed(db, path, numbers))
-        db.execute("COMMIT")
-        payments = tries = 0
-        for chunk in chunks:
-            deleted = _delete(db, chunk, before_ms)
-            payments, tries = payments + deleted[0], tries + deleted[1]
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return Pruned(payments, tries, old - payments, _free_bytes(db))
-
-
-def _chunks(rows: Iterable[tuple[int, str, str, str, str]]) -> list[list[int]]:
-    """Payments' numbers, about CHUNK at a time, each checkout's together."""
-    chunks: list[list[int]] = []
-    for _checkout, payments in groupby(rows, lambda row: row[1:]):
-        if not chunks or len(chunks[-1]) >= CHUNK:
-            chunks.append([])
-        chunks[-1] += [row[0] for row in payments]
-    return chunks
-
-
-def _closed(db: sqlite3.Connection, path: Path, numbers: Sequence[int]) -> Iterator[Closed]:
-    for number in numbers:
-        select = f"SELECT {CHECKED_COLUMNS} FROM payments WHERE seq=?"  # noqa: S608  our columns
-        payment = trusted(db.execute(select, (number,)).fetchone())
-        if payment is None:
-            raise damaged(path)
-        tries = db.execute(
-            """SELECT n, kind, started_ms, host, pid, machine_id, operator_id, event, finished_ms,
-                 http_status, code, sub_code, message, raw FROM tries
-               WHERE seq=? ORDER BY started_ms, n""",
-            (number,),
-        )
-        alarms = db.execute(
-            "SELECT id, at_ms, event, text, acknowledged_by, acknowledged_ms FROM alarms "
-            "WHERE seq=? ORDER BY id",
-            (number,),
-        )
-        yield Closed(
-            payment,
-            tuple(try_of(one) for one in tries),
-            tuple(
-                Alarm(i, payment.request_id, at, Event(event), *rest)
-                for i, at, event, *rest in alarms
-            ),
-        )
-
-
-def _delete(db: sqlite3.Connection, chunk: Sequence[int], before_ms: int) -> tuple[int, int]:
-    """One transaction; what has come to a checkout since the export keeps it whole."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        found = db.execute(
-            f"SELECT p.seq {_PRUNABLE} AND p.seq IN ({','.join(map(str, chunk))})",
-            {"before": before_ms},
-        )
-        numbers = ",".join(str(number) for (number,) in found)
-        tries = db.execute(f"DELETE FROM tries WHERE seq IN ({numbers})").rowcount  # noqa: S608  ints
-        db.execute(f"DELETE FROM alarms WHERE seq IN ({numbers})")  # noqa: S608  ints
-        payments = db.execute(f"DELETE FROM payments WHERE seq IN ({numbers})").rowcount  # noqa: S608
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    return payments, tries
-
-
-def _free_bytes(db: sqlite3.Connection) -> int:
-    (pages,) = db.execute("PRAGMA freelist_count").fetchone()
-    (size,) = db.execute("PRAGMA page_size").fetchone()
-    return int(pages * size)
-
-
-# ── files ────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The journal that is there; none is made. Raises JournalError."""
-    with told_as_journal_error(path):
-        must_exist(path)
-        db = connect(path)
-        try:
-            check_ours(db, path)
-            yield db
-        finally:
-            db.close()
-
-
-def must_exist(path: Path) -> None:
-    if not is_begun(path):
-        raise JournalError(
-            "journal_missing",
-            _("There is no journal {path}.").format(path=path),
-            (
-                *(Say(_("See where it is looked for:")), Type(("config", "show"))),
-                *(Say(_("To begin a new one here:")), Type(("journal", "create"))),
-            ),
-        )
-
-
-def remove(draft: Path) -> None:
-    for tail in ("", "-wal", "-shm", "-journal"):
-        Path(f"{draft}{tail}").unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Make a file, or what a folder holds, durable."""
-    if os.name != "posix" and path.is_dir():  # Windows has no such thing for folders
-        return
-    fd = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

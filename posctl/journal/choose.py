@@ -9,9 +9,10 @@ from zlib import crc32
 
 from posctl.errors import ConfigError
 from posctl.hint import Say, Type
-from posctl.journal import Journal, Payment
+from posctl.journal import Journal
+from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.secret import is_database
+from posctl.record import Payment
 
 if TYPE_CHECKING:
     from posctl.journal.postgres import PostgresJournal
@@ -52,7 +53,7 @@ def note_of(config: Path, place: str, environ: Mapping[str, str]) -> Path | None
     ConfigError.
     """
     if is_database(place):
-        from posctl.profiles import own_folder  # noqa: PLC0415  a file needs none
+        from posctl.journal.place import own_folder  # noqa: PLC0415  a file needs none
 
         return own_folder(environ) / f"database.{crc32(_address(place).encode()):08x}.note"
     if not config.exists():

@@ -17,10 +17,11 @@ from posctl.errors import Busy, UsageError
 from posctl.hint import Say, Type
 from posctl.journal.care import nobody_at_work
 from posctl.journal.choose import open_database
+from posctl.journal.place import is_database, masked_url
 from posctl.journal.rows import COLUMNS, OF_CHECKOUT, payment_of
-from posctl.journal.sqlite import SqliteJournal, row_crc, told_as_journal_error
+from posctl.journal.sqlite import SqliteJournal
+from posctl.journal.sqlite_file import row_crc, told_as_journal_error
 from posctl.messages import _
-from posctl.secret import is_database, masked_url
 
 BATCH = 500  # payments in one transaction
 TRY_S = 30.0  # nothing is sent from here; the same lease as everywhere

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from posctl.errors import ConfigError
 from posctl.hint import Say, Type
-from posctl.journal import OpenOf
 from posctl.journal.companion import Companion, is_mounted_alone, machine, mark_at
+from posctl.journal.place import is_database
 from posctl.journal.rows import COLUMNS, OPEN_MERCHANTS, open_of
-from posctl.journal.sqlite import (
+from posctl.journal.sqlite import SqliteJournal
+from posctl.journal.sqlite_file import (
     APPLICATION_ID,
     MIGRATIONS,
-    SqliteJournal,
     check_ours,
     companion_gone,
     damaged,
@@ -40,7 +40,7 @@ from posctl.journal.sqlite import (
     whole_of,
 )
 from posctl.messages import _
-from posctl.secret import is_database
+from posctl.record import OpenOf
 
 BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
 WITH_WHOLE = 4  # the schema since which a journal knows its id, and how far it has come

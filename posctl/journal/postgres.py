@@ -28,24 +28,10 @@ from typing import Any
 
 import psycopg
 
+from posctl.codes import masked
 from posctl.errors import ConfigError, JournalError
 from posctl.hint import Say, Type
-from posctl.journal import (
-    QUARTER_MS,
-    Alarm,
-    Cell,
-    Filter,
-    NewPayment,
-    OpenOf,
-    PaidOf,
-    Payment,
-    Shift,
-    T,
-    Try,
-    TryEnd,
-    Verdict,
-    Who,
-)
+from posctl.journal import T
 from posctl.journal.postgres_link import Link, Stale
 from posctl.journal.postgres_whole import NEXT_COUNT, Note
 from posctl.journal.rows import (
@@ -67,9 +53,24 @@ from posctl.journal.rows import (
     try_of,
 )
 from posctl.messages import _
-from posctl.order import masked
 from posctl.outcome import NEW, Event, Standing, begin_try
-from posctl.record import Checkout, Merchant
+from posctl.record import (
+    QUARTER_MS,
+    Alarm,
+    Cell,
+    Checkout,
+    Filter,
+    Merchant,
+    NewPayment,
+    OpenOf,
+    PaidOf,
+    Payment,
+    Shift,
+    Try,
+    TryEnd,
+    Verdict,
+    Who,
+)
 
 MAX_TRY_S = 300.0  # so long may one HTTP try take, and a dead till block its payment
 LEASE_MARGIN_S = 30.0  # for all that a try does besides HTTP

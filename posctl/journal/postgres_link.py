@@ -22,9 +22,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from posctl.errors import ConfigError, JournalError
 from posctl.hint import Say, Type
 from posctl.journal import T, not_begun
+from posctl.journal.place import masked_url
 from posctl.journal.rows import MERCHANT
 from posctl.messages import _
-from posctl.secret import masked_url
 
 RETRY_S = 10.0  # how long a busy or vanished database is waited for
 UNIQUE_TRIES = 5  # the row in the way was committed before we are told: the next look sees it

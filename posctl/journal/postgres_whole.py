@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from posctl.errors import Busy, JournalError
 from posctl.hint import Hint, Say, Type
-from posctl.journal import Payment, moved
+from posctl.journal import moved
 from posctl.journal.companion import Companion, Mark, mark_at
 from posctl.journal.postgres_link import Link
 from posctl.journal.rows import COLUMNS, sound_payment
 from posctl.messages import _
+from posctl.record import Payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,9 +9,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from posctl.journal import (
+from posctl.outcome import Doubt, Event, Outcome, Standing, State
+from posctl.record import (
     RUNNING_SHIFT,
+    Checkout,
     Filter,
+    Merchant,
     NewPayment,
     OpenOf,
     PaidOf,
@@ -21,8 +24,6 @@ from posctl.journal import (
     Verdict,
     Who,
 )
-from posctl.outcome import Doubt, Event, Outcome, Standing, State
-from posctl.record import Checkout, Merchant
 
 COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout_id, order_id,
   operator_id, machine_id, pay_channel, pay_fee, pay_request, state, doubt, paid, result_status,

@@ -11,7 +11,7 @@ import sqlite3
 from typing import NamedTuple
 
 from posctl.errors import UsageError
-from posctl.journal.sqlite import CHECKED_COLUMNS, trusted
+from posctl.journal.sqlite_file import CHECKED_COLUMNS, trusted
 from posctl.messages import _
 
 

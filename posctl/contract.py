@@ -1,0 +1,96 @@
+"""What scripts read: JSON, plain lines, one bare value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from posctl.text import UNSAFE, is_safe, one_line
+
+if TYPE_CHECKING:
+    pass
+
+
+def plain(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The JSON object as `key: value` lines: nested keys with dots, list items numbered from 1."""
+    for name, value in data.items():
+        yield from _plain_value(f"{prefix}{name}", value)
+
+
+def _plain_value(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        yield from plain(value, f"{name}.")
+    elif _is_list(value):
+        for i, item in enumerate(value, 1):
+            yield from _plain_value(f"{name}.{i}", item)
+    else:
+        yield one_line(name), bare(value)
+
+
+def bare(value: object) -> str:
+    """A value for a shell: no quotes, nothing for null, one line."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping) or _is_list(value):
+        return one_line(json.dumps(value, ensure_ascii=False, default=list))
+    return one_line(str(value))
+
+
+def pick(data: Mapping[str, Any], field: str) -> object:
+    """The value that the plain lines call `field`, or all that stands below that name; None also
+    where a list is too short or a null has nothing below it. Raises KeyError for no such name.
+    """
+    value: object = data
+    for name in field.split("."):
+        if isinstance(value, Mapping):
+            value = value[name]
+        elif _is_list(value):
+            at = int(name) if name.isdecimal() and len(name) < 10 else 0
+            value = next(islice(value, at - 1, None), None) if at else None
+        elif value is not None:
+            raise KeyError(name)
+    return value
+
+
+def json_line(data: object, *, ascii_only: bool) -> str:
+    """JSON on one line, harmless on a screen too."""
+    text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
+    # What a terminal would obey travels escaped: it is the same JSON.
+    if not is_safe(text):
+        text = re.sub(UNSAFE, lambda found: _escaped(found.group()), text)
+    return text + "\n"
+
+
+def json_pieces(data: Mapping[str, Any], *, ascii_only: bool) -> Iterator[str]:
+    """`json_line` in pieces, where a list in it is made as it is gone through."""
+    before = "{"
+    for name, value in data.items():
+        yield f'{before}"{name}":'
+        before = ","
+        if _is_list(value):
+            between = "["
+            for item in value:
+                yield between + json_line(item, ascii_only=ascii_only)[:-1]
+                between = ","
+            yield "]" if between == "," else "[]"
+        else:
+            yield json_line(value, ascii_only=ascii_only)[:-1]
+    yield "}\n"
+
+
+def _is_list(value: object) -> TypeGuard[Iterable[object]]:
+    """A list that is there, or one that is made as it is gone through."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)  # no codec: one might have to be loaded first
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"

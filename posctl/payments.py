@@ -1,0 +1,370 @@
+"""Verdicts, lists and records of payments, drawn."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from posctl import advice
+from posctl.brush import (
+    LOOKS,
+    STILL_OPEN,
+    Canvas,
+    age,
+    date_time,
+    draw_bar,
+    draw_facts,
+    draw_head,
+    draw_hint,
+    draw_pairs,
+    draw_parts,
+    draw_prose,
+    draw_rows,
+    draw_whose,
+    in_seconds,
+    named,
+    when,
+)
+from posctl.codes import CODE_FIELDS, masked
+from posctl.contract import plain
+from posctl.hint import Hint, Say, Type
+from posctl.messages import _
+from posctl.order import yuan
+from posctl.outcome import Event, Exit, Outcome, outcome_of
+
+if TYPE_CHECKING:
+    from posctl.admit import Due
+    from posctl.record import Alarm, Payment, StatusAnswer, Try
+    from posctl.records import Records
+    from posctl.result import Result
+
+
+def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> None:
+    """The verdict of one payment: what happened, what is still due, which one, what to do."""
+    draw_head(canvas, profile, live=live)
+    outcome, payment, asked = result.outcome, result.payment, result.asked
+    message = result.problem.message if result.problem else ""
+    if outcome is not None:
+        fee = payment.pay_fee if payment else asked.pay_fee
+        word = _("INTERRUPTED") if result.exit_code is Exit.INTERRUPTED else None
+        draw_verdict(canvas, outcome, payment, fee, word)
+        message = message.replace(advice.money(outcome), "").strip()  # the verdict says it
+    holding = payment or result.blocked_by
+    if holding is not None and holding.open:
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    elif states_due(result):
+        draw_due(canvas, result.remaining_fee)
+
+    canvas.print()
+    facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
+    facts += ids_of(payment) if payment else [("request_id", asked.request_id)]
+    by = result.blocked_by
+    if by is not None:
+        if by.request_id != asked.request_id:
+            facts.append((_("blocked by"), by.request_id))
+        if by.open and result.remaining_fee is not None:
+            facts.append((_("still due"), advice.amount(result.remaining_fee)))
+    draw_facts(canvas, facts)
+
+    if result.resumed and payment is not None:
+        again = _("Not a new payment: it was begun at {when}.")
+        draw_prose(canvas, again.format(when=date_time(payment.created_ms)), gap=True)
+    if outcome is Outcome.PENDING:
+        message = _(advice.EVENT_WORDS[Event.STILL_PENDING])
+    if message:
+        draw_prose(canvas, message, gap=True)
+    draw_hint(canvas, next_steps(result, profile), gap=True)
+
+
+def next_steps(result: Result, profile: str) -> Hint:
+    """What to type after a verdict; nothing when there is nothing left to do."""
+    payment = result.payment
+    if result.problem is not None:
+        return result.problem.hint
+    if payment is None:
+        return ()
+    if payment.open:
+        return advice.next_step(payment)
+    if payment.standing.paid and (result.remaining_fee or 0) > 0:
+        return advice.rest(payment, result.remaining_fee or 0, profile)
+    return ()
+
+
+def draw_results(
+    canvas: Canvas, results: Records | Sequence[Mapping[str, Any]], profile: str, *, live: bool
+) -> None:
+    """The verdicts of several payments, as JSON has them, and how many there are of each."""
+    if not results:
+        draw_prose(canvas, _("Nothing is open."))
+        return
+    draw_head(canvas, profile, live=live)
+    draw_rows(
+        canvas,
+        (_("Outcome"), _("Amount"), "checkout_id", "request_id"),
+        results,
+        lambda one: (
+            named(Outcome(one["outcome"]), one["state"]),
+            f"￥{yuan(one['pay_fee'])}",
+            one["checkout_id"],
+            one["request_id"],
+        ),
+    )
+    canvas.print()
+    counts = Counter(one["outcome"] for one in results)
+    parts = [f"{look.glyph} {_(look.word)} {counts[o]}" for o, look in LOOKS.items() if counts[o]]
+    draw_parts(canvas, parts, "bold")
+    if not STILL_OPEN.isdisjoint(counts):
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+        draw_hint(canvas, (Say(_("See what to do:")), Type(("pending",))))
+
+
+def draw_status(
+    canvas: Canvas,
+    asked: StatusAnswer,
+    checkout_id: str,
+    payment: Payment | None,
+    profile: str,
+    *,
+    live: bool,
+    now_ms: int,
+) -> None:
+    """What the platform said, in its own word, and how the journal's payment stands after it."""
+    draw_head(canvas, profile, live=live)
+    if asked.word is None:
+        draw_bar(canvas, _("NO ANSWER"), "yellow", gap=True)
+    else:  # its own word, and so in no bar
+        said = _("The platform says: {word}").format(word=asked.word)
+        draw_prose(canvas, said, "bold", gap=True)
+    canvas.print()
+    facts = [
+        ("channel_name", asked.channel_name),
+        (_("which means"), asked.meaning),
+        ("checkout_id", checkout_id),
+    ]
+    if payment is not None:
+        stands = (
+            f"{named(outcome_of(payment.standing), payment.standing.state)}  "
+            f"{advice.amount(payment.pay_fee)}"
+        )
+        facts += [("request_id", payment.request_id), (_("in the journal"), stands)]
+    draw_facts(canvas, facts)
+    if payment is not None and payment.open:
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
+
+
+def draw_dry_run(canvas: Canvas, call: Mapping[str, Any]) -> None:
+    """The call as it would travel."""
+    draw_bar(canvas, _("DRY RUN: nothing was sent or recorded"), "cyan")
+    canvas.print()
+    draw_pairs(canvas, plain(call))
+
+
+def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -> None:
+    """A list of payments: a table where it fits, else some lines for each."""
+    if not payments:
+        draw_prose(canvas, _("No payments."))
+        return
+    draw_whose(canvas, payments)
+    _draw_list(canvas, payments, now_ms)
+
+
+def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
+    names = (_("When"), _("Outcome"), _("Amount"), "checkout_id", "request_id")
+    draw_rows(
+        canvas,
+        names,
+        payments,
+        lambda payment: (
+            when(payment.created_ms, now_ms),
+            named(outcome_of(payment.standing), payment.standing.state),
+            f"￥{yuan(payment.pay_fee)}",
+            payment.checkout.checkout_id,
+            payment.request_id,
+        ),
+    )
+
+
+def draw_open(
+    canvas: Canvas,
+    payments: Sequence[Payment],
+    tries: Mapping[str, Try | None],
+    alarms: Sequence[Alarm],
+    profile: str,
+    *,
+    live: bool,
+    now_ms: int,
+) -> None:
+    """The open payments, oldest first: since when, how much, why, and what to type."""
+    draw_head(canvas, profile, live=live)
+    if not payments and not alarms:
+        draw_prose(canvas, "√ " + _("Nothing is open."))
+        return
+    if payments:
+        total = _("OPEN PAYMENTS: {count}, {money} in all")
+        fee = sum(payment.pay_fee for payment in payments)
+        draw_bar(canvas, total.format(count=len(payments), money=advice.amount(fee)), "yellow")
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+    for payment in payments:
+        canvas.print()
+        outcome = outcome_of(payment.standing)
+        parts = (
+            named(outcome, payment.standing.state),
+            advice.amount(payment.pay_fee),
+            age(now_ms - payment.created_ms),
+            f"checkout_id {payment.checkout.checkout_id}",
+        )
+        draw_parts(canvas, parts, f"bold {LOOKS[outcome].color}")
+        draw_prose(canvas, advice.what_happened_last(tries.get(payment.request_id)))
+        draw_hint(canvas, advice.still_to_do(payment, now_ms))
+    draw_alarms(canvas, alarms)
+
+
+def draw_payment(
+    canvas: Canvas, payment: Payment, tries: Sequence[Try], alarms: Sequence[Alarm], *, now_ms: int
+) -> None:
+    """One payment with every try."""
+    verdict = payment.verdict
+    draw_head(canvas, payment.profile, live=payment.live)
+    draw_verdict(canvas, outcome_of(payment.standing), payment, payment.pay_fee)
+    if payment.open:
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    elif payment.standing.paid:
+        draw_due(canvas, payment.remaining_fee)
+    canvas.print()
+    charged = payment.charged_fee if payment.standing.paid else None
+    draw_facts(
+        canvas,
+        [
+            ("checkout_id", payment.checkout.checkout_id),
+            *ids_of(payment),
+            ("shop_id", payment.checkout.shop_id),
+            ("machine_id", payment.machine_id),
+            ("operator_id", payment.operator_id),
+            ("pay_channel", payment.pay_channel),
+            (_("payment code"), masked_codes(payment)),
+            (_("begun"), date_time(payment.created_ms)),
+            (_("closed"), None if payment.closed_ms is None else date_time(payment.closed_ms)),
+            (_("charged"), None if charged is None else advice.amount(charged)),
+            ("result_code", verdict.result_code),
+            ("result_message", verdict.result_message),
+            *((_("warning"), _(advice.WARNINGS[code])) for code in payment.warnings),
+            (_("closed by"), payment.resolved_by),
+            (_("evidence"), payment.resolved_note),
+        ],
+    )
+    for one in tries:
+        canvas.print()
+        _draw_try(canvas, one)
+    if payment.open:
+        draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
+    draw_alarms(canvas, alarms)
+
+
+def _draw_try(canvas: Canvas, one: Try) -> None:
+    title = _("Try {n}") if one.kind == "pay" else _("Question {n}")
+    parts = [title.format(n=one.n), date_time(one.started_ms)]
+    if one.end is None:
+        sentence = _(advice.NO_END)
+    else:
+        parts.append(
+            _("{seconds} s").format(seconds=in_seconds(one.end.finished_ms - one.started_ms))
+        )
+        sentence = advice.what_happened(one.end)
+    draw_parts(canvas, parts, "bold")
+    draw_prose(canvas, sentence)
+    who = _("operator {operator} · till {till} · {host}, process {pid}").format(
+        operator=one.who.operator_id, till=one.who.machine_id, host=one.who.host, pid=one.who.pid
+    )
+    draw_prose(canvas, who, "dim")
+
+
+def draw_checkout(
+    canvas: Canvas, checkout_id: str, due: Due, payments: Sequence[Payment], *, now_ms: int
+) -> None:
+    """All payments of one checkout, oldest first, and what it still needs."""
+    if not payments:
+        draw_prose(canvas, _("No payments."))
+        return
+    draw_whose(canvas, payments)
+    paid = _("{money} paid").format(money=advice.amount(due.paid_fee))
+    draw_parts(canvas, (f"checkout_id {checkout_id}", paid), "bold")
+    if due.last_paid is not None:
+        draw_due(canvas, due.remaining_fee)
+    still_open = [payment for payment in payments if payment.open]
+    if still_open:
+        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+    canvas.print()
+    _draw_list(canvas, payments, now_ms)
+    for payment in still_open:
+        draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
+
+
+def ids_of(payment: Payment) -> list[tuple[str, str | None]]:
+    order_id = payment.order_id if payment.order_id != payment.checkout.checkout_id else None
+    return [
+        ("order_id", order_id),
+        ("request_id", payment.request_id),
+        ("payment_order_id", payment.verdict.payment_order_id),
+        ("channel_order_id", payment.verdict.channel_order_id),
+        ("trace_id", payment.verdict.trace_id),
+    ]
+
+
+def masked_codes(payment: Payment) -> str | None:
+    """The payment codes, masked."""
+    members = json.loads(masked(payment.pay_request))
+    return " ".join(members[name] for name in CODE_FIELDS if name in members) or None
+
+
+def draw_verdict(
+    canvas: Canvas,
+    outcome: Outcome,
+    payment: Payment | None,
+    fee: int | None,
+    word: str | None = None,
+) -> None:
+    """Glyph, word and amount in a coloured bar, and what that means for the money."""
+    look = LOOKS[outcome]
+    title = f"{look.glyph} {word}" if word else named(outcome, payment and payment.standing.state)
+    title = title if fee is None else f"{title}  {advice.amount(fee)}"
+    draw_bar(canvas, title, look.color, gap=True)
+    charged = payment.charged_fee if payment else None
+    if outcome is Outcome.SUCCESS and charged not in (None, fee):
+        differs = _("THE PLATFORM CHARGED {money}").format(money=advice.amount(charged or 0))
+        draw_bar(canvas, differs, "red", gap=True)
+    if outcome is Outcome.BLOCKED:
+        draw_prose(canvas, _("Nothing was sent."), "bold")
+    elif outcome is not Outcome.SUCCESS:
+        draw_prose(canvas, advice.money(outcome), "bold")
+
+
+def states_due(result: Result) -> bool:
+    """Whether to say what is due; never "fully paid" about a payment that failed."""
+    if result.outcome is Outcome.SUCCESS:
+        return True
+    due = result.remaining_fee
+    return due is not None and (due > 0 or result.outcome is Outcome.BLOCKED)
+
+
+def draw_due(canvas: Canvas, remaining_fee: int | None) -> None:
+    """What the checkout still needs."""
+    if remaining_fee is None:
+        draw_bar(canvas, _("STILL DUE  not told by the platform"), "yellow", gap=True)
+    elif remaining_fee == 0:
+        draw_bar(canvas, _("CHECKOUT FULLY PAID"), "green", gap=True)
+    else:
+        words = _("STILL DUE  {money}").format(money=advice.amount(remaining_fee))
+        draw_bar(canvas, words, "yellow", gap=True)
+
+
+def draw_alarms(canvas: Canvas, alarms: Sequence[Alarm]) -> None:
+    """What came in against closed payments."""
+    for alarm in alarms:
+        canvas.print()
+        draw_bar(canvas, _("▲ ALARM  {when}").format(when=date_time(alarm.at_ms)), "red")
+        draw_prose(canvas, alarm.text)
+        draw_prose(canvas, _("The record says otherwise. Find out what the customer paid."))
+        draw_hint(canvas, advice.about_alarm(alarm.request_id))

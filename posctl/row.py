@@ -1,0 +1,122 @@
+"""The row: opened and committed before a byte leaves."""
+
+import hashlib
+import hmac
+
+from posctl.admit import (
+    Ask,
+    Block,
+    Refuse,
+    Resume,
+    Start,
+    Tell,
+    admit,
+    may_resend,
+)
+from posctl.codes import on_training_sheet, one_time_code
+from posctl.desk import Desk
+from posctl.errors import Busy, JournalError
+from posctl.journal import Transaction
+from posctl.messages import _
+from posctl.order import PayRequest
+from posctl.profile import Profile
+from posctl.record import Checkout, NewPayment, Payment
+
+
+def checkout_of(order: PayRequest, profile: Profile) -> Checkout:
+    """What the checkout of `order` is known by."""
+    return Checkout(*profile.merchant, order.shop_id, order.checkout_id)
+
+
+def _new(
+    order: PayRequest, ask: Ask, request_id: str, code_hash: str | None, desk: Desk
+) -> NewPayment:
+    return NewPayment(
+        request_id=request_id,
+        profile=desk.profile.name,
+        gateway=desk.profile.gateway,
+        app_key=desk.profile.app_key,
+        checkout=ask.checkout,
+        order_id=str(order.members["order_id"]),
+        operator_id=str(order.members["operator_id"]),
+        machine_id=str(order.members["machine_id"]),
+        pay_channel=str(order.members["pay_channel"]),
+        pay_fee=order.pay_fee,
+        pay_request=ask.wire,
+        created_ms=ask.now_ms,
+        own_id=order.request_id is None,
+        code_hash=code_hash,
+    )
+
+
+def open_order(
+    tx: Transaction, order: PayRequest, fresh_id: str, desk: Desk, waived: frozenset[Block]
+) -> Payment | Tell | Refuse:
+    """Open a row for `order` and its try, or those of the open payment that it resumes.
+
+    `fresh_id` is for an order without a request_id. Raises UsageError for a request_id that
+    another payload has.
+    """
+    checkout = checkout_of(order, desk.profile)
+    request_id = order.request_id or fresh_id
+    wire = order.wire(request_id)
+    ask = Ask(checkout, order.request_id, wire, order.pay_fee, waived, desk.now_ms())
+    known = tx.payment(order.request_id) if order.request_id else None
+    code_hash = _code_hash(tx, order, desk.profile)
+    with_code = tx.with_code(code_hash) if code_hash else []
+    decision = admit(ask, known, tx.payments_of(checkout), tx.alarmed(checkout), with_code)
+    if isinstance(decision, Start):
+        begun = _begin(tx, tx.insert(_new(order, ask, request_id, code_hash, desk)), desk)
+        if isinstance(begun, Refuse):  # somebody holds the number of a row that was rolled back
+            raise Busy(
+                "held",
+                _("Another posctl keeps this journal busy."),
+                _("Run the same command again."),
+            )
+        return begun
+    if isinstance(decision, Resume):
+        return _begin(tx, decision.payment, desk)
+    return decision
+
+
+def _code_hash(tx: Transaction, order: PayRequest, profile: Profile) -> str | None:
+    """What the journal knows a wallet's code by. Training never meets live."""
+    code = one_time_code(order.members)
+    if code is None or (not profile.live and on_training_sheet(code)):
+        return None
+    told_apart = f"{'live' if profile.live else 'training'} {code}"
+    return hmac.new(tx.code_key(), told_apart.encode(), hashlib.sha256).hexdigest()
+
+
+def _begin(tx: Transaction, payment: Payment, desk: Desk) -> Payment | Refuse:
+    """Claim the payment and write its try; from this commit on it counts as sent."""
+    if not tx.hold(payment):
+        return Refuse(Block.HELD, payment)
+    who = desk.who(payment.machine_id, payment.operator_id)
+    return tx.start_try(payment, who, desk.now_ms())
+
+
+def reopen(
+    tx: Transaction, request_id: str, desk: Desk, waived: frozenset[Block], *, automatic: bool
+) -> Payment | Tell | Refuse:
+    """Claim a payment that was open a moment ago for one more try. Raises JournalError."""
+    current = tx.payment(request_id)
+    if current is None:
+        raise vanished(request_id)
+    if not current.open:
+        return Tell(current)
+    if current.checkout.merchant != desk.profile.merchant:
+        return Refuse(Block.OTHER_PROFILE, current)
+    refused = may_resend(current, desk.now_ms(), waived, automatic=automatic)
+    return Refuse(refused, current) if refused else _begin(tx, current, desk)
+
+
+def vanished(request_id: str) -> JournalError:
+    """What to tell of a payment that was in the journal a moment ago."""
+    return JournalError(
+        "journal_replaced",
+        _("The journal does not hold the payment {request_id} any more.").format(
+            request_id=request_id
+        ),
+        _("Put it back, or restore a backup, before anything is paid."),
+    )

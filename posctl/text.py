@@ -1,0 +1,35 @@
+"""Text from elsewhere, made harmless."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+# C0 but tab and newline, DEL, C1, bidi and other invisible controls, lone surrogates.
+UNSAFE = (
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\ud800-\udfff]"
+)
+
+
+MAX_SHOWN = 1024  # characters of one text from elsewhere; no id and no evidence is longer
+
+
+def visible(text: str) -> str:
+    """`text` that cannot move the cursor, colour, link, reverse or hide: such characters as �."""
+    return text if is_safe(text) else re.sub(UNSAFE, "�", text)
+
+
+def is_safe(text: str) -> bool:
+    """Nearly all text is, and then the pattern, 1 ms to compile, is not needed."""
+    return text.isprintable() and (text.isascii() or max(text, default="") < "\U000e0000")
+
+
+def one_line(text: str) -> str:
+    """`text` as `visible`, on one line, so that it cannot pose as a line of posctl's own."""
+    return visible(text).replace("\n", " ").replace("\t", " ")
