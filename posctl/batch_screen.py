@@ -17,14 +17,14 @@ from posctl.brush import (
 )
 from posctl.hint import Say
 from posctl.messages import _
-from posctl.order import yuan
-from posctl.outcome import Exit
+from posctl.money.order import yuan
+from posctl.money.outcome import Exit
 from posctl.shell import same_command
 
 if TYPE_CHECKING:
     from posctl.batch_send import Tally
+    from posctl.money.result import Problem
     from posctl.profile import Profile
-    from posctl.result import Problem
 
 
 def draw_batch(

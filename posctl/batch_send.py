@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from posctl.admit import TELL_AGAIN_MS, Block, Refuse, Tell
 from posctl.batch import Batch, Line, request_id_of
 from posctl.batch_plan import UNSEEN, Job, Plan, checkout_of_line
 from posctl.batch_results import Results
@@ -16,10 +15,11 @@ from posctl.desk import Desk
 from posctl.errors import Busy, JournalError, PosctlError, UsageError
 from posctl.journal import Transaction
 from posctl.messages import _
-from posctl.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
+from posctl.money.admit import TELL_AGAIN_MS, Block, Refuse, Tell
+from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
+from posctl.money.record import Payment
+from posctl.money.result import Asked, Result
 from posctl.payment import blocked, told
-from posctl.record import Payment
-from posctl.result import Asked, Result
 from posctl.row import checkout_of, open_order
 
 BAN_TRIES = 3  # so often one line waits out a rate limit in one run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from posctl.hint import Hint, Say
 from posctl.messages import N_, _
-from posctl.outcome import Outcome, State
+from posctl.money.outcome import Outcome, State
 from posctl.shell import line_of
 from posctl.text import MAX_SHOWN, one_line
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from rich.text import Text
 
-    from posctl.record import Payment
+    from posctl.money.record import Payment
 
 
 T = TypeVar("T")

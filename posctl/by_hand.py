@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from posctl.codes import codes_of
 from posctl.errors import Busy, UsageError
 from posctl.hint import Say, Type
 from posctl.journal import Journal, Transaction
 from posctl.messages import _
-from posctl.outcome import resolve as resolved
-from posctl.record import Payment
+from posctl.money.codes import codes_of
+from posctl.money.outcome import resolve as resolved
+from posctl.money.record import Payment
 
 
 def close_by_hand(

@@ -14,7 +14,6 @@ import typer
 from typer.core import TyperOption
 
 from posctl import __version__
-from posctl.codes import discreet
 from posctl.command import GivenTwice, Group, NeedsValue, NoArguments, UnknownCommand, new_app
 from posctl.errors import (
     AfterSending,
@@ -27,8 +26,9 @@ from posctl.errors import (
 )
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import LANGUAGES, N_, _, use_language
-from posctl.outcome import Exit, Outcome
-from posctl.result import Asked, Problem, Result, result_json
+from posctl.money.codes import discreet
+from posctl.money.outcome import Exit, Outcome
+from posctl.money.result import Asked, Problem, Result, result_json
 from posctl.run import Globals, Run
 from posctl.screen import Screen, View
 from posctl.shell import as_text, shell_at_hand, use_shell

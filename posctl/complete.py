@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from posctl.errors import PosctlError
 from posctl.journal.place import is_database
 from posctl.messages import LANGUAGES, _
-from posctl.order import yuan
-from posctl.outcome import Outcome, outcome_of
+from posctl.money.order import yuan
+from posctl.money.outcome import Outcome, outcome_of
 
 MAX_IDS = 100  # nobody reads more
 FILES = ":files"  # to the shell: complete a file's name, as you do

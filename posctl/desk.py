@@ -4,17 +4,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from posctl.admit import (
-    may_leave,
-)
 from posctl.errors import AfterSending
 from posctl.exchange import Post, Sent
 from posctl.hint import Hint
 from posctl.journal import Journal
 from posctl.messages import _
+from posctl.money.admit import may_leave
+from posctl.money.record import Payment, Who
+from posctl.money.result import Result
 from posctl.profile import Profile
-from posctl.record import Payment, Who
-from posctl.result import Result
 from posctl.top import (
     PAY_METHOD,
     signed_form,

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
-from posctl import advice
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.exchange import Exchange, Sent
 from posctl.hint import Hint, Say, Type, said
@@ -27,11 +26,12 @@ from posctl.journal import not_begun
 from posctl.journal.place import is_database, masked_url
 from posctl.judge import read_event
 from posctl.messages import _
-from posctl.order import FIELDS, not_in
-from posctl.outcome import Event, Exit, Outcome
+from posctl.money import advice
+from posctl.money.order import FIELDS, not_in
+from posctl.money.outcome import Event, Exit, Outcome
+from posctl.money.record import OpenOf
 from posctl.place import place_json, place_words
 from posctl.profile import TRAINING, Loaded, Profile
-from posctl.record import OpenOf
 from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
 from posctl.unreached import unreached, unreached_words
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from posctl.outcome import Event
+from posctl.money.outcome import Event
 
 
 class Timeout(NamedTuple):

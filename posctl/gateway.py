@@ -28,7 +28,7 @@ from posctl.errors import ConfigError
 from posctl.exchange import Exchange, Sent, Timeout
 from posctl.hint import Say, Type
 from posctl.messages import _
-from posctl.outcome import Event
+from posctl.money.outcome import Event
 from posctl.wire import Adapter, Failed, Flight, here, tls_context
 
 MAX_BODY = 1024 * 1024  # bytes of an answer's body, as received and as decoded

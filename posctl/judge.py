@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from posctl.outcome import FAILED_AS, REFUSED_AS, Event
-from posctl.refusal import speaks_of
+from posctl.money.outcome import FAILED_AS, REFUSED_AS, Event
+from posctl.money.refusal import speaks_of
 from posctl.top import Answer, ErrorAnswer, Reply, Unreadable
 
 # Codes with which TOP refuses a call before the business sees it (protocol, section 6).

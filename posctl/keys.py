@@ -9,7 +9,7 @@ from posctl.errors import ConfigError, UsageError
 from posctl.exchange import Timeout
 from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.order import FIELDS, check_value
+from posctl.money.order import FIELDS, check_value
 from posctl.profile import (
     DEFAULT_MAX_FEE,
     DEFAULT_TILL,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from html import escape
 from urllib.parse import parse_qsl, quote, quote_plus
 
-from posctl.codes import codes_of, masked, without_codes
 from posctl.exchange import Exchange, Post, Sent
+from posctl.money.codes import codes_of, masked, without_codes
 from posctl.text import one_line
 
 MIN_SESSION = 8  # characters; a shorter one is no secret, and would be found in any answer

@@ -7,15 +7,7 @@ is `admit`'s decision, what an answer means is `outcome`'s; this file only walks
 
 from contextlib import suppress
 
-from posctl import advice
-from posctl.admit import (
-    Block,
-    Refuse,
-    Tell,
-    due,
-)
 from posctl.answer import Reading, close_row, read_exchange, unrecorded
-from posctl.codes import codes_of
 from posctl.desk import (
     FIRST_PAUSE_S,
     NEXT_PAUSE_S,
@@ -29,8 +21,11 @@ from posctl.errors import JournalError
 from posctl.exchange import Exchange
 from posctl.hint import Hint, Say, said
 from posctl.messages import _
-from posctl.order import PayRequest
-from posctl.outcome import (
+from posctl.money import advice
+from posctl.money.admit import Block, Refuse, Tell, due
+from posctl.money.codes import codes_of
+from posctl.money.order import PayRequest
+from posctl.money.outcome import (
     EVENT_TABLE,
     EXIT_OF,
     FROM_ANOTHER,
@@ -40,8 +35,8 @@ from posctl.outcome import (
     ban_s,
     outcome_of,
 )
-from posctl.record import Payment, TryEnd
-from posctl.result import Asked, Result
+from posctl.money.record import Payment, TryEnd
+from posctl.money.result import Asked, Result
 from posctl.row import open_order, reopen
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from posctl import advice
 from posctl.brush import (
     LOOKS,
     STILL_OPEN,
@@ -27,18 +26,19 @@ from posctl.brush import (
     named,
     when,
 )
-from posctl.codes import CODE_FIELDS, masked
 from posctl.contract import plain
 from posctl.hint import Hint, Say, Type
 from posctl.messages import _
-from posctl.order import yuan
-from posctl.outcome import Event, Exit, Outcome, outcome_of
+from posctl.money import advice
+from posctl.money.codes import CODE_FIELDS, masked
+from posctl.money.order import yuan
+from posctl.money.outcome import Event, Exit, Outcome, outcome_of
 
 if TYPE_CHECKING:
-    from posctl.admit import Due
-    from posctl.record import Alarm, Payment, StatusAnswer, Try
+    from posctl.money.admit import Due
+    from posctl.money.record import Alarm, Payment, StatusAnswer, Try
+    from posctl.money.result import Result
     from posctl.records import Records
-    from posctl.result import Result
 
 
 def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> None:

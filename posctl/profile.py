@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from posctl.exchange import Timeout
-from posctl.record import Merchant
+from posctl.money.record import Merchant
 from posctl.secret import Secret
 
 TRAINING = "training"

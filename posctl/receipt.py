@@ -10,12 +10,12 @@ import json
 import time
 from unicodedata import category, east_asian_width
 
-from posctl import advice
-from posctl.codes import CODE_FIELDS, masked
 from posctl.messages import N_, _
-from posctl.outcome import State
+from posctl.money import advice
+from posctl.money.codes import CODE_FIELDS, masked
+from posctl.money.outcome import State
+from posctl.money.record import Payment
 from posctl.profile import Receipt
-from posctl.record import Payment
 from posctl.text import one_line
 
 COPIES = {"customer": N_("Customer copy"), "store": N_("Store copy")}

@@ -17,9 +17,9 @@ from unicodedata import normalize
 
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.outcome import Outcome, outcome_of
+from posctl.money.outcome import Outcome, outcome_of
+from posctl.money.record import Payment
 from posctl.profile import Statement
-from posctl.record import Payment
 
 # The names of columns in the usual exports, the best first; spelled as `_plain` spells them.
 _IDS = (

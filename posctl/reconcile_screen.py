@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from posctl import advice
 from posctl.brush import (
     Canvas,
     date_time,
@@ -18,7 +17,8 @@ from posctl.brush import (
 )
 from posctl.hint import Say, Type
 from posctl.messages import _
-from posctl.outcome import Outcome
+from posctl.money import advice
+from posctl.money.outcome import Outcome
 from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from posctl.outcome import Event, Outcome, State, outcome_of
-from posctl.record import QUARTER_MS, Alarm, Cell, Merchant, OpenOf, PaidOf, Payment, Shift
+from posctl.money.outcome import Event, Outcome, State, outcome_of
+from posctl.money.record import QUARTER_MS, Alarm, Cell, Merchant, OpenOf, PaidOf, Payment, Shift
 
 DIMENSIONS = ("operator", "till", "channel", "hour", "outcome")
 

@@ -7,7 +7,7 @@ from html import escape
 
 from posctl.brush import date_time
 from posctl.messages import _, language
-from posctl.order import yuan
+from posctl.money.order import yuan
 from posctl.report import Line, Report
 from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
 from posctl.text import one_line

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posctl import advice
 from posctl.brush import (
     Canvas,
     date_time,
@@ -20,8 +19,9 @@ from posctl.brush import (
 )
 from posctl.hint import Say, Type
 from posctl.messages import N_, _
-from posctl.order import yuan
-from posctl.outcome import Outcome
+from posctl.money import advice
+from posctl.money.order import yuan
+from posctl.money.outcome import Outcome
 from posctl.report import Checked, Line, Open, Report
 from posctl.unreached import unreached_paid_words, unreached_words
 

@@ -3,24 +3,15 @@
 import hashlib
 import hmac
 
-from posctl.admit import (
-    Ask,
-    Block,
-    Refuse,
-    Resume,
-    Start,
-    Tell,
-    admit,
-    may_resend,
-)
-from posctl.codes import on_training_sheet, one_time_code
 from posctl.desk import Desk
 from posctl.errors import Busy, JournalError
 from posctl.journal import Transaction
 from posctl.messages import _
-from posctl.order import PayRequest
+from posctl.money.admit import Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
+from posctl.money.codes import on_training_sheet, one_time_code
+from posctl.money.order import PayRequest
+from posctl.money.record import Checkout, NewPayment, Payment
 from posctl.profile import Profile
-from posctl.record import Checkout, NewPayment, Payment
 
 
 def checkout_of(order: PayRequest, profile: Profile) -> Checkout:

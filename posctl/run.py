@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from posctl.desk import Desk, Patience
     from posctl.exchange import Post
     from posctl.journal import Journal
-    from posctl.outcome import Exit
+    from posctl.money.outcome import Exit
+    from posctl.money.record import OpenOf, PaidOf, Payment, Who
+    from posctl.money.result import Result
     from posctl.profile import Loaded
-    from posctl.record import OpenOf, PaidOf, Payment, Who
-    from posctl.result import Result
     from posctl.unreached import Held
 
 
@@ -315,12 +315,12 @@ class Run:
     def mention_unreached(self, found: Iterable[OpenOf], paid: Iterable[PaidOf] = ()) -> None:
         """Say on stderr what no profile reaches, and what to type."""
         for one in found:
-            from posctl.advice import reach_again  # noqa: PLC0415  as above
+            from posctl.money.advice import reach_again  # noqa: PLC0415  as above
             from posctl.unreached import unreached_words  # noqa: PLC0415  as above
 
             self.screen.warn(unreached_words(one), reach_again(one.merchant))
         for held in paid:
-            from posctl.advice import reach_again  # noqa: PLC0415  as above
+            from posctl.money.advice import reach_again  # noqa: PLC0415  as above
             from posctl.unreached import unreached_paid_words  # noqa: PLC0415  as above
 
             self.screen.warn(
@@ -405,6 +405,6 @@ def uptime_s() -> float:
 def _who(machine_id: str, operator_id: str) -> Who:
     import socket  # noqa: PLC0415  loaded with requests
 
-    from posctl.record import Who  # noqa: PLC0415
+    from posctl.money.record import Who  # noqa: PLC0415
 
     return Who(socket.gethostname(), os.getpid(), machine_id, operator_id)

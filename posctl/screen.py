@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from posctl import advice
 from posctl.brush import LOOKS, Canvas
 from posctl.contract import bare, json_pieces, pick, plain
 from posctl.hint import Hint, Type
 from posctl.messages import _, language
-from posctl.outcome import Outcome
+from posctl.money import advice
+from posctl.money.outcome import Outcome
 from posctl.shell import line_of, lines_of
 from posctl.streams import (
     in_ascii,
@@ -38,7 +38,7 @@ from posctl.text import one_line, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from posctl.result import Problem, Result
+    from posctl.money.result import Problem, Result
 
 
 class View(NamedTuple):

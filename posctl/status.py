@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 
 from posctl.answer import clean
-from posctl.codes import codes_of
 from posctl.desk import Desk
 from posctl.exchange import Exchange, Sent
 from posctl.journal import Transaction
 from posctl.judge import read_event
-from posctl.outcome import Event, Standing, State, advance, contradicts
-from posctl.record import Payment, StatusAnswer, TryEnd
+from posctl.money.codes import codes_of
+from posctl.money.outcome import Event, Standing, State, advance, contradicts
+from posctl.money.record import Payment, StatusAnswer, TryEnd
 from posctl.top import (
     ACTION_QUERY_METHOD,
     STATUS_QUERY_METHOD,

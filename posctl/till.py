@@ -13,10 +13,7 @@ from contextlib import suppress
 from math import ceil, inf
 from typing import NamedTuple
 
-from posctl import advice
-from posctl.admit import Block, Refuse, Tell
 from posctl.by_hand import close_by_hand, person
-from posctl.codes import codes_of
 from posctl.crew import Workers, record
 from posctl.desk import NEXT_PAUSE_S, Desk
 from posctl.errors import AfterSending, JournalError, PosctlError
@@ -24,11 +21,14 @@ from posctl.hint import Say, Type
 from posctl.journal import Transaction
 from posctl.keyboard import Keyboard
 from posctl.messages import _
-from posctl.order import PayRequest, check_value, yuan
-from posctl.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
+from posctl.money import advice
+from posctl.money.admit import Block, Refuse, Tell
+from posctl.money.codes import codes_of
+from posctl.money.order import PayRequest, check_value, yuan
+from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
+from posctl.money.record import Filter, Payment
+from posctl.money.result import Result, result_json
 from posctl.payment import blocked, told
-from posctl.record import Filter, Payment
-from posctl.result import Result, result_json
 from posctl.row import checkout_of, open_order, reopen
 from posctl.screen import Screen, View
 from posctl.shell import lines_of

@@ -13,10 +13,10 @@ from enum import Enum, auto
 from math import inf
 from typing import NamedTuple
 
-from posctl.codes import is_scanned, is_wallet_code, mask
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.order import check_value, yuan
+from posctl.money.codes import is_scanned, is_wallet_code, mask
+from posctl.money.order import check_value, yuan
 from posctl.profile import Profile
 from posctl.shell import lines_of
 

@@ -7,8 +7,8 @@ from math import inf
 from typing import NamedTuple
 
 from posctl.desk import FIRST_PAUSE_S, NEXT_PAUSE_S
-from posctl.outcome import Outcome, outcome_of
-from posctl.record import Payment
+from posctl.money.outcome import Outcome, outcome_of
+from posctl.money.record import Payment
 
 LATER_PAUSE_S = 15.0
 MANY_ASKS = 12  # a minute of questions; then they come less often

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from posctl import advice
-from posctl.admit import Block
 from posctl.brush import (
     LOOKS,
     Canvas,
@@ -21,13 +19,15 @@ from posctl.brush import (
 )
 from posctl.hint import Say, Type
 from posctl.messages import N_, _
-from posctl.order import PayRequest, yuan
-from posctl.outcome import Event, Outcome, outcome_of
+from posctl.money import advice
+from posctl.money.admit import Block
+from posctl.money.order import PayRequest, yuan
+from posctl.money.outcome import Event, Outcome, outcome_of
 from posctl.payments import draw_due, draw_verdict, states_due
 
 if TYPE_CHECKING:
+    from posctl.money.result import Result
     from posctl.profile import Profile
-    from posctl.result import Result
     from posctl.till_open import Open
 
 

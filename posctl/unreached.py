@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
-from posctl.advice import amount
 from posctl.brush import date_time
 from posctl.messages import _
-from posctl.record import Merchant, OpenOf, PaidOf
-from posctl.result import iso
+from posctl.money.advice import amount
+from posctl.money.record import Merchant, OpenOf, PaidOf
+from posctl.money.result import iso
 
 Held = TypeVar("Held", OpenOf, PaidOf)
 

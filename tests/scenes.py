@@ -9,11 +9,13 @@ import json
 import sys
 from collections.abc import Callable
 
-from posctl import advice
-from posctl.admit import Block, due
 from posctl.brush import Canvas, draw_pairs
 from posctl.messages import use_language
-from posctl.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
+from posctl.money import advice
+from posctl.money.admit import Block, due
+from posctl.money.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
+from posctl.money.record import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
+from posctl.money.result import Asked, Result, result_json
 from posctl.payments import (
     draw_checkout,
     draw_dry_run,
@@ -25,8 +27,6 @@ from posctl.payments import (
     draw_status,
 )
 from posctl.profile import Profile
-from posctl.record import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
-from posctl.result import Asked, Result, result_json
 from posctl.screen import Screen, View
 from posctl.secret import Secret
 from posctl.status import Asked as StatusAsked

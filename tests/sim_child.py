@@ -44,10 +44,11 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl import admit, cli, exchange, gateway, outcome, payment, profiles, screen, wire
+from posctl import cli, exchange, gateway, payment, profiles, screen, wire
 from posctl.journal import care, companion, sqlite, unite
 from posctl.journal import copy as journal_copy
-from posctl.record import Merchant
+from posctl.money import admit, outcome
+from posctl.money.record import Merchant
 from posctl.run import new_request_id
 
 _COMMANDS = "pay retry pending show checkout history status resolve batch journal"

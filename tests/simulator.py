@@ -54,7 +54,7 @@ from sim_machine import (
 from sim_schedule import BROKEN, PEOPLE, POINTS, How, Key, Part, Schedule, Step, make_schedule
 
 from posctl.journal.sqlite_file import held_path
-from posctl.outcome import Event
+from posctl.money.outcome import Event
 
 RACES = 5  # so often a seed is played again before it counts as not reproduced
 # Every event there is. A crash is no event of its own: it is a try that never ended.

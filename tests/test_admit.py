@@ -14,15 +14,15 @@ from typing import NamedTuple, cast
 import pytest
 from scenes import CODE, NOW_MS, WHO, end, payment
 
-from posctl import admit as rule
-from posctl.admit import ANOTHER, Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
 from posctl.answer import Reading, unrecorded
 from posctl.desk import Desk
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Transaction
-from posctl.outcome import Doubt, Event, Outcome, Standing, State, outcome_of, proves
+from posctl.money import admit as rule
+from posctl.money.admit import ANOTHER, Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
+from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, outcome_of, proves
+from posctl.money.record import Checkout, Payment, Verdict, Who
 from posctl.profile import Profile
-from posctl.record import Checkout, Payment, Verdict, Who
 from posctl.row import reopen
 from posctl.secret import Secret
 

@@ -25,7 +25,7 @@ from posctl.batch import Batch, read_batch, request_id_of
 from posctl.batch_results import Known, Results
 from posctl.crew import WORKERS
 from posctl.errors import UsageError
-from posctl.order import FIELDS
+from posctl.money.order import FIELDS
 from posctl.profiles import read as read_config
 
 FILE, RESULTS = "orders.jsonl", "orders.jsonl.results.jsonl"
@@ -696,8 +696,8 @@ def test_results_that_cannot_be_written_add_nothing(shop: Shop, gateway: Mercile
 
 
 def _result() -> Any:
-    from posctl.outcome import Exit, Outcome  # noqa: PLC0415  here alone
-    from posctl.result import Result  # noqa: PLC0415
+    from posctl.money.outcome import Exit, Outcome  # noqa: PLC0415  here alone
+    from posctl.money.result import Result  # noqa: PLC0415
 
     return Result(Exit.BLOCKED, Outcome.BLOCKED)
 

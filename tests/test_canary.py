@@ -43,7 +43,7 @@ from faultserver import (
 from pty_run import pty_run
 
 from posctl.cli import COMMANDS
-from posctl.order import Limits, check
+from posctl.money.order import Limits, check
 from posctl.profiles import load
 
 PAY = ("pay", "--fee", "100", "--checkout")

@@ -26,8 +26,8 @@ from posctl.journal.look import JournalReader
 from posctl.journal.prune import prune
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import highest_number
-from posctl.outcome import Doubt, Event, State, advance, resolve
-from posctl.record import Checkout, Filter, NewPayment, Payment, Shift, TryEnd, Verdict, Who
+from posctl.money.outcome import Doubt, Event, State, advance, resolve
+from posctl.money.record import Checkout, Filter, NewPayment, Payment, Shift, TryEnd, Verdict, Who
 
 CODE = "283456789012345678"
 PENDING = "280000000000000004"  # the training gateway's: the customer is confirming

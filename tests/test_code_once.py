@@ -14,7 +14,7 @@ from conftest import Ran, Shop
 from merciless import Merciless, paid, told
 from pgserver import Database
 
-from posctl.codes import on_training_sheet
+from posctl.money.codes import on_training_sheet
 from posctl.training.scenarios import SCENARIOS
 
 CODE, OTHER = "283456789012345678", "130123456789012345"

@@ -13,7 +13,7 @@ import pytest
 from conftest import Ran, Shop
 from faultserver import FaultServer, answer, refusing_port
 
-from posctl.outcome import EXIT_OF, Exit, Outcome
+from posctl.money.outcome import EXIT_OF, Exit, Outcome
 
 PAY_KEYS = {
     *("posctl", "command", "outcome", "exit_code", "profile", "live", "request_id", "shop_id"),

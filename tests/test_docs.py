@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from posctl.cli import COMMANDS, _app
-from posctl.outcome import EXIT_OF, Exit, Outcome
+from posctl.money.outcome import EXIT_OF, Exit, Outcome
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -52,7 +52,7 @@ from posctl.help_screen import NAMES
 from posctl.journal.choose import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
-from posctl.outcome import Exit
+from posctl.money.outcome import Exit
 from posctl.profiles import load
 from posctl.shell import as_text
 

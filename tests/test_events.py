@@ -29,12 +29,12 @@ from faultserver import HTML, PAID, Certificates, FaultServer, Talk, answer
 from posctl.desk import Desk
 from posctl.gateway import Gateway
 from posctl.journal.sqlite import SqliteJournal
-from posctl.order import Limits, check
+from posctl.money.order import Limits, check
+from posctl.money.record import Payment, Who
+from posctl.money.result import Result, result_json
 from posctl.payment import pay, retry
 from posctl.profile import Profile
 from posctl.profiles import load
-from posctl.record import Payment, Who
-from posctl.result import Result, result_json
 from posctl.run import new_request_id
 from posctl.top import sign
 

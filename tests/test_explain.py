@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pty_run import pty_run
 
-from posctl.admit import Block
 from posctl.explain import Entry, everything, explain
 from posctl.hint import said
 from posctl.messages import use_language
-from posctl.outcome import EVENT_TABLE, EXIT_OF, Event, Exit, Outcome
-from posctl.refusal import DECLINES, Decline
+from posctl.money.admit import Block
+from posctl.money.outcome import EVENT_TABLE, EXIT_OF, Event, Exit, Outcome
+from posctl.money.refusal import DECLINES, Decline
 from posctl.shell import as_text
 
 PROTOCOL = Path(__file__).parents[1] / "docs/protocol.md"

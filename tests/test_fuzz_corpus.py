@@ -15,8 +15,8 @@ from fuzz.targets import CANARY, CODE, STATUSES, TARGETS, answer, config, reques
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posctl.codes import without_codes
-from posctl.order import FIELDS
+from posctl.money.codes import without_codes
+from posctl.money.order import FIELDS
 from posctl.top import MAX_TEXT
 
 CORPUS = Path(__file__).parent / "fuzz" / "corpus"

@@ -33,7 +33,7 @@ from posctl.gateway import (
     proxy_for,
     trusting,
 )
-from posctl.outcome import Event
+from posctl.money.outcome import Event
 from posctl.shell import as_text
 from posctl.wire import MAX_RECEIVED, Adapter, Failed, Flight, here
 

@@ -20,7 +20,7 @@ import pytest
 from conftest import Ran, Shop
 from faultserver import Certificates, FaultServer, answer
 
-from posctl.order import FIELDS
+from posctl.money.order import FIELDS
 from posctl.text import one_line
 
 UUID = "75626abc-452d-486e-970d-e65e12fc1456"

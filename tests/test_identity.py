@@ -23,7 +23,7 @@ from posctl.journal import postgres_link as link_module
 from posctl.journal import sqlite as sqlite_module
 from posctl.journal.choose import open_journal
 from posctl.journal.sqlite import SqliteJournal
-from posctl.record import Checkout, Filter, Merchant
+from posctl.money.record import Checkout, Filter, Merchant
 from posctl.report import check
 
 DEFAULTS = (

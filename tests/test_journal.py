@@ -17,7 +17,7 @@ from posctl.errors import JournalError
 from posctl.journal import sqlite as sqlite_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
-from posctl.outcome import Event, resolve
+from posctl.money.outcome import Event, resolve
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from posctl.errors import JournalError
 from posctl.exchange import Exchange, Sent
 from posctl.journal import Journal, Transaction
 from posctl.journal.choose import open_journal
-from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve
-from posctl.profiles import read as read_config
-from posctl.record import (
+from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve
+from posctl.money.record import (
     QUARTER_MS,
     RUNNING_SHIFT,
     Cell,
@@ -39,6 +38,7 @@ from posctl.record import (
     Verdict,
     Who,
 )
+from posctl.profiles import read as read_config
 from posctl.status import record_status
 
 CODE = "283456789012345678"

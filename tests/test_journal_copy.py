@@ -20,8 +20,8 @@ from posctl.journal import copy as copying
 from posctl.journal.choose import open_journal
 from posctl.journal.copy import Copied, Sum, copy
 from posctl.journal.place import masked_url
-from posctl.outcome import Event, resolve
-from posctl.record import Filter, Shift, TryEnd
+from posctl.money.outcome import Event, resolve
+from posctl.money.record import Filter, Shift, TryEnd
 
 Fresh = Callable[[str], str]
 BOTH = [("sqlite", "postgres"), ("postgres", "sqlite"), ("sqlite", "sqlite")]

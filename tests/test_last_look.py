@@ -16,13 +16,13 @@ from scenes import payment
 from test_events import Counter
 from test_gateway import FORM, MakeGateway, gateway  # noqa: F401  a fixture
 
-from posctl.admit import BY_HAND_MS, LEAVE_WITHIN_MS, may_leave
 from posctl.crew import Watch
 from posctl.desk import Desk
 from posctl.exchange import Sent
 from posctl.journal import Transaction
-from posctl.outcome import Event
-from posctl.record import Payment
+from posctl.money.admit import BY_HAND_MS, LEAVE_WITHIN_MS, may_leave
+from posctl.money.outcome import Event
+from posctl.money.record import Payment
 from posctl.row import reopen
 from posctl.sweep import Sweep, sweep
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posctl.codes import codes_of, mask, masked, without_codes
 from posctl.errors import UsageError
-from posctl.order import (
+from posctl.money.codes import codes_of, mask, masked, without_codes
+from posctl.money.order import (
     FIELDS,
     MAX_FILE_BYTES,
     Limits,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posctl.judge import read_event
-from posctl.outcome import (
+from posctl.money.outcome import (
     EVENT_TABLE,
     EXIT_OF,
     NEW,

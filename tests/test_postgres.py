@@ -27,8 +27,8 @@ from posctl.journal import Transaction, postgres_link
 from posctl.journal import postgres as postgres_module
 from posctl.journal.place import masked_url
 from posctl.journal.postgres import PostgresJournal
-from posctl.outcome import Event, State, advance
-from posctl.record import Filter, Payment, Shift, TryEnd, Verdict
+from posctl.money.outcome import Event, State, advance
+from posctl.money.record import Filter, Payment, Shift, TryEnd, Verdict
 from posctl.training import start_in_process
 
 _CUSTOMERS = count(1_000_000)

@@ -18,11 +18,11 @@ from pty_run import pty_run
 from scenes import HOSTILE, PAID, payment
 
 from posctl.errors import UsageError
-from posctl.order import yuan
-from posctl.outcome import Event, Outcome, Standing, State
+from posctl.money.order import yuan
+from posctl.money.outcome import Event, Outcome, Standing, State
+from posctl.money.record import Payment
 from posctl.profile import Statement
 from posctl.reconcile import Row, _moment, _yuan, read_rows, reconcile, span_of
-from posctl.record import Payment
 
 Training = Callable[..., Ran]
 

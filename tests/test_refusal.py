@@ -6,8 +6,8 @@ import open_figures
 import pytest
 from wordings import PAGE, WORDINGS, Wording, comes_to, written
 
-from posctl.outcome import Outcome
-from posctl.refusal import DECLINES, Speaks, speaks_of
+from posctl.money.outcome import Outcome
+from posctl.money.refusal import DECLINES, Speaks, speaks_of
 
 
 def test_the_table_is_of_this_state_of_the_code() -> None:

@@ -25,8 +25,17 @@ from posctl import messages
 from posctl.journal import sqlite as sqlite_module
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
-from posctl.outcome import Doubt, Event, Outcome, Standing, State, advance, outcome_of, resolve
-from posctl.record import (
+from posctl.money.outcome import (
+    Doubt,
+    Event,
+    Outcome,
+    Standing,
+    State,
+    advance,
+    outcome_of,
+    resolve,
+)
+from posctl.money.record import (
     Cell,
     Checkout,
     Filter,

@@ -20,9 +20,15 @@ sys.exit(code)
 # Where each is needed, docs/architecture.md tells.
 ALWAYS = {
     *("posctl", "posctl.cli", "posctl.command", "posctl.errors", "posctl.messages", "posctl.run"),
-    *("posctl.screen", "posctl.result", "posctl.advice", "posctl.admit", "posctl.outcome"),
-    *("posctl.order", "posctl.top", "posctl.journal", "posctl.light", "posctl.record"),
-    *("posctl.hint", "posctl.refusal", "posctl.shell"),
+    *(
+        "posctl.screen",
+        "posctl.money.result",
+        "posctl.money.advice",
+        "posctl.money.admit",
+        "posctl.money.outcome",
+    ),
+    *("posctl.money.order", "posctl.top", "posctl.journal", "posctl.light", "posctl.money.record"),
+    *("posctl.hint", "posctl.money.refusal", "posctl.shell"),
 }
 WITH_JOURNAL = ALWAYS | {
     *("posctl.commands", "posctl.commands._money", "posctl.profiles", "posctl.yamltext"),

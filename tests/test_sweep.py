@@ -43,11 +43,11 @@ from posctl.crew import WORKERS, Watch
 from posctl.desk import Desk
 from posctl.gateway import Gateway
 from posctl.journal.sqlite import SqliteJournal
-from posctl.outcome import Event, advance
+from posctl.money.outcome import Event, advance
+from posctl.money.record import Checkout, Payment, TryEnd, Verdict, Who
+from posctl.money.result import RESULT_KEYS, Result
 from posctl.profiles import load
-from posctl.record import Checkout, Payment, TryEnd, Verdict, Who
 from posctl.records import Records
-from posctl.result import RESULT_KEYS, Result
 from posctl.run import new_request_id
 from posctl.sweep import Sweep, sweep
 

@@ -1007,12 +1007,8 @@ def test_questions_come_less_often_and_keep_their_number() -> None:
 
 
 def payment(request_id: str) -> Any:
-    from posctl.outcome import Doubt, Standing, State  # noqa: PLC0415
-    from posctl.record import (  # noqa: PLC0415  here alone
-        Checkout,  # noqa: PLC0415
-        Payment,
-        Verdict,
-    )
+    from posctl.money.outcome import Doubt, Standing, State  # noqa: PLC0415
+    from posctl.money.record import Checkout, Payment, Verdict  # noqa: PLC0415  here alone
 
     members: Members = {
         "seq": 1,

@@ -29,8 +29,8 @@ from posctl.errors import ConfigError
 from posctl.exchange import Sent, Timeout
 from posctl.gateway import Gateway
 from posctl.judge import read_event
-from posctl.order import check_value
-from posctl.outcome import Event
+from posctl.money.order import check_value
+from posctl.money.outcome import Event
 from posctl.profile import TRAINING_APP_KEY, TRAINING_SECRET
 from posctl.shell import as_text
 from posctl.training import SCENARIOS, reset, start_in_process

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posctl.judge import read_event
-from posctl.outcome import Doubt, Outcome, proves
-from posctl.refusal import DECLINES
+from posctl.money.outcome import Doubt, Outcome, proves
+from posctl.money.refusal import DECLINES
 from posctl.top import Answer
 
 PAGE = Path(__file__).parents[1] / "docs" / "outcomes.md"

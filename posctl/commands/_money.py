@@ -10,18 +10,18 @@ from posctl.errors import JournalError, UsageError
 from posctl.hint import Say, Type
 from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.order import request_id
+from posctl.money.order import request_id
+from posctl.money.record import Filter
+from posctl.money.result import RESULT_KEYS, result_json
 from posctl.payments import draw_result
-from posctl.record import Filter
-from posctl.result import RESULT_KEYS, result_json
 from posctl.screen import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from posctl.outcome import Exit
-    from posctl.record import Payment
-    from posctl.result import Result
+    from posctl.money.outcome import Exit
+    from posctl.money.record import Payment
+    from posctl.money.result import Result
     from posctl.run import Run
 
 MAX_WAIT_S = 3600.0

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.messages import _
-from posctl.outcome import EXIT_OF, Exit, outcome_of, worst
+from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
+from posctl.money.result import Problem, problem_json, result_json
 from posctl.payments import draw_results
 from posctl.records import Records
-from posctl.result import Problem, problem_json, result_json
 from posctl.screen import View
 from posctl.unreached import unreached_json
 
 if TYPE_CHECKING:
+    from posctl.money.record import OpenOf
+    from posctl.money.result import Result
     from posctl.profile import Profile
-    from posctl.record import OpenOf
-    from posctl.result import Result
     from posctl.run import Run
 
 

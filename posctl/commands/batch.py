@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from posctl.admit import ANOTHER
 from posctl.command import Command, new_app
 from posctl.errors import AfterSending, JournalError, PosctlError, UsageError
 from posctl.messages import _
-from posctl.order import yuan
-from posctl.outcome import Exit, Outcome
-from posctl.result import Problem, problem_json
+from posctl.money.admit import ANOTHER
+from posctl.money.order import yuan
+from posctl.money.outcome import Exit, Outcome
+from posctl.money.result import Problem, problem_json
 from posctl.run import Run
 from posctl.screen import View
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from posctl.batch_plan import Plan
     from posctl.batch_results import Results
     from posctl.batch_send import Tally
-    from posctl.result import Result
+    from posctl.money.result import Result
 
 app = new_app()
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from posctl.admit import due
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.outcome import Exit
+from posctl.money.admit import due
+from posctl.money.outcome import Exit
+from posctl.money.record import Filter
+from posctl.money.result import payment_json
 from posctl.payments import draw_checkout
-from posctl.record import Filter
-from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View
 

@@ -7,7 +7,7 @@ import typer
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.outcome import Exit
+from posctl.money.outcome import Exit
 from posctl.run import Run
 from posctl.screen import View
 from posctl.text import one_line

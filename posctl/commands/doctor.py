@@ -6,8 +6,8 @@ import typer
 
 from posctl.command import Command, new_app
 from posctl.messages import _
-from posctl.outcome import Exit
-from posctl.result import Problem, problem_json
+from posctl.money.outcome import Exit
+from posctl.money.result import Problem, problem_json
 from posctl.run import Run
 from posctl.screen import View
 from posctl.shell import as_text

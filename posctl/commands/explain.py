@@ -11,7 +11,7 @@ from posctl.explain import Entry, everything
 from posctl.explain import explain as meanings
 from posctl.hint import Say, Type
 from posctl.messages import _
-from posctl.outcome import Exit
+from posctl.money.outcome import Exit
 from posctl.run import Run
 from posctl.screen import View
 from posctl.shell import as_text

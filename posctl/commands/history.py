@@ -11,10 +11,10 @@ import typer
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.outcome import Exit, Outcome
+from posctl.money.outcome import Exit, Outcome
+from posctl.money.record import Filter
+from posctl.money.result import payment_json
 from posctl.payments import draw_payments
-from posctl.record import Filter
-from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View
 from posctl.unreached import unreached_json

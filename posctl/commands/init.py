@@ -11,8 +11,8 @@ from posctl.errors import ConfigError, Interrupted, UsageError
 from posctl.hint import Hint, Say, Type, said
 from posctl.journal.place import masked_url
 from posctl.messages import N_, _
+from posctl.money.outcome import Exit
 from posctl.newconfig import GATEWAY, Draft, NewFile, write
-from posctl.outcome import Exit
 from posctl.profile import DEFAULT_TIMEOUT, TRAINING
 from posctl.profiles import config_path, usual_journal
 from posctl.run import Run, new_request_id

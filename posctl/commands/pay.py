@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from posctl import advice
-from posctl.admit import ANOTHER, Block
-from posctl.codes import masked
 from posctl.command import Command, new_app
 from posctl.commands._money import check_field, seconds, tell
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
-from posctl.outcome import Exit, Outcome
+from posctl.money import advice
+from posctl.money.admit import ANOTHER, Block
+from posctl.money.codes import masked
+from posctl.money.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
+from posctl.money.outcome import Exit, Outcome
 from posctl.run import Run
 from posctl.screen import View
 
 if TYPE_CHECKING:
-    from posctl.result import Result
+    from posctl.money.result import Result
 
 app = new_app()
 
@@ -230,8 +230,8 @@ def _dry_run(order: PayRequest, run: Run) -> Exit:
     """Show the call as it would travel; no secret is read, nothing is sent or recorded."""
     import json  # noqa: PLC0415
 
+    from posctl.money.result import Asked, Result, result_json  # noqa: PLC0415
     from posctl.payments import draw_dry_run  # noqa: PLC0415
-    from posctl.result import Asked, Result, result_json  # noqa: PLC0415
     from posctl.run import new_request_id  # noqa: PLC0415
     from posctl.top import PAY_METHOD  # noqa: PLC0415
 

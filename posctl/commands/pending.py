@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from posctl.advice import still_to_do, what_happened_last
 from posctl.command import Command, new_app
 from posctl.commands._money import narrowed
 from posctl.messages import _
-from posctl.outcome import Exit
+from posctl.money.advice import still_to_do, what_happened_last
+from posctl.money.outcome import Exit
+from posctl.money.result import alarm_json, payment_json
 from posctl.payments import draw_open
-from posctl.result import alarm_json, payment_json
 from posctl.run import Run
 from posctl.screen import View
 from posctl.shell import as_text

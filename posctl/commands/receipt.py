@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from posctl.advice import next_step, of_another
 from posctl.command import Command, new_app
 from posctl.commands._money import find, latest
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.outcome import Exit
+from posctl.money.advice import next_step, of_another
+from posctl.money.outcome import Exit
+from posctl.money.record import Payment
+from posctl.money.result import payment_json
 from posctl.receipt import COPIES, payer_code, receipt_text
-from posctl.record import Payment
-from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View
 

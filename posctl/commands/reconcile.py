@@ -11,13 +11,13 @@ from posctl.commands.history import day_span
 from posctl.errors import UsageError
 from posctl.hint import said
 from posctl.messages import _
-from posctl.order import yuan
-from posctl.outcome import Exit
+from posctl.money.order import yuan
+from posctl.money.outcome import Exit
+from posctl.money.record import Filter
+from posctl.money.result import Problem, iso, problem_json
 from posctl.profile import Statement
 from posctl.reconcile import MARGIN_MS, Found, Item, Reconciled, read_rows, reconcile, span_of
 from posctl.reconcile_screen import draw_reconciled
-from posctl.record import Filter
-from posctl.result import Problem, iso, problem_json
 from posctl.run import Run
 from posctl.screen import View
 

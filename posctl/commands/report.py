@@ -8,7 +8,6 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.advice import amount, reach_again
 from posctl.by_hand import person
 from posctl.command import Command, new_app
 from posctl.commands._files import refuse_unwritable, write_out
@@ -18,9 +17,11 @@ from posctl.errors import Busy, Interrupted, JournalError, UsageError
 from posctl.hint import Say, Type, said
 from posctl.journal import Journal, Transaction
 from posctl.messages import _
-from posctl.order import check_value, yuan
-from posctl.outcome import Exit
-from posctl.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
+from posctl.money.advice import amount, reach_again
+from posctl.money.order import check_value, yuan
+from posctl.money.outcome import Exit
+from posctl.money.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
+from posctl.money.result import Problem, alarm_json, iso, problem_json
 from posctl.report import (
     DIMENSIONS,
     Report,
@@ -31,7 +32,6 @@ from posctl.report import (
     unseal,
 )
 from posctl.report_screen import command, draw_checked, draw_report
-from posctl.result import Problem, alarm_json, iso, problem_json
 from posctl.run import Run
 from posctl.screen import View
 from posctl.unreached import (

@@ -10,11 +10,11 @@ from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import Busy, UsageError
 from posctl.messages import _
-from posctl.order import check_value
-from posctl.outcome import Exit
+from posctl.money.order import check_value
+from posctl.money.outcome import Exit
+from posctl.money.record import Payment
+from posctl.money.result import payment_json
 from posctl.payments import draw_payment
-from posctl.record import Payment
-from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View
 

@@ -4,19 +4,19 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from posctl.admit import Block, may_resend
 from posctl.command import Command, new_app
 from posctl.commands._money import check_field, find, latest, named, seconds, tell
 from posctl.commands._several import Several, tell_several
 from posctl.errors import PosctlError, UsageError
 from posctl.hint import Say, Type
 from posctl.messages import _
-from posctl.outcome import Exit, Outcome
-from posctl.record import Merchant, Payment
+from posctl.money.admit import Block, may_resend
+from posctl.money.outcome import Exit, Outcome
+from posctl.money.record import Merchant, Payment
 from posctl.run import Run
 
 if TYPE_CHECKING:
-    from posctl.result import Result
+    from posctl.money.result import Result
 
 app = new_app()
 

@@ -7,9 +7,9 @@ import typer
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.messages import _
-from posctl.outcome import Exit
+from posctl.money.outcome import Exit
+from posctl.money.result import alarm_json, payment_json, try_json
 from posctl.payments import draw_payment
-from posctl.result import alarm_json, payment_json, try_json
 from posctl.run import Run
 from posctl.screen import View
 

@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from posctl.advice import about_alarm, of_another, what_happened
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.order import check_value
-from posctl.outcome import EXIT_OF, Event, Exit, outcome_of
+from posctl.money.advice import about_alarm, of_another, what_happened
+from posctl.money.order import check_value
+from posctl.money.outcome import EXIT_OF, Event, Exit, outcome_of
+from posctl.money.record import Filter, Payment, StatusAnswer
+from posctl.money.result import payment_json
 from posctl.payments import draw_status
-from posctl.record import Filter, Payment, StatusAnswer
-from posctl.result import payment_json
 from posctl.run import Run
 from posctl.screen import View
 from posctl.shell import as_text

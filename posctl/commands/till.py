@@ -8,12 +8,12 @@ import typer
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.order import FIELDS, Limits, PayRequest, check, check_value
-from posctl.outcome import Exit
+from posctl.money.order import FIELDS, Limits, PayRequest, check, check_value
+from posctl.money.outcome import Exit
 from posctl.run import Run
 
 if TYPE_CHECKING:
-    from posctl.record import Payment
+    from posctl.money.record import Payment
 
 app = new_app()
 

@@ -10,7 +10,7 @@ from posctl.command import Command, Group, new_app
 from posctl.contract import plain
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.outcome import Exit
+from posctl.money.outcome import Exit
 from posctl.run import Run
 from posctl.screen import View
 from posctl.training import SCENARIOS

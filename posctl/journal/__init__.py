@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol, TypeVar
 from posctl.errors import JournalError
 from posctl.hint import Hint, Say, Type
 from posctl.messages import _
-from posctl.outcome import Event, Outcome, Standing
-from posctl.record import (
+from posctl.money.outcome import Event, Outcome, Standing
+from posctl.money.record import (
     Alarm,
     Cell,
     Checkout,

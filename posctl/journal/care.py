@@ -39,7 +39,7 @@ from posctl.journal.sqlite_file import (
 )
 from posctl.journal.unite import Outlook, last_number, leave_to_person, unite
 from posctl.messages import _
-from posctl.record import Payment
+from posctl.money.record import Payment
 
 # ── back up ──────────────────────────────────────────────────────────────────────────────────
 

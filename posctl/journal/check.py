@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.codes import codes_of, mask
 from posctl.journal.companion import Mark, mark_at
 from posctl.journal.sqlite_file import (
     CHECKED_COLUMNS,
@@ -19,6 +18,7 @@ from posctl.journal.sqlite_file import (
     whole_of,
 )
 from posctl.messages import _
+from posctl.money.codes import codes_of, mask
 
 MAX_FINDINGS = 20
 

@@ -12,7 +12,7 @@ from posctl.hint import Say, Type
 from posctl.journal import Journal
 from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.record import Payment
+from posctl.money.record import Payment
 
 if TYPE_CHECKING:
     from posctl.journal.postgres import PostgresJournal

@@ -40,7 +40,7 @@ from posctl.journal.sqlite_file import (
     whole_of,
 )
 from posctl.messages import _
-from posctl.record import OpenOf
+from posctl.money.record import OpenOf
 
 BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
 WITH_WHOLE = 4  # the schema since which a journal knows its id, and how far it has come

@@ -28,7 +28,6 @@ from typing import Any
 
 import psycopg
 
-from posctl.codes import masked
 from posctl.errors import ConfigError, JournalError
 from posctl.hint import Say, Type
 from posctl.journal import T
@@ -53,8 +52,9 @@ from posctl.journal.rows import (
     try_of,
 )
 from posctl.messages import _
-from posctl.outcome import NEW, Event, Standing, begin_try
-from posctl.record import (
+from posctl.money.codes import masked
+from posctl.money.outcome import NEW, Event, Standing, begin_try
+from posctl.money.record import (
     QUARTER_MS,
     Alarm,
     Cell,

@@ -20,7 +20,7 @@ from posctl.journal.companion import Companion, Mark, mark_at
 from posctl.journal.postgres_link import Link
 from posctl.journal.rows import COLUMNS, sound_payment
 from posctl.messages import _
-from posctl.record import Payment
+from posctl.money.record import Payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -21,8 +21,8 @@ from posctl.journal.sqlite_file import (
     unguarded,
     whole_of,
 )
-from posctl.outcome import Event
-from posctl.record import Alarm, Payment, Try
+from posctl.money.outcome import Event
+from posctl.money.record import Alarm, Payment, Try
 
 CHUNK = 200  # payments deleted in one transaction: tills wait for each other only so long
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from posctl.outcome import Doubt, Event, Outcome, Standing, State
-from posctl.record import (
+from posctl.money.outcome import Doubt, Event, Outcome, Standing, State
+from posctl.money.record import (
     RUNNING_SHIFT,
     Checkout,
     Filter,

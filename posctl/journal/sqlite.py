@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from posctl.codes import masked
 from posctl.journal import T, not_begun
 from posctl.journal.companion import Companion, Mark, is_mounted_alone, machine
 from posctl.journal.rows import (
@@ -61,8 +60,9 @@ from posctl.journal.sqlite_file import (
     unguarded,
     whole_of,
 )
-from posctl.outcome import NEW, Event, Standing, begin_try
-from posctl.record import (
+from posctl.money.codes import masked
+from posctl.money.outcome import NEW, Event, Standing, begin_try
+from posctl.money.record import (
     QUARTER_MS,
     Alarm,
     Cell,

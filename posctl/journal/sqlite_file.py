@@ -24,10 +24,7 @@ from posctl.journal.rows import (
     sound_payment,
 )
 from posctl.messages import _
-from posctl.record import (
-    NewPayment,
-    Payment,
-)
+from posctl.money.record import NewPayment, Payment
 
 APPLICATION_ID = 0x706F7363  # "posc": tells our file from anybody's SQLite file
 

@@ -21,20 +21,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from posctl import advice, cli
+from posctl import cli
 from posctl.answer import MAX_RAW, read_exchange
-from posctl.codes import CODE_FIELDS, codes_of, masked
 from posctl.contract import plain
 from posctl.errors import ConfigError, UsageError
 from posctl.exchange import Exchange
 from posctl.judge import read_event
 from posctl.keys import DEFAULT_KEYS
-from posctl.order import FIELDS, Limits, PayRequest, check, check_value, intent, read_file
-from posctl.outcome import EXIT_OF, Event, Standing, State, advance, outcome_of
+from posctl.money import advice
+from posctl.money.codes import CODE_FIELDS, codes_of, masked
+from posctl.money.order import FIELDS, Limits, PayRequest, check, check_value, intent, read_file
+from posctl.money.outcome import EXIT_OF, Event, Standing, State, advance, outcome_of
+from posctl.money.record import Checkout, Payment, Verdict
+from posctl.money.result import payment_json, problem_json
 from posctl.profile import TRAINING, Config
 from posctl.profiles import read
-from posctl.record import Checkout, Payment, Verdict
-from posctl.result import payment_json, problem_json
 from posctl.run import one_code
 from posctl.shell import as_text
 from posctl.top import PAY_METHOD, SIGN_METHODS, Answer, read_reply

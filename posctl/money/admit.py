@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from posctl.codes import has_one_time_code
 from posctl.errors import UsageError
 from posctl.hint import Say, Type
 from posctl.messages import _
-from posctl.order import intent
-from posctl.outcome import State
-from posctl.record import Checkout, Payment
+from posctl.money.codes import has_one_time_code
+from posctl.money.order import intent
+from posctl.money.outcome import State
+from posctl.money.record import Checkout, Payment
 
 AUTOMATIC_MS = 15 * 60_000  # so long posctl resends by itself (docs/outcomes.md)
 BY_HAND_MS = 24 * 3_600_000  # so long a person may resend; later only a person closes it

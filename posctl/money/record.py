@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from posctl.outcome import Event, Outcome, Standing
+from posctl.money.outcome import Event, Outcome, Standing
 
 
 class Merchant(NamedTuple):

@@ -10,15 +10,15 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 
-from posctl.admit import Block, may_resend
-from posctl.codes import CODE_FIELDS
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
-from posctl.order import yuan
-from posctl.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
+from posctl.money.admit import Block, may_resend
+from posctl.money.codes import CODE_FIELDS
+from posctl.money.order import yuan
+from posctl.money.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
+from posctl.money.record import Merchant, Payment, Try, TryEnd
+from posctl.money.result import Problem
 from posctl.profile import Profile
-from posctl.record import Merchant, Payment, Try, TryEnd
-from posctl.result import Problem
 
 EVENT_WORDS = {
     Event.DNS_FAILED: N_("The gateway's name could not be found (DNS)."),

@@ -7,8 +7,8 @@ import time
 from typing import Any, NamedTuple
 
 from posctl.hint import Hint
-from posctl.outcome import EXIT_OF, Exit, Outcome, outcome_of
-from posctl.record import Alarm, Payment, Try
+from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of
+from posctl.money.record import Alarm, Payment, Try
 from posctl.shell import as_text
 
 

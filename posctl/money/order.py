@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from posctl.codes import CODE_FIELDS, WALLET_CODE, compact, masked, passes_luhn
 from posctl.errors import UsageError
 from posctl.messages import _
+from posctl.money.codes import CODE_FIELDS, WALLET_CODE, compact, masked, passes_luhn
 
 MAX_NUMBER = (1 << 63) - 1  # a Number is a 64-bit integer (protocol, section 4)
 MAX_FILE_BYTES = 1 << 20

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-from posctl.refusal import Speaks
+from posctl.money.refusal import Speaks
 
 
 class Outcome(StrEnum):
