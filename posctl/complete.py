@@ -174,7 +174,7 @@ def _codes() -> Iterator[Candidate]:
 
 def _open_payments(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
     """The open payments of the profile in use, the latest first."""
-    from posctl.journal.look import JournalReader  # noqa: PLC0415  loads SQLite
+    from posctl.journal.health import JournalReader  # noqa: PLC0415  loads SQLite
     from posctl.profiles import load  # noqa: PLC0415  loads YAML
 
     loaded = load(line.given.get("--config"), line.given.get("--profile"), environ)

@@ -36,7 +36,7 @@ from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
 from posctl.unreached import unreached, unreached_words
 
 if TYPE_CHECKING:
-    from posctl.journal.look import Health
+    from posctl.journal.health import Health
 
 MIN_FREE_BYTES = 100_000_000
 SLOW_CLOCK_S, WRONG_CLOCK_S = 60, 600  # TOP takes 10 minutes (protocol, section 2)
@@ -89,7 +89,7 @@ class Doctor(NamedTuple):
             where = f"{masked_url(loaded.journal)} · {place_words(loaded)}"
             yield Check("place", "good", where, place=place_json(loaded))
             if is_database(loaded.journal):
-                from posctl.journal.choose import note_of  # noqa: PLC0415  as below
+                from posctl.journal.open import note_of  # noqa: PLC0415  as below
 
                 note = note_of(loaded.path, loaded.journal, self.environ)
                 journal_found = shared_journal(loaded.journal, live=profile.live, note=note)
@@ -217,7 +217,7 @@ def journal_check(path: Path, *, live: bool) -> Check:
     """Whether payments can be recorded, and whether what is recorded is whole. One for real money
     must have been begun.
     """
-    from posctl.journal.look import health  # noqa: PLC0415  loads SQLite
+    from posctl.journal.health import health  # noqa: PLC0415  loads SQLite
 
     try:
         found = health(path)
@@ -242,7 +242,7 @@ def shared_journal(url: str, *, live: bool, note: Path | None = None) -> Check:
     """Whether the database that many tills share can be reached, knows this posctl, and is the one
     and the latest by what this till keeps at `note`.
     """
-    from posctl.journal.look import shared_health  # noqa: PLC0415  as above
+    from posctl.journal.health import shared_health  # noqa: PLC0415  as above
 
     shown = masked_url(url)
     try:

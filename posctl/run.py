@@ -155,7 +155,7 @@ class Run:
         ConfigError.
         """
         if self._journal is None:
-            from posctl.journal.choose import note_of, open_journal  # noqa: PLC0415  as above
+            from posctl.journal.open import note_of, open_journal  # noqa: PLC0415  as above
 
             loaded = self.load()
             self._journal = open_journal(

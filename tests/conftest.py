@@ -113,7 +113,7 @@ class Shop:
         takes away stays away.
         """
         from posctl.errors import PosctlError  # noqa: PLC0415  as above
-        from posctl.journal.choose import begin_journal, note_of  # noqa: PLC0415  as above
+        from posctl.journal.open import begin_journal, note_of  # noqa: PLC0415  as above
 
         if not self.begun and "POSCTL_JOURNAL" in self.env:
             self.begun = True

@@ -45,7 +45,8 @@ from pathlib import Path
 from typing import Any
 
 from posctl import cli, exchange, gateway, payment, profiles, screen, wire
-from posctl.journal import care, companion, sqlite, unite
+from posctl.journal import backup as care
+from posctl.journal import companion, sqlite, unite
 from posctl.journal import copy as journal_copy
 from posctl.money import admit, outcome
 from posctl.money.record import Merchant

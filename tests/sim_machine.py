@@ -29,8 +29,8 @@ from urllib.parse import quote
 from sim_gateway import APP_KEY, SECRET, Places
 from sim_schedule import How, Key, Part
 
-from posctl.journal.choose import open_journal
 from posctl.journal.companion import machine
+from posctl.journal.open import open_journal
 from posctl.journal.sqlite_file import held_path
 
 HERE = Path(__file__).resolve().parent

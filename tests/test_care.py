@@ -19,10 +19,10 @@ from conftest import Ran, Shop
 from faultserver import FaultServer, answer, cut_after_reading
 
 from posctl.errors import JournalError, UsageError
-from posctl.journal import care
-from posctl.journal.care import back_up, outlook, restore
+from posctl.journal import backup as care
+from posctl.journal.backup import back_up, outlook, restore
 from posctl.journal.check import examine
-from posctl.journal.look import JournalReader
+from posctl.journal.health import JournalReader
 from posctl.journal.prune import prune
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import highest_number

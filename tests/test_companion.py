@@ -18,7 +18,7 @@ from merciless import Merciless, paid
 from posctl.errors import JournalError
 from posctl.journal import companion as companion_module
 from posctl.journal.companion import Companion, Mark, line_of, mark_in
-from posctl.journal.look import health
+from posctl.journal.health import health
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import held_path
 from posctl.shell import as_text

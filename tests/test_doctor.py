@@ -49,7 +49,7 @@ from posctl.doctor import (
     worst,
 )
 from posctl.help_screen import NAMES
-from posctl.journal.choose import open_journal
+from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.money.outcome import Exit

@@ -21,7 +21,7 @@ from test_report import take
 from posctl.journal import Journal
 from posctl.journal import postgres_link as link_module
 from posctl.journal import sqlite as sqlite_module
-from posctl.journal.choose import open_journal
+from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.record import Checkout, Filter, Merchant
 from posctl.report import check

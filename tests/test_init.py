@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pty_run import Shown, pty_run
 
 from posctl.errors import ConfigError
-from posctl.journal.choose import note_of
+from posctl.journal.open import note_of
 from posctl.keys import DEFAULT_KEYS
 from posctl.messages import use_language
 from posctl.newconfig import Draft, NewFile, write

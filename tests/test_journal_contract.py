@@ -20,7 +20,7 @@ from posctl.desk import Desk
 from posctl.errors import JournalError
 from posctl.exchange import Exchange, Sent
 from posctl.journal import Journal, Transaction
-from posctl.journal.choose import open_journal
+from posctl.journal.open import open_journal
 from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve
 from posctl.money.record import (
     QUARTER_MS,
@@ -300,7 +300,7 @@ def test_a_try_needs_a_hold(journal: Journal) -> None:
 
 HOLDER = """
 import sys
-from posctl.journal.choose import open_journal
+from posctl.journal.open import open_journal
 journal = open_journal(sys.argv[1], 5)
 if sys.argv[2] == "the sweep":
     print(journal.hold_sweep(), flush=True)

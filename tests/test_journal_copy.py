@@ -17,8 +17,8 @@ from test_journal_contract import CHECKOUT, WHO, begin, finish, new, paid
 from posctl.errors import Busy, JournalError, UsageError
 from posctl.journal import Journal, Transaction
 from posctl.journal import copy as copying
-from posctl.journal.choose import open_journal
 from posctl.journal.copy import Copied, Sum, copy
+from posctl.journal.open import open_journal
 from posctl.journal.place import masked_url
 from posctl.money.outcome import Event, resolve
 from posctl.money.record import Filter, Shift, TryEnd
@@ -320,7 +320,7 @@ def test_the_copy_knows_whom_a_profile_paid_for(fresh: Fresh, source: str, targe
 
 HOLDER = """
 import sys
-from posctl.journal.choose import open_journal
+from posctl.journal.open import open_journal
 journal = open_journal(sys.argv[1], 5)
 print(journal.transact(lambda tx: tx.hold(tx.payment("r-open-01"))), flush=True)
 sys.stdin.read()

@@ -32,7 +32,7 @@ ALWAYS = {
 }
 WITH_JOURNAL = ALWAYS | {
     *("posctl.commands", "posctl.commands._money", "posctl.profiles", "posctl.yamltext"),
-    *("posctl.secret", "posctl.exchange", "posctl.journal.choose", "posctl.journal.sqlite"),
+    *("posctl.secret", "posctl.exchange", "posctl.journal.open", "posctl.journal.sqlite"),
     *("posctl.journal.rows", "posctl.journal.companion"),
 }
 PAY = WITH_JOURNAL | {

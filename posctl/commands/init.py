@@ -90,7 +90,7 @@ def _refuse(path: Path, run: Run) -> None:
 
 def _begin_journal(place: str, run: Run) -> None:
     """The journal, for live payments begin none. One that is there is kept. Raises JournalError."""
-    from posctl.journal.choose import begin_journal, note_of  # noqa: PLC0415  after the questions
+    from posctl.journal.open import begin_journal, note_of  # noqa: PLC0415  after the questions
 
     config, _named = config_path(run.globals.config, run.environ)
     begin_journal(place, DEFAULT_TIMEOUT.total_s, note_of(config, place, run.environ))

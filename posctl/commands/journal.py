@@ -52,8 +52,8 @@ app = new_app(
 )
 def create(ctx: typer.Context) -> int:
     run: Run = ctx.obj
-    from posctl.journal.choose import begin_journal  # noqa: PLC0415  loads SQLite
-    from posctl.journal.look import look_at  # noqa: PLC0415  as above
+    from posctl.journal.health import look_at  # noqa: PLC0415  as above
+    from posctl.journal.open import begin_journal  # noqa: PLC0415  loads SQLite
     from posctl.journal.place import masked_url  # noqa: PLC0415  as above
 
     place = journal_place(run.globals.config, run.environ)
@@ -81,9 +81,9 @@ def create(ctx: typer.Context) -> int:
 )
 def check(ctx: typer.Context) -> int:
     run: Run = ctx.obj
-    from posctl.journal.care import unsound  # noqa: PLC0415  loads SQLite
+    from posctl.journal.backup import unsound  # noqa: PLC0415  loads SQLite
     from posctl.journal.check import examine  # noqa: PLC0415  loads SQLite
-    from posctl.journal.look import look_at  # noqa: PLC0415  as above
+    from posctl.journal.health import look_at  # noqa: PLC0415  as above
 
     path = _path(run)
     examined = examine(path)
@@ -111,7 +111,7 @@ def backup(
     ctx: typer.Context, file: Annotated[str, typer.Argument(metavar="FILE", hidden=True)]
 ) -> int:
     run: Run = ctx.obj
-    from posctl.journal.care import back_up  # noqa: PLC0415  loads SQLite
+    from posctl.journal.backup import back_up  # noqa: PLC0415  loads SQLite
 
     path, target = _path(run), Path(file)
     examined = back_up(path, target)
@@ -135,8 +135,8 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help=_("Agree to what is listed."))] = False,
 ) -> int:
     run: Run = ctx.obj
-    from posctl.journal.care import outlook  # noqa: PLC0415  loads SQLite
-    from posctl.journal.care import restore as put_back  # noqa: PLC0415  as above
+    from posctl.journal.backup import outlook  # noqa: PLC0415  loads SQLite
+    from posctl.journal.backup import restore as put_back  # noqa: PLC0415  as above
 
     path, kept = _path(run), Path(file).resolve()
     if path.exists() and kept.exists() and path.samefile(kept):
@@ -182,8 +182,8 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help=_("Do it, without a question."))] = False,
 ) -> int:
     run: Run = ctx.obj
-    from posctl.journal.choose import adopt as take_over  # noqa: PLC0415  loads SQLite
-    from posctl.journal.choose import open_in  # noqa: PLC0415  as above
+    from posctl.journal.open import adopt as take_over  # noqa: PLC0415  loads SQLite
+    from posctl.journal.open import open_in  # noqa: PLC0415  as above
     from posctl.journal.place import masked_url  # noqa: PLC0415  as above
 
     place = journal_place(run.globals.config, run.environ)
@@ -319,7 +319,7 @@ def _days(text: str | None) -> int:
 
 
 def _note(run: Run) -> Path | None:
-    from posctl.journal.choose import note_of  # noqa: PLC0415  as above
+    from posctl.journal.open import note_of  # noqa: PLC0415  as above
 
     config, _named = config_path(run.globals.config, run.environ)
     return note_of(config, journal_place(run.globals.config, run.environ), run.environ)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from posctl.errors import Busy, UsageError
 from posctl.hint import Say, Type
-from posctl.journal.care import nobody_at_work
-from posctl.journal.choose import open_database
+from posctl.journal.backup import nobody_at_work
+from posctl.journal.open import open_database
 from posctl.journal.place import is_database, masked_url
 from posctl.journal.rows import COLUMNS, OF_CHECKOUT, payment_of
 from posctl.journal.sqlite import SqliteJournal

@@ -42,7 +42,7 @@ def begin_journal(place: str, try_s: float, note: Path | None) -> None:
         open_journal(place, try_s, note=note).close()
         return
     open_journal(place, try_s).close()
-    from posctl.journal.care import vouch  # noqa: PLC0415  nobody else needs it here
+    from posctl.journal.backup import vouch  # noqa: PLC0415  nobody else needs it here
 
     vouch(Path(place), note)
 
@@ -108,7 +108,7 @@ def open_in(place: str) -> list[Payment]:
         from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
 
         return postgres_whole.open_in(place)
-    from posctl.journal import care  # noqa: PLC0415  as above
+    from posctl.journal import backup as care  # noqa: PLC0415  as above
 
     return care.open_in(Path(place))
 
@@ -123,6 +123,6 @@ def adopt(place: str, note: Path | None) -> None:
 
         postgres_whole.adopt(place, note)
         return
-    from posctl.journal import care  # noqa: PLC0415  as above
+    from posctl.journal import backup as care  # noqa: PLC0415  as above
 
     care.adopt(Path(place), note)
