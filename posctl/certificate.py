@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from posctl.gateway import proxy_for, trusting
+from posctl.gateway.client import proxy_for, trusting
 from posctl.profile import Profile
 
 MAX_NAMES = 160  # characters of an issuer's names

@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 from posctl.answer import Reading, believed, close_row, read_exchange, unrecorded
 from posctl.desk import Desk, after_sending, form_of, looks_again
 from posctl.errors import JournalError, PosctlError
-from posctl.exchange import Exchange
+from posctl.gateway.exchange import Exchange
 from posctl.journal import Transaction
 from posctl.money import advice
 from posctl.money.admit import Refuse, Tell

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from posctl.errors import AfterSending
-from posctl.exchange import Post, Sent
+from posctl.gateway.exchange import Post, Sent
+from posctl.gateway.top import PAY_METHOD, signed_form
 from posctl.hint import Hint
 from posctl.journal import Journal
 from posctl.messages import _
@@ -13,10 +14,6 @@ from posctl.money.admit import may_leave
 from posctl.money.record import Payment, Who
 from posctl.money.result import Result
 from posctl.profile import Profile
-from posctl.top import (
-    PAY_METHOD,
-    signed_form,
-)
 
 
 class Desk(NamedTuple):

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from posctl.errors import ConfigError, JournalError, PosctlError
-from posctl.exchange import Exchange, Sent
+from posctl.gateway.exchange import Exchange, Sent
+from posctl.gateway.judge import read_event
+from posctl.gateway.top import PAY_METHOD, ErrorAnswer, read_reply
 from posctl.hint import Hint, Say, Type, said
 from posctl.journal import not_begun
 from posctl.journal.place import is_database, masked_url
-from posctl.judge import read_event
 from posctl.messages import _
 from posctl.money import advice
 from posctl.money.order import FIELDS, not_in
@@ -32,7 +33,6 @@ from posctl.money.outcome import Event, Exit, Outcome
 from posctl.money.record import OpenOf
 from posctl.place import place_json, place_words
 from posctl.profile import TRAINING, Loaded, Profile
-from posctl.top import PAY_METHOD, ErrorAnswer, read_reply
 from posctl.unreached import unreached, unreached_words
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Doctor(NamedTuple):
         if profile.gateway == TRAINING:
             yield Check("gateway", "good", _("It is inside posctl: nothing leaves this machine."))
             return
-        from posctl.gateway import Gateway  # noqa: PLC0415  100 ms, and not for training
+        from posctl.gateway.client import Gateway  # noqa: PLC0415  100 ms, and not for training
 
         try:
             gateway = Gateway(

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from posctl.gateway.judge import read_event
+from posctl.gateway.top import Answer, ErrorAnswer
 from posctl.hint import Hint, Say, Type, said
-from posctl.judge import read_event
 from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.admit import Block
 from posctl.money.outcome import EVENT_TABLE, EXIT_OF, Doubt, Event, Exit, Outcome, proves
 from posctl.money.refusal import Decline, Why, decline_of
-from posctl.top import Answer, ErrorAnswer
 
 _CONSOLE = N_("Ask for it in the open platform's console.")
 _BY_SUB_CODE = N_("The sub code says more:")

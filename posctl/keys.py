@@ -6,7 +6,7 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from posctl.errors import ConfigError, UsageError
-from posctl.exchange import Timeout
+from posctl.gateway.exchange import Timeout
 from posctl.journal.place import is_database
 from posctl.messages import _
 from posctl.money.order import FIELDS, check_value

@@ -18,7 +18,7 @@ from posctl.desk import (
     looks_again,
 )
 from posctl.errors import JournalError
-from posctl.exchange import Exchange
+from posctl.gateway.exchange import Exchange
 from posctl.hint import Hint, Say, said
 from posctl.messages import _
 from posctl.money import advice

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from posctl.exchange import Timeout
+from posctl.gateway.exchange import Timeout
 from posctl.money.record import Merchant
 from posctl.secret import Secret
 

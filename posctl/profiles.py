@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from posctl.errors import ConfigError, UsageError
-from posctl.exchange import Timeout
+from posctl.gateway.exchange import Timeout
+from posctl.gateway.top import SIGN_METHODS
 from posctl.hint import Say, Type
 from posctl.journal.place import at_home, default_journal, is_database, masked_url, own_folder
 from posctl.keys import (
@@ -52,7 +53,6 @@ from posctl.profile import (
     TillKeys,
 )
 from posctl.secret import Guarded, Secret, utf8
-from posctl.top import SIGN_METHODS
 from posctl.yamltext import Bad, Map, parse
 
 MAX_CONFIG_BYTES = 256 * 1024

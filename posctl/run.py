@@ -24,7 +24,7 @@ from posctl.shell import use_globals
 
 if TYPE_CHECKING:
     from posctl.desk import Desk, Patience
-    from posctl.exchange import Post
+    from posctl.gateway.exchange import Post
     from posctl.journal import Journal
     from posctl.money.outcome import Exit
     from posctl.money.record import OpenOf, PaidOf, Payment, Who
@@ -195,7 +195,7 @@ class Run:
     def desk(self) -> Desk:
         """Everything that a payment needs, signals included. Raises ConfigError, JournalError."""
         with light_imports():
-            from posctl.gateway import Gateway  # noqa: PLC0415  100 ms; only those who send need it
+            from posctl.gateway.client import Gateway  # noqa: PLC0415  100 ms; only those who send need it
         from posctl.desk import Desk  # noqa: PLC0415
 
         profile = self.load().profile
@@ -231,11 +231,11 @@ class Run:
     def _discreet(self, gateway: Post, session: str | None) -> Post:
         """The gateway, with its session kept out of what comes back, and told with --debug."""
         if session is not None:
-            from posctl.narrator import Discreet  # noqa: PLC0415  few profiles have one
+            from posctl.gateway.debug import Discreet  # noqa: PLC0415  few profiles have one
 
             gateway = Discreet(gateway, session)
         if self.globals.debug:
-            from posctl.narrator import Narrator  # noqa: PLC0415  for --debug alone
+            from posctl.gateway.debug import Narrator  # noqa: PLC0415  for --debug alone
 
             gateway = Narrator(gateway, self.screen.note)
         return gateway

@@ -10,13 +10,9 @@ import json
 
 from posctl.answer import clean
 from posctl.desk import Desk
-from posctl.exchange import Exchange, Sent
-from posctl.journal import Transaction
-from posctl.judge import read_event
-from posctl.money.codes import codes_of
-from posctl.money.outcome import Event, Standing, State, advance, contradicts
-from posctl.money.record import Payment, StatusAnswer, TryEnd
-from posctl.top import (
+from posctl.gateway.exchange import Exchange, Sent
+from posctl.gateway.judge import read_event
+from posctl.gateway.top import (
     ACTION_QUERY_METHOD,
     STATUS_QUERY_METHOD,
     Answer,
@@ -24,6 +20,10 @@ from posctl.top import (
     read_reply,
     signed_form,
 )
+from posctl.journal import Transaction
+from posctl.money.codes import codes_of
+from posctl.money.outcome import Event, Standing, State, advance, contradicts
+from posctl.money.record import Payment, StatusAnswer, TryEnd
 
 WORD_EVENTS = {
     "success": Event.PAID,

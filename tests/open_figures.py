@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from sim_child import WORDS_OF_0_1
 
-from posctl.judge import read_event
+from posctl.gateway.judge import read_event
+from posctl.gateway.top import Answer
 from posctl.money.outcome import NEW, REFUSALS, Event, Standing, advance, begin_try
-from posctl.top import Answer
 
 PAGE = Path(__file__).parents[1] / "docs" / "outcomes.md"
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"

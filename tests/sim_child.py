@@ -44,7 +44,10 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl import cli, exchange, gateway, payment, profiles, screen, wire
+from posctl import cli, payment, profiles, screen
+from posctl.gateway import client as gateway
+from posctl.gateway import connection as wire
+from posctl.gateway import exchange
 from posctl.journal import backup as care
 from posctl.journal import companion, sqlite, unite
 from posctl.journal import copy as journal_copy

@@ -490,7 +490,8 @@ def test_journal_faults(canary: Canary) -> None:
 
 BUG = """
 import os, sys
-from posctl import cli, payment, top
+from posctl import cli, payment
+from posctl.gateway import top
 def broken(*args, **named):
     raise ValueError(args, named)
 where = {"before": (payment, "signed_form"), "after": (payment, "read_reply")}[sys.argv.pop(1)]

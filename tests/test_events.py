@@ -27,7 +27,8 @@ from conftest import Ran, Shop
 from faultserver import HTML, PAID, Certificates, FaultServer, Talk, answer
 
 from posctl.desk import Desk
-from posctl.gateway import Gateway
+from posctl.gateway.client import Gateway
+from posctl.gateway.top import sign
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.order import Limits, check
 from posctl.money.record import Payment, Who
@@ -36,7 +37,6 @@ from posctl.payment import pay, retry
 from posctl.profile import Profile
 from posctl.profiles import load
 from posctl.run import new_request_id
-from posctl.top import sign
 
 EXITS = {
     "success": 0,

@@ -15,9 +15,9 @@ from fuzz.targets import CANARY, CODE, STATUSES, TARGETS, answer, config, reques
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posctl.gateway.top import MAX_TEXT
 from posctl.money.codes import without_codes
 from posctl.money.order import FIELDS
-from posctl.top import MAX_TEXT
 
 CORPUS = Path(__file__).parent / "fuzz" / "corpus"
 FILES = sorted(path for path in CORPUS.rglob("*") if path.is_file())

@@ -23,8 +23,7 @@ from faultserver import PAID, Certificates, FaultServer, Talk, answer
 
 from posctl import __version__
 from posctl.errors import ConfigError
-from posctl.exchange import Exchange, Sent, Timeout
-from posctl.gateway import (
+from posctl.gateway.client import (
     MAX_BODY,
     Gateway,
     _hashed_certificates,
@@ -33,9 +32,10 @@ from posctl.gateway import (
     proxy_for,
     trusting,
 )
+from posctl.gateway.connection import MAX_RECEIVED, Adapter, Failed, Flight, here
+from posctl.gateway.exchange import Exchange, Sent, Timeout
 from posctl.money.outcome import Event
 from posctl.shell import as_text
-from posctl.wire import MAX_RECEIVED, Adapter, Failed, Flight, here
 
 PRIVATE = "4A1FC0DE5161"  # stands for the sign, the code and the fee: it must not be told
 FORM = f"pay_request=%7B%22pay_fee%22%3A100%7D&sign={PRIVATE}".encode()

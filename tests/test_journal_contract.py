@@ -18,7 +18,7 @@ from pgserver import Database
 
 from posctl.desk import Desk
 from posctl.errors import JournalError
-from posctl.exchange import Exchange, Sent
+from posctl.gateway.exchange import Exchange, Sent
 from posctl.journal import Journal, Transaction
 from posctl.journal.open import open_journal
 from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve

@@ -18,7 +18,7 @@ from test_gateway import FORM, MakeGateway, gateway  # noqa: F401  a fixture
 
 from posctl.crew import Watch
 from posctl.desk import Desk
-from posctl.exchange import Sent
+from posctl.gateway.exchange import Sent
 from posctl.journal import Transaction
 from posctl.money.admit import BY_HAND_MS, LEAVE_WITHIN_MS, may_leave
 from posctl.money.outcome import Event

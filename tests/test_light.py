@@ -130,7 +130,7 @@ ARMED = """
 import os, sys
 import posctl.light as light
 from posctl.cli import run
-from posctl.wire import Connection
+from posctl.gateway.connection import Connection
 armed, made = [], []
 def make(self, *given, really=light._Pattern.__init__):
     made.append(self)

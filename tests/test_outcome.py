@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posctl.judge import read_event
+from posctl.gateway.judge import read_event
+from posctl.gateway.top import PAY_METHOD, Answer, ErrorAnswer, Unreadable, read_reply
 from posctl.money.outcome import (
     EVENT_TABLE,
     EXIT_OF,
@@ -28,7 +29,6 @@ from posctl.money.outcome import (
     resolve,
     worst,
 )
-from posctl.top import PAY_METHOD, Answer, ErrorAnswer, Unreadable, read_reply
 
 EVENTS = list(Event)
 EXITS = {  # as the contract's table has them

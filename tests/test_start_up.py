@@ -27,16 +27,27 @@ ALWAYS = {
         "posctl.money.admit",
         "posctl.money.outcome",
     ),
-    *("posctl.money.order", "posctl.top", "posctl.journal", "posctl.light", "posctl.money.record"),
+    *(
+        "posctl.money.order",
+        "posctl.gateway.top",
+        "posctl.journal",
+        "posctl.light",
+        "posctl.money.record",
+    ),
     *("posctl.hint", "posctl.money.refusal", "posctl.shell"),
 }
 WITH_JOURNAL = ALWAYS | {
     *("posctl.commands", "posctl.commands._money", "posctl.profiles", "posctl.yamltext"),
-    *("posctl.secret", "posctl.exchange", "posctl.journal.open", "posctl.journal.sqlite"),
+    *("posctl.secret", "posctl.gateway.exchange", "posctl.journal.open", "posctl.journal.sqlite"),
     *("posctl.journal.rows", "posctl.journal.companion"),
 }
 PAY = WITH_JOURNAL | {
-    *("posctl.commands.pay", "posctl.payment", "posctl.gateway", "posctl.wire"),
+    *(
+        "posctl.commands.pay",
+        "posctl.payment",
+        "posctl.gateway.client",
+        "posctl.gateway.connection",
+    ),
 }
 TYPER = {"typer", "annotated_doc", "shellingham"}
 YAML = TYPER | {"yaml", "_yaml"}

@@ -41,7 +41,7 @@ from test_journal_contract import new
 from posctl.commands._several import Several
 from posctl.crew import WORKERS, Watch
 from posctl.desk import Desk
-from posctl.gateway import Gateway
+from posctl.gateway.client import Gateway
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.outcome import Event, advance
 from posctl.money.record import Checkout, Payment, TryEnd, Verdict, Who

@@ -24,11 +24,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from taobaopy.taobao import TaoBaoAPIClient, TaoBaoAPIError
 
-from posctl import top
 from posctl.errors import ConfigError
-from posctl.exchange import Sent, Timeout
-from posctl.gateway import Gateway
-from posctl.judge import read_event
+from posctl.gateway import top
+from posctl.gateway.client import Gateway
+from posctl.gateway.exchange import Sent, Timeout
+from posctl.gateway.judge import read_event
 from posctl.money.order import check_value
 from posctl.money.outcome import Event
 from posctl.profile import TRAINING_APP_KEY, TRAINING_SECRET

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.judge import read_event
+from posctl.gateway.judge import read_event
+from posctl.gateway.top import Answer
 from posctl.money.outcome import Doubt, Outcome, proves
 from posctl.money.refusal import DECLINES
-from posctl.top import Answer
 
 PAGE = Path(__file__).parents[1] / "docs" / "outcomes.md"
 BEGIN, END = "<!-- wordings: begin -->\n", "<!-- wordings: end -->\n"

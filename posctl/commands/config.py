@@ -136,7 +136,7 @@ def _masked(defaults: Mapping[str, str]) -> dict[str, str]:
 
 def _problem_with(profile: Profile, run: Run) -> Problem | None:
     """What would stop this profile from sending; its secret is read and dropped."""
-    from posctl.gateway import proxy_for, trusting  # noqa: PLC0415  requests takes 100 ms
+    from posctl.gateway.client import proxy_for, trusting  # noqa: PLC0415  requests takes 100 ms
 
     try:
         profile.secret.reveal(run.environ)

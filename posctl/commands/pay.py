@@ -230,10 +230,10 @@ def _dry_run(order: PayRequest, run: Run) -> Exit:
     """Show the call as it would travel; no secret is read, nothing is sent or recorded."""
     import json  # noqa: PLC0415
 
+    from posctl.gateway.top import PAY_METHOD  # noqa: PLC0415
     from posctl.money.result import Asked, Result, result_json  # noqa: PLC0415
     from posctl.payments import draw_dry_run  # noqa: PLC0415
     from posctl.run import new_request_id  # noqa: PLC0415
-    from posctl.top import PAY_METHOD  # noqa: PLC0415
 
     profile = run.load().profile
     request_id = order.request_id or new_request_id()

@@ -25,8 +25,9 @@ from posctl import cli
 from posctl.answer import MAX_RAW, read_exchange
 from posctl.contract import plain
 from posctl.errors import ConfigError, UsageError
-from posctl.exchange import Exchange
-from posctl.judge import read_event
+from posctl.gateway.exchange import Exchange
+from posctl.gateway.judge import read_event
+from posctl.gateway.top import PAY_METHOD, SIGN_METHODS, Answer, read_reply
 from posctl.keys import DEFAULT_KEYS
 from posctl.money import advice
 from posctl.money.codes import CODE_FIELDS, codes_of, masked
@@ -38,7 +39,6 @@ from posctl.profile import TRAINING, Config
 from posctl.profiles import read
 from posctl.run import one_code
 from posctl.shell import as_text
-from posctl.top import PAY_METHOD, SIGN_METHODS, Answer, read_reply
 
 CANARY = "CANARY0123456789abcdef0123456789abcdef"  # longer than any key that is shown whole
 MAX_WORDS = 2000  # characters of one complaint

@@ -25,11 +25,11 @@ from urllib3.exceptions import HTTPError
 
 from posctl import __version__
 from posctl.errors import ConfigError
-from posctl.exchange import Exchange, Sent, Timeout
+from posctl.gateway.connection import Adapter, Failed, Flight, here, tls_context
+from posctl.gateway.exchange import Exchange, Sent, Timeout
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.outcome import Event
-from posctl.wire import Adapter, Failed, Flight, here, tls_context
 
 MAX_BODY = 1024 * 1024  # bytes of an answer's body, as received and as decoded
 _PIECE = 64 * 1024

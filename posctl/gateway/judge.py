@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
+from posctl.gateway.top import Answer, ErrorAnswer, Reply, Unreadable
 from posctl.money.outcome import FAILED_AS, REFUSED_AS, Event
 from posctl.money.refusal import speaks_of
-from posctl.top import Answer, ErrorAnswer, Reply, Unreadable
 
 # Codes with which TOP refuses a call before the business sees it (protocol, section 6).
 _GATEWAY_CODES = frozenset(

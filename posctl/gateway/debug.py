@@ -7,7 +7,7 @@ from collections.abc import Callable
 from html import escape
 from urllib.parse import parse_qsl, quote, quote_plus
 
-from posctl.exchange import Exchange, Post, Sent
+from posctl.gateway.exchange import Exchange, Post, Sent
 from posctl.money.codes import codes_of, masked, without_codes
 from posctl.text import one_line
 

@@ -32,7 +32,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import InvalidHeader
 from urllib3.poolmanager import PoolManager
 
-from posctl.exchange import Sent, Timeout
+from posctl.gateway.exchange import Sent, Timeout
 from posctl.money.outcome import Event
 
 MAX_RECEIVED = 2 * 1024 * 1024  # bytes of one answer on the wire: the body, its headers and frames

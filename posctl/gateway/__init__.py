@@ -1,0 +1,1 @@
+"""The other side: what is sent to it, and what its answers prove."""
