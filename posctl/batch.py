@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from posctl.config.profile import Profile
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.codes import discreet, one_time_code
 from posctl.money.order import FIELDS, Limits, PayRequest, check, check_value, read_file
-from posctl.profile import Profile
 from posctl.shell import lines_of
 
 MAX_BYTES = 64 << 20

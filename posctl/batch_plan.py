@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from posctl.batch import BadLines, Batch, Line, request_id_of
 from posctl.batch_results import Said
+from posctl.config.profile import Profile
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Journal
 from posctl.messages import _
 from posctl.money.order import PayRequest, intent
 from posctl.money.outcome import Outcome, State
 from posctl.money.record import Payment
-from posctl.profile import Profile
 from posctl.row import checkout_of
 
 # Nobody was charged, and the business never saw it: a later run may attempt the line once more.

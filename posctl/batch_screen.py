@@ -23,8 +23,8 @@ from posctl.shell import same_command
 
 if TYPE_CHECKING:
     from posctl.batch_send import Tally
+    from posctl.config.profile import Profile
     from posctl.money.result import Problem
-    from posctl.profile import Profile
 
 
 def draw_batch(

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from posctl.config.profile import Profile
 from posctl.gateway.client import proxy_for, trusting
-from posctl.profile import Profile
 
 MAX_NAMES = 160  # characters of an issuer's names
 

@@ -158,7 +158,7 @@ def _values(param: Any, line: _Line, environ: Mapping[str, str]) -> Iterator[Can
 
 
 def _profiles(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
-    from posctl.profiles import read  # noqa: PLC0415  loads YAML
+    from posctl.config.profiles import read  # noqa: PLC0415  loads YAML
 
     for name, profile in read(line.given.get("--config"), environ).profiles.items():
         yield Candidate(name, profile.gateway)
@@ -174,8 +174,8 @@ def _codes() -> Iterator[Candidate]:
 
 def _open_payments(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
     """The open payments of the profile in use, the latest first."""
+    from posctl.config.profiles import load  # noqa: PLC0415  loads YAML
     from posctl.journal.health import JournalReader  # noqa: PLC0415  loads SQLite
-    from posctl.profiles import load  # noqa: PLC0415  loads YAML
 
     loaded = load(line.given.get("--config"), line.given.get("--profile"), environ)
     merchant = loaded.profile.merchant

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
+from posctl.config.profile import Profile
 from posctl.errors import AfterSending
 from posctl.gateway.exchange import Post, Sent
 from posctl.gateway.top import PAY_METHOD, signed_form
@@ -13,7 +14,6 @@ from posctl.messages import _
 from posctl.money.admit import may_leave
 from posctl.money.record import Payment, Who
 from posctl.money.result import Result
-from posctl.profile import Profile
 
 
 class Desk(NamedTuple):

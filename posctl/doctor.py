@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
+from posctl.config.place import place_json, place_words
+from posctl.config.profile import TRAINING, Loaded, Profile
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.gateway.exchange import Exchange, Sent
 from posctl.gateway.judge import read_event
@@ -31,8 +33,6 @@ from posctl.money import advice
 from posctl.money.order import FIELDS, not_in
 from posctl.money.outcome import Event, Exit, Outcome
 from posctl.money.record import OpenOf
-from posctl.place import place_json, place_words
-from posctl.profile import TRAINING, Loaded, Profile
 from posctl.unreached import unreached, unreached_words
 
 if TYPE_CHECKING:

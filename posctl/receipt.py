@@ -10,12 +10,12 @@ import json
 import time
 from unicodedata import category, east_asian_width
 
+from posctl.config.profile import Receipt
 from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.codes import CODE_FIELDS, masked
 from posctl.money.outcome import State
 from posctl.money.record import Payment
-from posctl.profile import Receipt
 from posctl.text import one_line
 
 COPIES = {"customer": N_("Customer copy"), "store": N_("Store copy")}

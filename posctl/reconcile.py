@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from unicodedata import normalize
 
+from posctl.config.profile import Statement
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Outcome, outcome_of
 from posctl.money.record import Payment
-from posctl.profile import Statement
 
 # The names of columns in the usual exports, the best first; spelled as `_plain` spells them.
 _IDS = (

@@ -22,7 +22,7 @@ from posctl.money.outcome import Outcome
 from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
 
 if TYPE_CHECKING:
-    from posctl.profile import Profile
+    from posctl.config.profile import Profile
 
 SHOWN = 20  # of each kind; --csv has them all
 

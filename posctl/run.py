@@ -23,13 +23,13 @@ from posctl.screen import Screen
 from posctl.shell import use_globals
 
 if TYPE_CHECKING:
+    from posctl.config.profile import Loaded
     from posctl.desk import Desk, Patience
     from posctl.gateway.exchange import Post
     from posctl.journal import Journal
     from posctl.money.outcome import Exit
     from posctl.money.record import OpenOf, PaidOf, Payment, Who
     from posctl.money.result import Result
-    from posctl.profile import Loaded
     from posctl.unreached import Held
 
 
@@ -143,7 +143,7 @@ class Run:
     def load(self) -> Loaded:
         """The configuration and the profile in use; clashes are said once. Raises ConfigError."""
         if self._loaded is None:
-            from posctl.profiles import load  # noqa: PLC0415  lazily, with what it imports
+            from posctl.config.profiles import load  # noqa: PLC0415  lazily, with what it imports
 
             self._loaded = load(self.globals.config, self.globals.profile, self.environ)
             for warning in self._loaded.warnings:
@@ -249,7 +249,7 @@ class Run:
 
     def training_ledger(self) -> Path:
         """Where the training gateway remembers: on this machine. Raises ConfigError."""
-        from posctl.profiles import state_folder  # noqa: PLC0415  as above
+        from posctl.config.profiles import state_folder  # noqa: PLC0415  as above
 
         return state_folder(self.globals.config, self.environ) / "training.db"
 

@@ -13,11 +13,11 @@ from enum import Enum, auto
 from math import inf
 from typing import NamedTuple
 
+from posctl.config.profile import Profile
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.codes import is_scanned, is_wallet_code, mask
 from posctl.money.order import check_value, yuan
-from posctl.profile import Profile
 from posctl.shell import lines_of
 
 MAX_TYPED = 256  # characters

@@ -26,8 +26,8 @@ from posctl.money.outcome import Event, Outcome, outcome_of
 from posctl.payments import draw_due, draw_verdict, states_due
 
 if TYPE_CHECKING:
+    from posctl.config.profile import Profile
     from posctl.money.result import Result
-    from posctl.profile import Profile
     from posctl.till_open import Open
 
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 
 from posctl.brush import Canvas, draw_pairs
+from posctl.config.profile import Profile
+from posctl.config.secret import Secret
 from posctl.messages import use_language
 from posctl.money import advice
 from posctl.money.admit import Block, due
@@ -26,9 +28,7 @@ from posctl.payments import (
     draw_results,
     draw_status,
 )
-from posctl.profile import Profile
 from posctl.screen import Screen, View
-from posctl.secret import Secret
 from posctl.status import Asked as StatusAsked
 
 NOW_MS = 1_767_250_800_000

@@ -44,7 +44,8 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl import cli, payment, profiles, screen
+from posctl import cli, payment, screen
+from posctl.config import profiles
 from posctl.gateway import client as gateway
 from posctl.gateway import connection as wire
 from posctl.gateway import exchange
@@ -58,7 +59,7 @@ from posctl.run import new_request_id
 _COMMANDS = "pay retry pending show checkout history status resolve batch journal"
 for _name in _COMMANDS.split():
     importlib.import_module(f"posctl.commands.{_name}")
-for _name in ("posctl.crew", "posctl.batch", "posctl.sweep", "posctl.profiles", "yaml"):
+for _name in ("posctl.crew", "posctl.batch", "posctl.sweep", "posctl.config.profiles", "yaml"):
     importlib.import_module(_name)
 
 _SIGNALS = {

@@ -43,8 +43,8 @@ from faultserver import (
 from pty_run import pty_run
 
 from posctl.cli import COMMANDS
+from posctl.config.profiles import load
 from posctl.money.order import Limits, check
-from posctl.profiles import load
 
 PAY = ("pay", "--fee", "100", "--checkout")
 

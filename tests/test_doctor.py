@@ -38,6 +38,7 @@ from hypothesis import strategies as st
 from pty_run import pty_run
 
 from posctl import certificate, doctor
+from posctl.config.profiles import load
 from posctl.doctor import (
     Check,
     Doctor,
@@ -53,7 +54,6 @@ from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.money.outcome import Exit
-from posctl.profiles import load
 from posctl.shell import as_text
 
 if TYPE_CHECKING:

@@ -26,6 +26,8 @@ import pytest
 from conftest import Ran, Shop
 from faultserver import HTML, PAID, Certificates, FaultServer, Talk, answer
 
+from posctl.config.profile import Profile
+from posctl.config.profiles import load
 from posctl.desk import Desk
 from posctl.gateway.client import Gateway
 from posctl.gateway.top import sign
@@ -34,8 +36,6 @@ from posctl.money.order import Limits, check
 from posctl.money.record import Payment, Who
 from posctl.money.result import Result, result_json
 from posctl.payment import pay, retry
-from posctl.profile import Profile
-from posctl.profiles import load
 from posctl.run import new_request_id
 
 EXITS = {

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pty_run import Shown, pty_run
 
+from posctl.config.keys import DEFAULT_KEYS
+from posctl.config.new import Draft, NewFile, write
+from posctl.config.profiles import load, read
+from posctl.config.yamltext import Bad
 from posctl.errors import ConfigError
 from posctl.journal.open import note_of
-from posctl.keys import DEFAULT_KEYS
 from posctl.messages import use_language
-from posctl.newconfig import Draft, NewFile, write
-from posctl.profiles import load, read
-from posctl.yamltext import Bad
 
 SECRET = "s3cr3t-canary-0123456789abcdef"
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pgserver import Database
 
+from posctl.config.profiles import read as read_config
 from posctl.desk import Desk
 from posctl.errors import JournalError
 from posctl.gateway.exchange import Exchange, Sent
@@ -38,7 +39,6 @@ from posctl.money.record import (
     Verdict,
     Who,
 )
-from posctl.profiles import read as read_config
 from posctl.status import record_status
 
 CODE = "283456789012345678"

@@ -13,9 +13,9 @@ from conftest import Shop
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posctl.config.profile import Loaded, Profile
+from posctl.config.profiles import load, read
 from posctl.errors import ConfigError
-from posctl.profile import Loaded, Profile
-from posctl.profiles import load, read
 from posctl.shell import as_text
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
@@ -95,8 +95,8 @@ def test_the_example_works_as_it_stands() -> None:
 
 def test_the_example_explains_every_key() -> None:
     """No key of a profile is left out of the example."""
-    from posctl.keys import DEFAULT_KEYS  # noqa: PLC0415
-    from posctl.profiles import _PROFILE_KEYS, _TOP_KEYS  # noqa: PLC0415
+    from posctl.config.keys import DEFAULT_KEYS  # noqa: PLC0415
+    from posctl.config.profiles import _PROFILE_KEYS, _TOP_KEYS  # noqa: PLC0415
 
     text = EXAMPLE.read_text()
     unsaid = [

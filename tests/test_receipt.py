@@ -16,8 +16,8 @@ from rich.cells import cell_len
 from scenes import HOSTILE, PAID, PART, payment
 
 from posctl import messages
+from posctl.config.profile import Receipt
 from posctl.money.outcome import Event, Standing, State
-from posctl.profile import Receipt
 from posctl.receipt import columns, folded, receipt_text
 from posctl.text import one_line
 

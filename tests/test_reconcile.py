@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from pty_run import pty_run
 from scenes import HOSTILE, PAID, payment
 
+from posctl.config.profile import Statement
 from posctl.errors import UsageError
 from posctl.money.order import yuan
 from posctl.money.outcome import Event, Outcome, Standing, State
 from posctl.money.record import Payment
-from posctl.profile import Statement
 from posctl.reconcile import Row, _moment, _yuan, read_rows, reconcile, span_of
 
 Training = Callable[..., Ran]
@@ -283,7 +283,7 @@ def test_a_large_statement_is_read_line_by_line(tmp_path: Path) -> None:
         for n in range(200_000):
             file.write(f"t{n},v{n},交易,2026-01-31 12:00:00,1.00,{'备注' * 30}\n")
     script = (
-        "import resource, sys; from pathlib import Path; from posctl.profile import Statement;"
+        "import resource, sys; from pathlib import Path; from posctl.config.profile import Statement;"
         "from posctl.reconcile import read_rows, span_of\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "assert span_of(read_rows(Path(sys.argv[1]), Statement()))\n"

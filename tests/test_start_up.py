@@ -37,8 +37,18 @@ ALWAYS = {
     *("posctl.hint", "posctl.money.refusal", "posctl.shell"),
 }
 WITH_JOURNAL = ALWAYS | {
-    *("posctl.commands", "posctl.commands._money", "posctl.profiles", "posctl.yamltext"),
-    *("posctl.secret", "posctl.gateway.exchange", "posctl.journal.open", "posctl.journal.sqlite"),
+    *(
+        "posctl.commands",
+        "posctl.commands._money",
+        "posctl.config.profiles",
+        "posctl.config.yamltext",
+    ),
+    *(
+        "posctl.config.secret",
+        "posctl.gateway.exchange",
+        "posctl.journal.open",
+        "posctl.journal.sqlite",
+    ),
     *("posctl.journal.rows", "posctl.journal.companion"),
 }
 PAY = WITH_JOURNAL | {

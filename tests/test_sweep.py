@@ -39,6 +39,7 @@ from pty_run import pty_run
 from test_journal_contract import new
 
 from posctl.commands._several import Several
+from posctl.config.profiles import load
 from posctl.crew import WORKERS, Watch
 from posctl.desk import Desk
 from posctl.gateway.client import Gateway
@@ -46,7 +47,6 @@ from posctl.journal.sqlite import SqliteJournal
 from posctl.money.outcome import Event, advance
 from posctl.money.record import Checkout, Payment, TryEnd, Verdict, Who
 from posctl.money.result import RESULT_KEYS, Result
-from posctl.profiles import load
 from posctl.records import Records
 from posctl.run import new_request_id
 from posctl.sweep import Sweep, sweep

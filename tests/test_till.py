@@ -20,8 +20,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from merciless import Members, Merciless, paid, refused, told
 
-from posctl.profile import TillKeys
-from posctl.profiles import read as read_config
+from posctl.config.profile import TillKeys
+from posctl.config.profiles import read as read_config
 from posctl.till_entry import (
     COMMANDS,
     Answer,

@@ -24,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from taobaopy.taobao import TaoBaoAPIClient, TaoBaoAPIError
 
+from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET
 from posctl.errors import ConfigError
 from posctl.gateway import top
 from posctl.gateway.client import Gateway
@@ -31,7 +32,6 @@ from posctl.gateway.exchange import Sent, Timeout
 from posctl.gateway.judge import read_event
 from posctl.money.order import check_value
 from posctl.money.outcome import Event
-from posctl.profile import TRAINING_APP_KEY, TRAINING_SECRET
 from posctl.shell import as_text
 from posctl.training import SCENARIOS, reset, start_in_process
 from posctl.training.answers import Answer

@@ -15,9 +15,9 @@ from posctl.screen import View
 from posctl.unreached import unreached_json
 
 if TYPE_CHECKING:
+    from posctl.config.profile import Profile
     from posctl.money.record import OpenOf
     from posctl.money.result import Result
-    from posctl.profile import Profile
     from posctl.run import Run
 
 

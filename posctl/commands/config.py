@@ -7,6 +7,9 @@ import typer
 
 from posctl.brush import draw_pairs
 from posctl.command import Command, Group, new_app
+from posctl.config.place import place_json, place_words
+from posctl.config.profile import Config, Loaded, Profile
+from posctl.config.profiles import config_path, read
 from posctl.contract import plain
 from posctl.errors import ConfigError
 from posctl.journal.place import masked_url
@@ -14,9 +17,6 @@ from posctl.messages import _
 from posctl.money.codes import CODE_FIELDS, mask
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, problem_json
-from posctl.place import place_json, place_words
-from posctl.profile import Config, Loaded, Profile
-from posctl.profiles import config_path, read
 from posctl.run import Run
 from posctl.screen import View
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import typer
 
 from posctl.command import Command, new_app
+from posctl.config.new import GATEWAY, Draft, NewFile, write
+from posctl.config.profile import DEFAULT_TIMEOUT, TRAINING
+from posctl.config.profiles import config_path, usual_journal
+from posctl.config.secret import KeptIn, Secret
+from posctl.config.yamltext import Bad
 from posctl.errors import ConfigError, Interrupted, UsageError
 from posctl.hint import Hint, Say, Type, said
 from posctl.journal.place import masked_url
 from posctl.messages import N_, _
 from posctl.money.outcome import Exit
-from posctl.newconfig import GATEWAY, Draft, NewFile, write
-from posctl.profile import DEFAULT_TIMEOUT, TRAINING
-from posctl.profiles import config_path, usual_journal
 from posctl.run import Run, new_request_id
-from posctl.secret import KeptIn, Secret
 from posctl.shell import lines_of
-from posctl.yamltext import Bad
 
 app = new_app()
 

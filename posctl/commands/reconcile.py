@@ -8,6 +8,7 @@ import typer
 from posctl.command import Command, new_app
 from posctl.commands._files import write_out
 from posctl.commands.history import day_span
+from posctl.config.profile import Statement
 from posctl.errors import UsageError
 from posctl.hint import said
 from posctl.messages import _
@@ -15,7 +16,6 @@ from posctl.money.order import yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
 from posctl.money.result import Problem, iso, problem_json
-from posctl.profile import Statement
 from posctl.reconcile import MARGIN_MS, Found, Item, Reconciled, read_rows, reconcile, span_of
 from posctl.reconcile_screen import draw_reconciled
 from posctl.run import Run

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 
+from posctl.config.profile import Profile
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.money.admit import Block, may_resend
@@ -18,7 +19,6 @@ from posctl.money.order import yuan
 from posctl.money.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
 from posctl.money.record import Merchant, Payment, Try, TryEnd
 from posctl.money.result import Problem
-from posctl.profile import Profile
 
 EVENT_WORDS = {
     Event.DNS_FAILED: N_("The gateway's name could not be found (DNS)."),

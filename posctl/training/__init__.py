@@ -40,7 +40,7 @@ def serve(ledger_path: Path, port: int, ready: Callable[[str, str, str], None]) 
     """
     import signal  # noqa: PLC0415  only here
 
-    from posctl.profile import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
+    from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -71,7 +71,7 @@ def reset(ledger_path: Path) -> None:
 
 
 def _server(ledger_path: Path, port: int) -> Server:
-    from posctl.profile import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
+    from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
     from posctl.training.gateway import TrainingGateway  # noqa: PLC0415  not to list scenarios
     from posctl.training.ledger import LedgerError, ledger  # noqa: PLC0415  loads SQLite
     from posctl.training.server import Server  # noqa: PLC0415  loads sockets

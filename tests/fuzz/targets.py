@@ -23,20 +23,20 @@ from typing import Any
 
 from posctl import cli
 from posctl.answer import MAX_RAW, read_exchange
+from posctl.config.keys import DEFAULT_KEYS
+from posctl.config.profile import TRAINING, Config
+from posctl.config.profiles import read
 from posctl.contract import plain
 from posctl.errors import ConfigError, UsageError
 from posctl.gateway.exchange import Exchange
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import PAY_METHOD, SIGN_METHODS, Answer, read_reply
-from posctl.keys import DEFAULT_KEYS
 from posctl.money import advice
 from posctl.money.codes import CODE_FIELDS, codes_of, masked
 from posctl.money.order import FIELDS, Limits, PayRequest, check, check_value, intent, read_file
 from posctl.money.outcome import EXIT_OF, Event, Standing, State, advance, outcome_of
 from posctl.money.record import Checkout, Payment, Verdict
 from posctl.money.result import payment_json, problem_json
-from posctl.profile import TRAINING, Config
-from posctl.profiles import read
 from posctl.run import one_code
 from posctl.shell import as_text
 

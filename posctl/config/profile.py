@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from posctl.config.secret import Secret
 from posctl.gateway.exchange import Timeout
 from posctl.money.record import Merchant
-from posctl.secret import Secret
 
 TRAINING = "training"
 

@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from posctl.config.profile import Profile
+from posctl.config.profiles import meaning
+from posctl.config.secret import KeptIn
 from posctl.errors import ConfigError
 from posctl.messages import _
-from posctl.profile import Profile
-from posctl.profiles import meaning
-from posctl.secret import KeptIn
 
 GATEWAY = "https://eco.taobao.com/router/rest"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from posctl.config.profile import ChosenBy, Loaded
 from posctl.journal.place import is_database, masked_url
 from posctl.messages import N_, _
-from posctl.profile import ChosenBy, Loaded
 
 _CHOSEN_BY: dict[ChosenBy, str] = {
     "environment": "$POSCTL_JOURNAL",

@@ -5,12 +5,7 @@ from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
-from posctl.errors import ConfigError, UsageError
-from posctl.gateway.exchange import Timeout
-from posctl.journal.place import is_database
-from posctl.messages import _
-from posctl.money.order import FIELDS, check_value
-from posctl.profile import (
+from posctl.config.profile import (
     DEFAULT_MAX_FEE,
     DEFAULT_TILL,
     DEFAULT_TIMEOUT,
@@ -19,8 +14,13 @@ from posctl.profile import (
     Statement,
     TillKeys,
 )
-from posctl.secret import KeptIn, Secret
-from posctl.yamltext import Bad, Map, shown
+from posctl.config.secret import KeptIn, Secret
+from posctl.config.yamltext import Bad, Map, shown
+from posctl.errors import ConfigError, UsageError
+from posctl.gateway.exchange import Timeout
+from posctl.journal.place import is_database
+from posctl.messages import _
+from posctl.money.order import FIELDS, check_value
 
 MAX_RECEIPT_LINES = 20
 

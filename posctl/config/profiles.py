@@ -9,12 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from posctl.errors import ConfigError, UsageError
-from posctl.gateway.exchange import Timeout
-from posctl.gateway.top import SIGN_METHODS
-from posctl.hint import Say, Type
-from posctl.journal.place import at_home, default_journal, is_database, masked_url, own_folder
-from posctl.keys import (
+from posctl.config.keys import (
     APP_KEY,
     APP_KEY_SIGNS,
     SECRET_KEYS,
@@ -39,8 +34,7 @@ from posctl.keys import (
     timeout_of,
     word_of,
 )
-from posctl.messages import _
-from posctl.profile import (
+from posctl.config.profile import (
     TRAINING,
     TRAINING_APP_KEY,
     TRAINING_SECRET,
@@ -52,8 +46,14 @@ from posctl.profile import (
     Statement,
     TillKeys,
 )
-from posctl.secret import Guarded, Secret, utf8
-from posctl.yamltext import Bad, Map, parse
+from posctl.config.secret import Guarded, Secret, utf8
+from posctl.config.yamltext import Bad, Map, parse
+from posctl.errors import ConfigError, UsageError
+from posctl.gateway.exchange import Timeout
+from posctl.gateway.top import SIGN_METHODS
+from posctl.hint import Say, Type
+from posctl.journal.place import at_home, default_journal, is_database, masked_url, own_folder
+from posctl.messages import _
 
 MAX_CONFIG_BYTES = 256 * 1024
 

@@ -1,0 +1,1 @@
+"""What is set: profiles, their keys, their secrets."""
