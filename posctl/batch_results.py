@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from posctl.config.profile import Profile
-from posctl.contract import json_line
 from posctl.errors import Busy, UsageError
 from posctl.messages import _
 from posctl.money.outcome import Outcome
 from posctl.money.result import Result, result_json
+from posctl.screen.contract import json_line
 
 
 class Said(NamedTuple):

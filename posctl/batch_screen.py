@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from posctl.brush import (
+from posctl.hint import Say
+from posctl.messages import _
+from posctl.money.order import yuan
+from posctl.money.outcome import Exit
+from posctl.screen.brush import (
     LOOKS,
     STILL_OPEN,
     Canvas,
@@ -15,10 +19,6 @@ from posctl.brush import (
     draw_prose,
     draw_rows,
 )
-from posctl.hint import Say
-from posctl.messages import _
-from posctl.money.order import yuan
-from posctl.money.outcome import Exit
 from posctl.shell import same_command
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from posctl.money.codes import discreet
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Asked, Problem, Result, result_json
 from posctl.run import Globals, Run
-from posctl.screen import Screen, View
+from posctl.screen.screen import Screen, View
 from posctl.shell import as_text, shell_at_hand, use_shell
 
 # name → (module, what it does), in the order of the help.

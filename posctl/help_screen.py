@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from posctl.brush import Canvas, draw_facts, draw_hint, draw_parts, draw_prose, draw_whole
 from posctl.explain import KINDS, Entry
 from posctl.hint import Say, Type
 from posctl.messages import N_, _
+from posctl.screen.brush import Canvas, draw_facts, draw_hint, draw_parts, draw_prose, draw_whole
 from posctl.shell import lines_of
 
 if TYPE_CHECKING:

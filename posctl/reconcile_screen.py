@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from posctl.brush import (
+from posctl.hint import Say, Type
+from posctl.messages import _
+from posctl.money import advice
+from posctl.money.outcome import Outcome
+from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
+from posctl.screen.brush import (
     Canvas,
     date_time,
     draw_bar,
@@ -15,11 +20,6 @@ from posctl.brush import (
     draw_whole,
     named,
 )
-from posctl.hint import Say, Type
-from posctl.messages import _
-from posctl.money import advice
-from posctl.money.outcome import Outcome
-from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
 
 if TYPE_CHECKING:
     from posctl.config.profile import Profile

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from posctl.brush import date_time
 from posctl.messages import _, language
 from posctl.money.order import yuan
 from posctl.report import Line, Report
 from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
+from posctl.screen.brush import date_time
 from posctl.text import one_line
 from posctl.unreached import unreached_paid_words, unreached_words
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posctl.brush import (
+from posctl.hint import Say, Type
+from posctl.messages import N_, _
+from posctl.money import advice
+from posctl.money.order import yuan
+from posctl.money.outcome import Outcome
+from posctl.report import Checked, Line, Open, Report
+from posctl.screen.brush import (
     Canvas,
     date_time,
     draw_bar,
@@ -17,12 +23,6 @@ from posctl.brush import (
     named,
     rich_text,
 )
-from posctl.hint import Say, Type
-from posctl.messages import N_, _
-from posctl.money import advice
-from posctl.money.order import yuan
-from posctl.money.outcome import Outcome
-from posctl.report import Checked, Line, Open, Report
 from posctl.unreached import unreached_paid_words, unreached_words
 
 NAMES = {

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from posctl.brush import age
 from posctl.errors import ConfigError, JournalError, UsageError
 from posctl.hint import Say, Type
 from posctl.light import light_imports
 from posctl.messages import LANGUAGES, _
-from posctl.screen import Screen
+from posctl.screen.brush import age
+from posctl.screen.screen import Screen
 from posctl.shell import use_globals
 
 if TYPE_CHECKING:

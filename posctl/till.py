@@ -30,7 +30,7 @@ from posctl.money.record import Filter, Payment
 from posctl.money.result import Result, result_json
 from posctl.payment import blocked, told
 from posctl.row import checkout_of, open_order, reopen
-from posctl.screen import Screen, View
+from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
 from posctl.till_entry import (
     Answer,

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from posctl.brush import (
+from posctl.hint import Say, Type
+from posctl.messages import N_, _
+from posctl.money import advice
+from posctl.money.admit import Block
+from posctl.money.order import PayRequest, yuan
+from posctl.money.outcome import Event, Outcome, outcome_of
+from posctl.screen.brush import (
     LOOKS,
     Canvas,
     age,
@@ -17,13 +23,7 @@ from posctl.brush import (
     draw_prose,
     named,
 )
-from posctl.hint import Say, Type
-from posctl.messages import N_, _
-from posctl.money import advice
-from posctl.money.admit import Block
-from posctl.money.order import PayRequest, yuan
-from posctl.money.outcome import Event, Outcome, outcome_of
-from posctl.payments import draw_due, draw_verdict, states_due
+from posctl.screen.payments import draw_due, draw_verdict, states_due
 
 if TYPE_CHECKING:
     from posctl.config.profile import Profile

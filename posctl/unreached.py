@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
-from posctl.brush import date_time
 from posctl.messages import _
 from posctl.money.advice import amount
 from posctl.money.record import Merchant, OpenOf, PaidOf
 from posctl.money.result import iso
+from posctl.screen.brush import date_time
 
 Held = TypeVar("Held", OpenOf, PaidOf)
 

@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Callable
 
-from posctl.brush import Canvas, draw_pairs
 from posctl.config.profile import Profile
 from posctl.config.secret import Secret
 from posctl.messages import use_language
@@ -18,7 +17,8 @@ from posctl.money.admit import Block, due
 from posctl.money.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
 from posctl.money.record import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
 from posctl.money.result import Asked, Result, result_json
-from posctl.payments import (
+from posctl.screen.brush import Canvas, draw_pairs
+from posctl.screen.payments import (
     draw_checkout,
     draw_dry_run,
     draw_open,
@@ -28,7 +28,7 @@ from posctl.payments import (
     draw_results,
     draw_status,
 )
-from posctl.screen import Screen, View
+from posctl.screen.screen import Screen, View
 from posctl.status import Asked as StatusAsked
 
 NOW_MS = 1_767_250_800_000

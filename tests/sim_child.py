@@ -44,7 +44,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl import cli, payment, screen
+from posctl import cli, payment
 from posctl.config import profiles
 from posctl.gateway import client as gateway
 from posctl.gateway import connection as wire
@@ -55,6 +55,7 @@ from posctl.journal import copy as journal_copy
 from posctl.money import admit, outcome
 from posctl.money.record import Merchant
 from posctl.run import new_request_id
+from posctl.screen import screen
 
 _COMMANDS = "pay retry pending show checkout history status resolve batch journal"
 for _name in _COMMANDS.split():

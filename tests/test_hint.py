@@ -17,11 +17,11 @@ from merciless import Members, Merciless, paid, told
 from pty_run import pty_run
 from rich.console import Console
 
-from posctl.brush import Canvas, draw_hint
 from posctl.cli import COMMANDS
 from posctl.errors import UsageError
 from posctl.hint import Say, Type
 from posctl.messages import N_, _, use_language
+from posctl.screen.brush import Canvas, draw_hint
 from posctl.shell import (
     Shell,
     as_text,

@@ -29,9 +29,9 @@ from rich.text import Text
 from scenes import CHECKOUT_ID, HOSTILE, ID, LONG_ID, MARK, VOUCHER
 from wcwidth import wcswidth, wcwidth
 
-from posctl.brush import Canvas, draw_parts
-from posctl.contract import plain
-from posctl.screen import Screen, View
+from posctl.screen.brush import Canvas, draw_parts
+from posctl.screen.contract import plain
+from posctl.screen.screen import Screen, View
 from posctl.text import one_line, visible
 
 SCENES = Path(__file__).with_name("scenes.py")
@@ -950,7 +950,7 @@ def test_parts_of_a_line_stay_whole(width: int, parts: list[str]) -> None:
 def test_a_bug_in_a_drawing_hides_nothing() -> None:
     """When a drawing raises, the plain lines come instead of it."""
     script = (
-        "import sys; from posctl.screen import Screen, View\n"
+        "import sys; from posctl.screen.screen import Screen, View\n"
         "def draw(canvas): canvas.print('half'); raise ValueError\n"
         "shown = Screen(sys.stdout, sys.stderr).show(View({'outcome': 'success'}, draw))\n"
         "sys.exit(0 if shown else 1)\n"

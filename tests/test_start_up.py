@@ -21,7 +21,7 @@ sys.exit(code)
 ALWAYS = {
     *("posctl", "posctl.cli", "posctl.command", "posctl.errors", "posctl.messages", "posctl.run"),
     *(
-        "posctl.screen",
+        "posctl.screen.screen",
         "posctl.money.result",
         "posctl.money.advice",
         "posctl.money.admit",

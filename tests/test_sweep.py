@@ -47,8 +47,8 @@ from posctl.journal.sqlite import SqliteJournal
 from posctl.money.outcome import Event, advance
 from posctl.money.record import Checkout, Payment, TryEnd, Verdict, Who
 from posctl.money.result import RESULT_KEYS, Result
-from posctl.records import Records
 from posctl.run import new_request_id
+from posctl.screen.packed import Records
 from posctl.sweep import Sweep, sweep
 
 PENDING = PAID.replace(b'"result_status":1', b'"result_status":3')

@@ -13,8 +13,8 @@ from posctl.messages import _
 from posctl.money.order import request_id
 from posctl.money.record import Filter
 from posctl.money.result import RESULT_KEYS, result_json
-from posctl.payments import draw_result
-from posctl.screen import View
+from posctl.screen.payments import draw_result
+from posctl.screen.screen import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,9 +9,9 @@ from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.messages import _
 from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
 from posctl.money.result import Problem, problem_json, result_json
-from posctl.payments import draw_results
-from posctl.records import Records
-from posctl.screen import View
+from posctl.screen.packed import Records
+from posctl.screen.payments import draw_results
+from posctl.screen.screen import View
 from posctl.unreached import unreached_json
 
 if TYPE_CHECKING:

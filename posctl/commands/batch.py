@@ -15,7 +15,7 @@ from posctl.money.order import yuan
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Problem, problem_json
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 
 if TYPE_CHECKING:
     from posctl.batch import Batch

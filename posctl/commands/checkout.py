@@ -11,9 +11,9 @@ from posctl.money.admit import due
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
 from posctl.money.result import payment_json
-from posctl.payments import draw_checkout
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.payments import draw_checkout
+from posctl.screen.screen import View
 
 app = new_app()
 

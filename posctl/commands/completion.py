@@ -9,7 +9,7 @@ from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 from posctl.text import one_line
 
 app = new_app()

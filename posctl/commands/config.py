@@ -5,12 +5,10 @@ from typing import Any
 
 import typer
 
-from posctl.brush import draw_pairs
 from posctl.command import Command, Group, new_app
 from posctl.config.place import place_json, place_words
 from posctl.config.profile import Config, Loaded, Profile
 from posctl.config.profiles import config_path, read
-from posctl.contract import plain
 from posctl.errors import ConfigError
 from posctl.journal.place import masked_url
 from posctl.messages import _
@@ -18,7 +16,9 @@ from posctl.money.codes import CODE_FIELDS, mask
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, problem_json
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.brush import draw_pairs
+from posctl.screen.contract import plain
+from posctl.screen.screen import View
 
 app = new_app(
     cls=Group,

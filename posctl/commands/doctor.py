@@ -9,7 +9,7 @@ from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, problem_json
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 from posctl.shell import as_text
 from posctl.unreached import unreached_json
 

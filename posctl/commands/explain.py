@@ -13,7 +13,7 @@ from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 from posctl.shell import as_text
 
 app = new_app()

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posctl.brush import draw_pairs
 from posctl.command import Command, Group, new_app
 from posctl.config.profile import DEFAULT_TIMEOUT
 from posctl.config.profiles import config_path, journal_path, journal_place
-from posctl.contract import plain
 from posctl.errors import UsageError
 from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, alarm_json, iso, payment_json, problem_json, try_json
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.brush import draw_pairs
+from posctl.screen.contract import plain
+from posctl.screen.screen import View
 
 if TYPE_CHECKING:
     from posctl.journal.check import Examined

@@ -16,7 +16,7 @@ from posctl.money.codes import masked
 from posctl.money.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
 from posctl.money.outcome import Exit, Outcome
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 
 if TYPE_CHECKING:
     from posctl.money.result import Result
@@ -232,8 +232,8 @@ def _dry_run(order: PayRequest, run: Run) -> Exit:
 
     from posctl.gateway.top import PAY_METHOD  # noqa: PLC0415
     from posctl.money.result import Asked, Result, result_json  # noqa: PLC0415
-    from posctl.payments import draw_dry_run  # noqa: PLC0415
     from posctl.run import new_request_id  # noqa: PLC0415
+    from posctl.screen.payments import draw_dry_run  # noqa: PLC0415
 
     profile = run.load().profile
     request_id = order.request_id or new_request_id()

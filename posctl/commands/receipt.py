@@ -14,7 +14,7 @@ from posctl.money.record import Payment
 from posctl.money.result import payment_json
 from posctl.receipt import COPIES, payer_code, receipt_text
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 
 app = new_app()
 

@@ -19,7 +19,7 @@ from posctl.money.result import Problem, iso, problem_json
 from posctl.reconcile import MARGIN_MS, Found, Item, Reconciled, read_rows, reconcile, span_of
 from posctl.reconcile_screen import draw_reconciled
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 
 app = new_app()
 

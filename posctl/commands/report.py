@@ -33,7 +33,7 @@ from posctl.report import (
 )
 from posctl.report_screen import command, draw_checked, draw_report
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.screen import View
 from posctl.unreached import (
     unreached_json,
     unreached_paid_json,

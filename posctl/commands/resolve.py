@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from posctl.brush import age
 from posctl.by_hand import close_by_hand, person
 from posctl.command import Command, new_app
 from posctl.commands._money import find
@@ -14,9 +13,10 @@ from posctl.money.order import check_value
 from posctl.money.outcome import Exit
 from posctl.money.record import Payment
 from posctl.money.result import payment_json
-from posctl.payments import draw_payment
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.brush import age
+from posctl.screen.payments import draw_payment
+from posctl.screen.screen import View
 
 app = new_app()
 

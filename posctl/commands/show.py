@@ -9,9 +9,9 @@ from posctl.commands._money import find
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.result import alarm_json, payment_json, try_json
-from posctl.payments import draw_payment
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.payments import draw_payment
+from posctl.screen.screen import View
 
 app = new_app()
 

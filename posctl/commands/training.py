@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from posctl.brush import draw_pairs
 from posctl.command import Command, Group, new_app
-from posctl.contract import plain
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.run import Run
-from posctl.screen import View
+from posctl.screen.brush import draw_pairs
+from posctl.screen.contract import plain
+from posctl.screen.screen import View
 from posctl.training import SCENARIOS
 from posctl.training import reset as reset_ledger
 from posctl.training import serve as serve_forever

@@ -26,7 +26,6 @@ from posctl.answer import MAX_RAW, read_exchange
 from posctl.config.keys import DEFAULT_KEYS
 from posctl.config.profile import TRAINING, Config
 from posctl.config.profiles import read
-from posctl.contract import plain
 from posctl.errors import ConfigError, UsageError
 from posctl.gateway.exchange import Exchange
 from posctl.gateway.judge import read_event
@@ -38,6 +37,7 @@ from posctl.money.outcome import EXIT_OF, Event, Standing, State, advance, outco
 from posctl.money.record import Checkout, Payment, Verdict
 from posctl.money.result import payment_json, problem_json
 from posctl.run import one_code
+from posctl.screen.contract import plain
 from posctl.shell import as_text
 
 CANARY = "CANARY0123456789abcdef0123456789abcdef"  # longer than any key that is shown whole

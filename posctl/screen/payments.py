@@ -7,7 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from posctl.brush import (
+from posctl.hint import Hint, Say, Type
+from posctl.messages import _
+from posctl.money import advice
+from posctl.money.codes import CODE_FIELDS, masked
+from posctl.money.order import yuan
+from posctl.money.outcome import Event, Exit, Outcome, outcome_of
+from posctl.screen.brush import (
     LOOKS,
     STILL_OPEN,
     Canvas,
@@ -26,19 +32,13 @@ from posctl.brush import (
     named,
     when,
 )
-from posctl.contract import plain
-from posctl.hint import Hint, Say, Type
-from posctl.messages import _
-from posctl.money import advice
-from posctl.money.codes import CODE_FIELDS, masked
-from posctl.money.order import yuan
-from posctl.money.outcome import Event, Exit, Outcome, outcome_of
+from posctl.screen.contract import plain
 
 if TYPE_CHECKING:
     from posctl.money.admit import Due
     from posctl.money.record import Alarm, Payment, StatusAnswer, Try
     from posctl.money.result import Result
-    from posctl.records import Records
+    from posctl.screen.packed import Records
 
 
 def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> None:

@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from posctl.brush import LOOKS, Canvas
-from posctl.contract import bare, json_pieces, pick, plain
 from posctl.hint import Hint, Type
 from posctl.messages import _, language
 from posctl.money import advice
 from posctl.money.outcome import Outcome
-from posctl.shell import line_of, lines_of
-from posctl.streams import (
+from posctl.screen.brush import LOOKS, Canvas
+from posctl.screen.contract import bare, json_pieces, pick, plain
+from posctl.screen.streams import (
     in_ascii,
     is_pipe,
     is_tty,
@@ -33,6 +32,7 @@ from posctl.streams import (
     write,
     write_pieces,
 )
+from posctl.shell import line_of, lines_of
 from posctl.text import one_line, visible
 
 if TYPE_CHECKING:
