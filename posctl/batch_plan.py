@@ -15,7 +15,7 @@ from posctl.messages import _
 from posctl.money.order import PayRequest, intent
 from posctl.money.outcome import Outcome, State
 from posctl.money.record import Payment
-from posctl.row import checkout_of
+from posctl.paying.row import checkout_of
 
 # Nobody was charged, and the business never saw it: a later run may attempt the line once more.
 UNSEEN = frozenset({State.NOT_SENT, State.REJECTED})

@@ -10,8 +10,6 @@ from pathlib import Path
 from posctl.batch import Batch, Line, request_id_of
 from posctl.batch_plan import UNSEEN, Job, Plan, checkout_of_line
 from posctl.batch_results import Results
-from posctl.crew import CHUNK, Done, Watch, send_all
-from posctl.desk import Desk
 from posctl.errors import Busy, JournalError, PosctlError, UsageError
 from posctl.journal import Transaction
 from posctl.messages import _
@@ -19,8 +17,10 @@ from posctl.money.admit import TELL_AGAIN_MS, Block, Refuse, Tell
 from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
 from posctl.money.record import Payment
 from posctl.money.result import Asked, Result
-from posctl.payment import blocked, told
-from posctl.row import checkout_of, open_order
+from posctl.paying.desk import Desk
+from posctl.paying.many import CHUNK, Done, Watch, send_all
+from posctl.paying.pay import blocked, told
+from posctl.paying.row import checkout_of, open_order
 
 BAN_TRIES = 3  # so often one line waits out a rate limit in one run
 

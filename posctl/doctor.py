@@ -33,7 +33,7 @@ from posctl.money import advice
 from posctl.money.order import FIELDS, not_in
 from posctl.money.outcome import Event, Exit, Outcome
 from posctl.money.record import OpenOf
-from posctl.unreached import unreached, unreached_words
+from posctl.paying.unreached import unreached, unreached_words
 
 if TYPE_CHECKING:
     from posctl.journal.health import Health

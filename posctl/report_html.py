@@ -7,11 +7,11 @@ from html import escape
 
 from posctl.messages import _, language
 from posctl.money.order import yuan
+from posctl.paying.unreached import unreached_paid_words, unreached_words
 from posctl.report import Line, Report
 from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
 from posctl.screen.brush import date_time
 from posctl.text import one_line
-from posctl.unreached import unreached_paid_words, unreached_words
 
 _STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6570; --line: #d8dde3; --bar: #2f6f9f; --warn: #9a5b00; }

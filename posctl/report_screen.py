@@ -9,6 +9,7 @@ from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.order import yuan
 from posctl.money.outcome import Outcome
+from posctl.paying.unreached import unreached_paid_words, unreached_words
 from posctl.report import Checked, Line, Open, Report
 from posctl.screen.brush import (
     Canvas,
@@ -23,7 +24,6 @@ from posctl.screen.brush import (
     named,
     rich_text,
 )
-from posctl.unreached import unreached_paid_words, unreached_words
 
 NAMES = {
     "operator": N_("By operator"),

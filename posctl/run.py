@@ -24,13 +24,13 @@ from posctl.shell import use_globals
 
 if TYPE_CHECKING:
     from posctl.config.profile import Loaded
-    from posctl.desk import Desk, Patience
     from posctl.gateway.exchange import Post
     from posctl.journal import Journal
     from posctl.money.outcome import Exit
     from posctl.money.record import OpenOf, PaidOf, Payment, Who
     from posctl.money.result import Result
-    from posctl.unreached import Held
+    from posctl.paying.desk import Desk, Patience
+    from posctl.paying.unreached import Held
 
 
 MAX_CODE_INPUT = 4096  # characters; the longest code has 128
@@ -196,7 +196,7 @@ class Run:
         """Everything that a payment needs, signals included. Raises ConfigError, JournalError."""
         with light_imports():
             from posctl.gateway.client import Gateway  # noqa: PLC0415  100 ms; only those who send need it
-        from posctl.desk import Desk  # noqa: PLC0415
+        from posctl.paying.desk import Desk  # noqa: PLC0415
 
         profile = self.load().profile
         with self.interrupts.allowed():  # a command may ask, or take its time
@@ -261,7 +261,7 @@ class Run:
         """What `--wait` needs; None without it."""
         if wait_s is None:
             return None
-        from posctl.desk import Patience  # noqa: PLC0415
+        from posctl.paying.desk import Patience  # noqa: PLC0415
 
         return Patience(wait_s, time.monotonic, self._pause)
 
@@ -307,7 +307,7 @@ class Run:
         loaded = self.load()
         if all(one.merchant == loaded.profile.merchant for one in held):
             return ()
-        from posctl.unreached import unreached  # noqa: PLC0415  rarely needed
+        from posctl.paying.unreached import unreached  # noqa: PLC0415  rarely needed
 
         known = {one.merchant for one in loaded.profiles}
         return unreached(held, known, live=loaded.profile.live)
@@ -316,12 +316,12 @@ class Run:
         """Say on stderr what no profile reaches, and what to type."""
         for one in found:
             from posctl.money.advice import reach_again  # noqa: PLC0415  as above
-            from posctl.unreached import unreached_words  # noqa: PLC0415  as above
+            from posctl.paying.unreached import unreached_words  # noqa: PLC0415  as above
 
             self.screen.warn(unreached_words(one), reach_again(one.merchant))
         for held in paid:
             from posctl.money.advice import reach_again  # noqa: PLC0415  as above
-            from posctl.unreached import unreached_paid_words  # noqa: PLC0415  as above
+            from posctl.paying.unreached import unreached_paid_words  # noqa: PLC0415  as above
 
             self.screen.warn(
                 unreached_paid_words(held), reach_again(held.merchant, "report", "--close")

@@ -13,9 +13,6 @@ from contextlib import suppress
 from math import ceil, inf
 from typing import NamedTuple
 
-from posctl.by_hand import close_by_hand, person
-from posctl.crew import Workers, record
-from posctl.desk import NEXT_PAUSE_S, Desk
 from posctl.errors import AfterSending, JournalError, PosctlError
 from posctl.hint import Say, Type
 from posctl.journal import Transaction
@@ -28,8 +25,11 @@ from posctl.money.order import PayRequest, check_value, yuan
 from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
 from posctl.money.record import Filter, Payment
 from posctl.money.result import Result, result_json
-from posctl.payment import blocked, told
-from posctl.row import checkout_of, open_order, reopen
+from posctl.paying.by_hand import close_by_hand, person
+from posctl.paying.desk import NEXT_PAUSE_S, Desk
+from posctl.paying.many import Workers, record
+from posctl.paying.pay import blocked, told
+from posctl.paying.row import checkout_of, open_order, reopen
 from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
 from posctl.till_entry import (

@@ -6,9 +6,9 @@ from collections.abc import Container, Iterator
 from math import inf
 from typing import NamedTuple
 
-from posctl.desk import FIRST_PAUSE_S, NEXT_PAUSE_S
 from posctl.money.outcome import Outcome, outcome_of
 from posctl.money.record import Payment
+from posctl.paying.desk import FIRST_PAUSE_S, NEXT_PAUSE_S
 
 LATER_PAUSE_S = 15.0
 MANY_ASKS = 12  # a minute of questions; then they come less often

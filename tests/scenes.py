@@ -17,6 +17,7 @@ from posctl.money.admit import Block, due
 from posctl.money.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
 from posctl.money.record import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
 from posctl.money.result import Asked, Result, result_json
+from posctl.paying.status import Asked as StatusAsked
 from posctl.screen.brush import Canvas, draw_pairs
 from posctl.screen.payments import (
     draw_checkout,
@@ -29,7 +30,6 @@ from posctl.screen.payments import (
     draw_status,
 )
 from posctl.screen.screen import Screen, View
-from posctl.status import Asked as StatusAsked
 
 NOW_MS = 1_767_250_800_000
 ID = "75626abc-452d-486e-970d-e65e12fc1456"

@@ -44,7 +44,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl import cli, payment
+from posctl import cli
 from posctl.config import profiles
 from posctl.gateway import client as gateway
 from posctl.gateway import connection as wire
@@ -54,13 +54,20 @@ from posctl.journal import companion, sqlite, unite
 from posctl.journal import copy as journal_copy
 from posctl.money import admit, outcome
 from posctl.money.record import Merchant
+from posctl.paying import pay as payment
 from posctl.run import new_request_id
 from posctl.screen import screen
 
 _COMMANDS = "pay retry pending show checkout history status resolve batch journal"
 for _name in _COMMANDS.split():
     importlib.import_module(f"posctl.commands.{_name}")
-for _name in ("posctl.crew", "posctl.batch", "posctl.sweep", "posctl.config.profiles", "yaml"):
+for _name in (
+    "posctl.paying.many",
+    "posctl.batch",
+    "posctl.paying.retries",
+    "posctl.config.profiles",
+    "yaml",
+):
     importlib.import_module(_name)
 
 _SIGNALS = {
@@ -365,7 +372,7 @@ def new_uuid_on_retry(_connections: list[Db]) -> None:
         return form_of(paid, desk)
 
     patch(payment, "form_of", form)
-    patch(importlib.import_module("posctl.crew"), "form_of", form)
+    patch(importlib.import_module("posctl.paying.many"), "form_of", form)
 
 
 def commit_after_send(connections: list[Db]) -> None:
@@ -406,7 +413,7 @@ def failure_closes_unknown(_connections: list[Db]) -> None:
         return advance(standing, event, own_id=own_id)
 
     patch(payment, "advance", forgetful)
-    patch(importlib.import_module("posctl.status"), "advance", forgetful)
+    patch(importlib.import_module("posctl.paying.status"), "advance", forgetful)
 
 
 WORDS_OF_0_1 = (

@@ -14,17 +14,17 @@ from typing import NamedTuple, cast
 import pytest
 from scenes import CODE, NOW_MS, WHO, end, payment
 
-from posctl.answer import Reading, unrecorded
 from posctl.config.profile import Profile
 from posctl.config.secret import Secret
-from posctl.desk import Desk
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Transaction
 from posctl.money import admit as rule
 from posctl.money.admit import ANOTHER, Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
 from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, outcome_of, proves
 from posctl.money.record import Checkout, Payment, Verdict, Who
-from posctl.row import reopen
+from posctl.paying.answer import Reading, unrecorded
+from posctl.paying.desk import Desk
+from posctl.paying.row import reopen
 
 SECOND_MS, MINUTE_MS, HOUR_MS = 1000, 60_000, 3_600_000
 CHECKOUT = Checkout(live=True, merchant_name="hema", shop_id="1", checkout_id="777")

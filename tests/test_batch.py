@@ -24,9 +24,9 @@ from pty_run import pty_run
 from posctl.batch import Batch, read_batch, request_id_of
 from posctl.batch_results import Known, Results
 from posctl.config.profiles import read as read_config
-from posctl.crew import WORKERS
 from posctl.errors import UsageError
 from posctl.money.order import FIELDS
+from posctl.paying.many import WORKERS
 
 FILE, RESULTS = "orders.jsonl", "orders.jsonl.results.jsonl"
 KILLS = 10

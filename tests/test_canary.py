@@ -490,7 +490,8 @@ def test_journal_faults(canary: Canary) -> None:
 
 BUG = """
 import os, sys
-from posctl import cli, payment
+from posctl import cli
+from posctl.paying import pay as payment
 from posctl.gateway import top
 def broken(*args, **named):
     raise ValueError(args, named)

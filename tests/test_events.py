@@ -28,14 +28,14 @@ from faultserver import HTML, PAID, Certificates, FaultServer, Talk, answer
 
 from posctl.config.profile import Profile
 from posctl.config.profiles import load
-from posctl.desk import Desk
 from posctl.gateway.client import Gateway
 from posctl.gateway.top import sign
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.order import Limits, check
 from posctl.money.record import Payment, Who
 from posctl.money.result import Result, result_json
-from posctl.payment import pay, retry
+from posctl.paying.desk import Desk
+from posctl.paying.pay import pay, retry
 from posctl.run import new_request_id
 
 EXITS = {

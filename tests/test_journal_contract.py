@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from pgserver import Database
 
 from posctl.config.profiles import read as read_config
-from posctl.desk import Desk
 from posctl.errors import JournalError
 from posctl.gateway.exchange import Exchange, Sent
 from posctl.journal import Journal, Transaction
@@ -39,7 +38,8 @@ from posctl.money.record import (
     Verdict,
     Who,
 )
-from posctl.status import record_status
+from posctl.paying.desk import Desk
+from posctl.paying.status import record_status
 
 CODE = "283456789012345678"
 CHECKOUT = Checkout(True, "12345678", "1", "111")

@@ -16,15 +16,15 @@ from scenes import payment
 from test_events import Counter
 from test_gateway import FORM, MakeGateway, gateway  # noqa: F401  a fixture
 
-from posctl.crew import Watch
-from posctl.desk import Desk
 from posctl.gateway.exchange import Sent
 from posctl.journal import Transaction
 from posctl.money.admit import BY_HAND_MS, LEAVE_WITHIN_MS, may_leave
 from posctl.money.outcome import Event
 from posctl.money.record import Payment
-from posctl.row import reopen
-from posctl.sweep import Sweep, sweep
+from posctl.paying.desk import Desk
+from posctl.paying.many import Watch
+from posctl.paying.retries import Sweep, sweep
+from posctl.paying.row import reopen
 
 LATE_S = LEAVE_WITHIN_MS / 1000 + 1
 

@@ -54,7 +54,7 @@ WITH_JOURNAL = ALWAYS | {
 PAY = WITH_JOURNAL | {
     *(
         "posctl.commands.pay",
-        "posctl.payment",
+        "posctl.paying.pay",
         "posctl.gateway.client",
         "posctl.gateway.connection",
     ),
@@ -102,7 +102,7 @@ def test_lists_load_no_http(shop: Shop) -> None:
     """`pending --json` reads the configuration and the journal, and loads no HTTP client."""
     shop.profile("https://gateway.invalid/")
     found = loaded(shop, "pending", "--json")
-    assert_only(found, WITH_JOURNAL | {"posctl.commands.pending", "posctl.unreached"}, YAML)
+    assert_only(found, WITH_JOURNAL | {"posctl.commands.pending", "posctl.paying.unreached"}, YAML)
 
 
 @pytest.mark.parametrize("asked", ["--version", "-h"])

@@ -40,16 +40,16 @@ from test_journal_contract import new
 
 from posctl.commands._several import Several
 from posctl.config.profiles import load
-from posctl.crew import WORKERS, Watch
-from posctl.desk import Desk
 from posctl.gateway.client import Gateway
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.outcome import Event, advance
 from posctl.money.record import Checkout, Payment, TryEnd, Verdict, Who
 from posctl.money.result import RESULT_KEYS, Result
+from posctl.paying.desk import Desk
+from posctl.paying.many import WORKERS, Watch
+from posctl.paying.retries import Sweep, sweep
 from posctl.run import new_request_id
 from posctl.screen.packed import Records
-from posctl.sweep import Sweep, sweep
 
 PENDING = PAID.replace(b'"result_status":1', b'"result_status":3')
 MANY = 300  # more than are packed together, and more than are on their way at once

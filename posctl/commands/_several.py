@@ -9,10 +9,10 @@ from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.messages import _
 from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
 from posctl.money.result import Problem, problem_json, result_json
+from posctl.paying.unreached import unreached_json
 from posctl.screen.packed import Records
 from posctl.screen.payments import draw_results
 from posctl.screen.screen import View
-from posctl.unreached import unreached_json
 
 if TYPE_CHECKING:
     from posctl.config.profile import Profile

@@ -118,7 +118,7 @@ def _sent(
     import time  # noqa: PLC0415
 
     from posctl.batch_send import send_batch  # noqa: PLC0415  as above
-    from posctl.crew import Watch  # noqa: PLC0415  as above
+    from posctl.paying.many import Watch  # noqa: PLC0415  as above
 
     waived = ANOTHER if options.another else frozenset()
     desk = run.desk()

@@ -8,10 +8,10 @@ from posctl.command import Command, new_app
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, problem_json
+from posctl.paying.unreached import unreached_json
 from posctl.run import Run
 from posctl.screen.screen import View
 from posctl.shell import as_text
-from posctl.unreached import unreached_json
 
 app = new_app()
 

@@ -14,10 +14,10 @@ from posctl.messages import _
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.record import Filter
 from posctl.money.result import payment_json
+from posctl.paying.unreached import unreached_json
 from posctl.run import Run
 from posctl.screen.payments import draw_payments
 from posctl.screen.screen import View
-from posctl.unreached import unreached_json
 
 app = new_app()
 

@@ -159,7 +159,7 @@ def pay_run(options: PayOptions, run: Run) -> Exit:
     order = _order(options, run)
     if options.dry_run:
         return _dry_run(order, run)
-    from posctl.payment import pay as pay_one  # noqa: PLC0415  with the HTTP client
+    from posctl.paying.pay import pay as pay_one  # noqa: PLC0415  with the HTTP client
 
     desk = run.desk()
     run.banner()

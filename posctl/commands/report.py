@@ -8,7 +8,6 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.by_hand import person
 from posctl.command import Command, new_app
 from posctl.commands._files import refuse_unwritable, write_out
 from posctl.commands._money import narrowed
@@ -22,6 +21,13 @@ from posctl.money.order import check_value, yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
 from posctl.money.result import Problem, alarm_json, iso, problem_json
+from posctl.paying.by_hand import person
+from posctl.paying.unreached import (
+    unreached_json,
+    unreached_paid_json,
+    unreached_paid_words,
+    unreached_words,
+)
 from posctl.report import (
     DIMENSIONS,
     Report,
@@ -34,12 +40,6 @@ from posctl.report import (
 from posctl.report_screen import command, draw_checked, draw_report
 from posctl.run import Run
 from posctl.screen.screen import View
-from posctl.unreached import (
-    unreached_json,
-    unreached_paid_json,
-    unreached_paid_words,
-    unreached_words,
-)
 
 app = new_app()
 

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from posctl.by_hand import close_by_hand, person
 from posctl.command import Command, new_app
 from posctl.commands._money import find
 from posctl.errors import Busy, UsageError
@@ -13,6 +12,7 @@ from posctl.money.order import check_value
 from posctl.money.outcome import Exit
 from posctl.money.record import Payment
 from posctl.money.result import payment_json
+from posctl.paying.by_hand import close_by_hand, person
 from posctl.run import Run
 from posctl.screen.brush import age
 from posctl.screen.payments import draw_payment

@@ -87,7 +87,7 @@ def retry_run(options: RetryOptions, run: Run) -> Exit:
     run.interrupts.install()
     if options.all or options.due or len(options.request_ids) > 1:
         return _several(options, run)
-    from posctl.payment import retry as retry_one  # noqa: PLC0415  with the HTTP client
+    from posctl.paying.pay import retry as retry_one  # noqa: PLC0415  with the HTTP client
 
     payment = _one(options, run)
     if payment is None:  # nothing open under that name
@@ -140,8 +140,8 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
 def _several(options: RetryOptions, run: Run) -> Exit:
     import time  # noqa: PLC0415
 
-    from posctl.crew import Watch  # noqa: PLC0415  as below
-    from posctl.sweep import Sweep, sweep  # noqa: PLC0415  threads, only here
+    from posctl.paying.many import Watch  # noqa: PLC0415  as below
+    from posctl.paying.retries import Sweep, sweep  # noqa: PLC0415  threads, only here
 
     for one in options.request_ids:
         named(one)
@@ -166,7 +166,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     except PosctlError as error:
         stopped = error
     except Exception as bug:  # noqa: BLE001  payments may be on their way
-        from posctl.desk import after_sending  # noqa: PLC0415  loaded long ago
+        from posctl.paying.desk import after_sending  # noqa: PLC0415  loaded long ago
 
         see = (Say(_("See what is open:")), Type(("pending",)))
         stopped = after_sending("", see)
@@ -179,7 +179,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
 
 def _which(options: RetryOptions, run: Run) -> list[str]:
     """The request_ids of the payments that are meant. Raises UsageError, JournalError."""
-    from posctl.sweep import due_at_ms  # noqa: PLC0415  as in `_several`
+    from posctl.paying.retries import due_at_ms  # noqa: PLC0415  as in `_several`
 
     if options.request_ids:
         return list(dict.fromkeys(find(one, run).request_id for one in options.request_ids))

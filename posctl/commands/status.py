@@ -13,11 +13,11 @@ from posctl.money.order import check_value
 from posctl.money.outcome import EXIT_OF, Event, Exit, outcome_of
 from posctl.money.record import Filter, Payment, StatusAnswer
 from posctl.money.result import payment_json
+from posctl.paying.status import ask_checkout, ask_payment, record_status
 from posctl.run import Run
 from posctl.screen.payments import draw_status
 from posctl.screen.screen import View
 from posctl.shell import as_text
-from posctl.status import ask_checkout, ask_payment, record_status
 
 app = new_app()
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from posctl import cli
-from posctl.answer import MAX_RAW, read_exchange
 from posctl.config.keys import DEFAULT_KEYS
 from posctl.config.profile import TRAINING, Config
 from posctl.config.profiles import read
@@ -36,6 +35,7 @@ from posctl.money.order import FIELDS, Limits, PayRequest, check, check_value, i
 from posctl.money.outcome import EXIT_OF, Event, Standing, State, advance, outcome_of
 from posctl.money.record import Checkout, Payment, Verdict
 from posctl.money.result import payment_json, problem_json
+from posctl.paying.answer import MAX_RAW, read_exchange
 from posctl.run import one_code
 from posctl.screen.contract import plain
 from posctl.shell import as_text

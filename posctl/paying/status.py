@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 
-from posctl.answer import clean
-from posctl.desk import Desk
 from posctl.gateway.exchange import Exchange, Sent
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import (
@@ -24,6 +22,8 @@ from posctl.journal import Transaction
 from posctl.money.codes import codes_of
 from posctl.money.outcome import Event, Standing, State, advance, contradicts
 from posctl.money.record import Payment, StatusAnswer, TryEnd
+from posctl.paying.answer import clean
+from posctl.paying.desk import Desk
 
 WORD_EVENTS = {
     "success": Event.PAID,

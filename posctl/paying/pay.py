@@ -7,16 +7,6 @@ is `admit`'s decision, what an answer means is `outcome`'s; this file only walks
 
 from contextlib import suppress
 
-from posctl.answer import Reading, close_row, read_exchange, unrecorded
-from posctl.desk import (
-    FIRST_PAUSE_S,
-    NEXT_PAUSE_S,
-    Desk,
-    Patience,
-    after_sending,
-    form_of,
-    looks_again,
-)
 from posctl.errors import JournalError
 from posctl.gateway.exchange import Exchange
 from posctl.hint import Hint, Say, said
@@ -37,7 +27,17 @@ from posctl.money.outcome import (
 )
 from posctl.money.record import Payment, TryEnd
 from posctl.money.result import Asked, Result
-from posctl.row import open_order, reopen
+from posctl.paying.answer import Reading, close_row, read_exchange, unrecorded
+from posctl.paying.desk import (
+    FIRST_PAUSE_S,
+    NEXT_PAUSE_S,
+    Desk,
+    Patience,
+    after_sending,
+    form_of,
+    looks_again,
+)
+from posctl.paying.row import open_order, reopen
 
 
 def pay(

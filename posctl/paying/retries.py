@@ -7,16 +7,16 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from posctl.crew import Done, Watch, send_all
-from posctl.desk import Desk
 from posctl.errors import PosctlError
 from posctl.journal import Transaction
 from posctl.money.admit import Block, Refuse, Tell
 from posctl.money.outcome import ban_s
 from posctl.money.record import Payment, Try
 from posctl.money.result import Result
-from posctl.payment import blocked, told
-from posctl.row import reopen, vanished
+from posctl.paying.desk import Desk
+from posctl.paying.many import Done, Watch, send_all
+from posctl.paying.pay import blocked, told
+from posctl.paying.row import reopen, vanished
 
 BAN_TRIES = 3  # so often one payment waits out a rate limit in one sweep
 

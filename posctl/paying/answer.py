@@ -4,7 +4,6 @@ import json
 from collections.abc import Collection
 from typing import NamedTuple
 
-from posctl.desk import Desk
 from posctl.gateway.exchange import Exchange
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import PAY_METHOD, Answer, ErrorAnswer, Reply, Unreadable, read_reply
@@ -14,7 +13,8 @@ from posctl.money.admit import due
 from posctl.money.codes import codes_of, wallet_codes_in, without_codes
 from posctl.money.outcome import Doubt, Event, Standing, State, advance, contradicts
 from posctl.money.record import Payment, TryEnd, Verdict
-from posctl.row import vanished
+from posctl.paying.desk import Desk
+from posctl.paying.row import vanished
 
 MAX_RAW = 16_384  # characters of an answer that the journal keeps
 

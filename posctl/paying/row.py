@@ -4,7 +4,6 @@ import hashlib
 import hmac
 
 from posctl.config.profile import Profile
-from posctl.desk import Desk
 from posctl.errors import Busy, JournalError
 from posctl.journal import Transaction
 from posctl.messages import _
@@ -12,6 +11,7 @@ from posctl.money.admit import Ask, Block, Refuse, Resume, Start, Tell, admit, m
 from posctl.money.codes import on_training_sheet, one_time_code
 from posctl.money.order import PayRequest
 from posctl.money.record import Checkout, NewPayment, Payment
+from posctl.paying.desk import Desk
 
 
 def checkout_of(order: PayRequest, profile: Profile) -> Checkout:

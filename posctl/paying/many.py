@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
-from posctl.answer import Reading, believed, close_row, read_exchange, unrecorded
-from posctl.desk import Desk, after_sending, form_of, looks_again
 from posctl.errors import JournalError, PosctlError
 from posctl.gateway.exchange import Exchange
 from posctl.journal import Transaction
@@ -25,7 +23,9 @@ from posctl.money.codes import codes_of
 from posctl.money.outcome import FROM_ANOTHER, Event, ban_s
 from posctl.money.record import Payment
 from posctl.money.result import Result
-from posctl.payment import as_result, told
+from posctl.paying.answer import Reading, believed, close_row, read_exchange, unrecorded
+from posctl.paying.desk import Desk, after_sending, form_of, looks_again
+from posctl.paying.pay import as_result, told
 
 WORKERS = 128  # so many payments are on their way at the most
 # A longer ban is not waited out: nobody sits there, and a payment may grow too old to be resent.

@@ -1,0 +1,1 @@
+"""The road of a payment: open the row, sign, send, read, close the row."""
