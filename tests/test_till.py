@@ -22,7 +22,7 @@ from merciless import Members, Merciless, paid, refused, told
 
 from posctl.config.profile import TillKeys
 from posctl.config.profiles import read as read_config
-from posctl.till_entry import (
+from posctl.till.entry import (
     COMMANDS,
     Answer,
     Command,
@@ -34,7 +34,7 @@ from posctl.till_entry import (
     Prompt,
     Sale,
 )
-from posctl.till_open import OpenPayments
+from posctl.till.open import OpenPayments
 
 CODE = "281234567890123456"
 PENDING = told({"result_status": 3})

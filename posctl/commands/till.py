@@ -49,8 +49,8 @@ def till_run(given: Mapping[str, str], run: Run) -> Exit:
         )
     import time  # noqa: PLC0415
 
-    from posctl.keyboard import Keyboard  # noqa: PLC0415  only here
-    from posctl.till import Till, Tools  # noqa: PLC0415  threads and the HTTP client
+    from posctl.till.keyboard import Keyboard  # noqa: PLC0415  only here
+    from posctl.till.loop import Till, Tools  # noqa: PLC0415  threads and the HTTP client
 
     profile = run.load().profile
     limits = Limits(profile.max_fee, profile.allow_card_numbers)

@@ -28,7 +28,7 @@ from posctl.screen.payments import draw_due, draw_verdict, states_due
 if TYPE_CHECKING:
     from posctl.config.profile import Profile
     from posctl.money.result import Result
-    from posctl.till_open import Open
+    from posctl.till.open import Open
 
 
 class Status(NamedTuple):

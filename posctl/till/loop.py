@@ -16,7 +16,6 @@ from typing import NamedTuple
 from posctl.errors import AfterSending, JournalError, PosctlError
 from posctl.hint import Say, Type
 from posctl.journal import Transaction
-from posctl.keyboard import Keyboard
 from posctl.messages import _
 from posctl.money import advice
 from posctl.money.admit import Block, Refuse, Tell
@@ -32,7 +31,7 @@ from posctl.paying.pay import blocked, told
 from posctl.paying.row import checkout_of, open_order, reopen
 from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
-from posctl.till_entry import (
+from posctl.till.entry import (
     Answer,
     Command,
     Entry,
@@ -45,8 +44,9 @@ from posctl.till_entry import (
     Wish,
     Words,
 )
-from posctl.till_open import LATER_PAUSE_S, Open, OpenPayments
-from posctl.till_screen import (
+from posctl.till.keyboard import Keyboard
+from posctl.till.open import LATER_PAUSE_S, Open, OpenPayments
+from posctl.till.screen import (
     Status,
     draw_farewell,
     draw_help,

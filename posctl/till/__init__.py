@@ -1,0 +1,1 @@
+"""The counter loop: amount, scan, verdict, next."""
