@@ -63,7 +63,7 @@ for _name in _COMMANDS.split():
     importlib.import_module(f"posctl.commands.{_name}")
 for _name in (
     "posctl.paying.many",
-    "posctl.batch",
+    "posctl.batch.file",
     "posctl.paying.retries",
     "posctl.config.profiles",
     "yaml",
@@ -576,7 +576,7 @@ def status_by_old_news(_connections: list[Db]) -> None:
 
 def batch_id_by_bytes(_connections: list[Db]) -> None:
     """A line of a batch is known by the bytes of its file."""
-    batch = importlib.import_module("posctl.batch")
+    batch = importlib.import_module("posctl.batch.file")
     command = importlib.import_module("posctl.commands.batch")
     read, says = batch.read_batch, batch._says
     files: list[bytes] = []

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from merciless import Members, Merciless, paid, refused, told
 from pty_run import pty_run
 
-from posctl.batch import Batch, read_batch, request_id_of
-from posctl.batch_results import Known, Results
+from posctl.batch.file import Batch, read_batch, request_id_of
+from posctl.batch.results import Known, Results
 from posctl.config.profiles import read as read_config
 from posctl.errors import UsageError
 from posctl.money.order import FIELDS

@@ -18,10 +18,10 @@ from posctl.run import Run
 from posctl.screen.screen import View
 
 if TYPE_CHECKING:
-    from posctl.batch import Batch
-    from posctl.batch_plan import Plan
-    from posctl.batch_results import Results
-    from posctl.batch_send import Tally
+    from posctl.batch.file import Batch
+    from posctl.batch.plan import Plan
+    from posctl.batch.results import Results
+    from posctl.batch.send import Tally
     from posctl.money.result import Result
 
 app = new_app()
@@ -68,10 +68,10 @@ def batch(
 
 def batch_run(options: BatchOptions, run: Run) -> Exit:
     """The whole behaviour of `batch`, without the framework."""
-    from posctl.batch import read_batch  # noqa: PLC0415  threads, only here
-    from posctl.batch_plan import make_plan  # noqa: PLC0415  threads, only here
-    from posctl.batch_results import Known, Results  # noqa: PLC0415  as above
-    from posctl.batch_send import Tally  # noqa: PLC0415  threads, only here
+    from posctl.batch.file import read_batch  # noqa: PLC0415  threads, only here
+    from posctl.batch.plan import make_plan  # noqa: PLC0415  threads, only here
+    from posctl.batch.results import Known, Results  # noqa: PLC0415  as above
+    from posctl.batch.send import Tally  # noqa: PLC0415  threads, only here
 
     raw = _bytes(options.file, run)
     profile = run.load().profile
@@ -117,7 +117,7 @@ def _sent(
 ) -> "Iterator[Result]":
     import time  # noqa: PLC0415
 
-    from posctl.batch_send import send_batch  # noqa: PLC0415  as above
+    from posctl.batch.send import send_batch  # noqa: PLC0415  as above
     from posctl.paying.many import Watch  # noqa: PLC0415  as above
 
     waived = ANOTHER if options.another else frozenset()
@@ -127,7 +127,7 @@ def _sent(
 
 
 def _bytes(name: str, run: Run) -> bytes:
-    from posctl.batch import MAX_BYTES  # noqa: PLC0415  as above
+    from posctl.batch.file import MAX_BYTES  # noqa: PLC0415  as above
 
     if name == "-":
         if run.stdin is None:
@@ -155,7 +155,7 @@ def _announce(checked: "Batch", plan: "Plan", run: Run) -> None:
 
 
 def _tell(file: str, path: Path, tally: "Tally", problem: Problem | None, run: Run) -> Exit:
-    from posctl.batch_screen import draw_batch  # noqa: PLC0415  as above
+    from posctl.batch.screen import draw_batch  # noqa: PLC0415  as above
 
     profile = run.load().profile
     code = run.decided = tally.stopped(Exit.JOURNAL) if problem else tally.exit_code()

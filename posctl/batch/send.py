@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from posctl.batch import Batch, Line, request_id_of
-from posctl.batch_plan import UNSEEN, Job, Plan, checkout_of_line
-from posctl.batch_results import Results
+from posctl.batch.file import Batch, Line, request_id_of
+from posctl.batch.plan import UNSEEN, Job, Plan, checkout_of_line
+from posctl.batch.results import Results
 from posctl.errors import Busy, JournalError, PosctlError, UsageError
 from posctl.journal import Transaction
 from posctl.messages import _

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from posctl.batch import BadLines, Batch, Line, request_id_of
-from posctl.batch_results import Said
+from posctl.batch.file import BadLines, Batch, Line, request_id_of
+from posctl.batch.results import Said
 from posctl.config.profile import Profile
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Journal

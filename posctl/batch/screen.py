@@ -22,7 +22,7 @@ from posctl.screen.brush import (
 from posctl.shell import same_command
 
 if TYPE_CHECKING:
-    from posctl.batch_send import Tally
+    from posctl.batch.send import Tally
     from posctl.config.profile import Profile
     from posctl.money.result import Problem
 

@@ -1,0 +1,1 @@
+"""Many payments from one file."""
