@@ -24,7 +24,7 @@ from posctl.journal import sqlite as sqlite_module
 from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.record import Checkout, Filter, Merchant
-from posctl.report import check
+from posctl.office.report import check
 
 DEFAULTS = (
     '{shop_id: "1", operator_id: "123", machine_id: "001", buyer_id: 1, source: hema, '

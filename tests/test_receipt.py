@@ -18,7 +18,7 @@ from scenes import HOSTILE, PAID, PART, payment
 from posctl import messages
 from posctl.config.profile import Receipt
 from posctl.money.outcome import Event, Standing, State
-from posctl.receipt import columns, folded, receipt_text
+from posctl.office.receipt import columns, folded, receipt_text
 from posctl.text import one_line
 
 Training = Callable[..., Ran]

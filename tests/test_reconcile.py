@@ -22,7 +22,7 @@ from posctl.errors import UsageError
 from posctl.money.order import yuan
 from posctl.money.outcome import Event, Outcome, Standing, State
 from posctl.money.record import Payment
-from posctl.reconcile import Row, _moment, _yuan, read_rows, reconcile, span_of
+from posctl.office.reconcile import Row, _moment, _yuan, read_rows, reconcile, span_of
 
 Training = Callable[..., Ran]
 
@@ -284,7 +284,7 @@ def test_a_large_statement_is_read_line_by_line(tmp_path: Path) -> None:
             file.write(f"t{n},v{n},交易,2026-01-31 12:00:00,1.00,{'备注' * 30}\n")
     script = (
         "import resource, sys; from pathlib import Path; from posctl.config.profile import Statement;"
-        "from posctl.reconcile import read_rows, span_of\n"
+        "from posctl.office.reconcile import read_rows, span_of\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "assert span_of(read_rows(Path(sys.argv[1]), Statement()))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

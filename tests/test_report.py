@@ -47,9 +47,9 @@ from posctl.money.record import (
     Verdict,
     Who,
 )
-from posctl.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
-from posctl.report_html import html_page
-from posctl.sheet import sheet
+from posctl.office.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
+from posctl.office.report_html import html_page
+from posctl.office.sheet import sheet
 
 Training = Callable[..., Ran]
 

@@ -12,7 +12,7 @@ from posctl.money.advice import next_step, of_another
 from posctl.money.outcome import Exit
 from posctl.money.record import Payment
 from posctl.money.result import payment_json
-from posctl.receipt import COPIES, payer_code, receipt_text
+from posctl.office.receipt import COPIES, payer_code, receipt_text
 from posctl.run import Run
 from posctl.screen.screen import View
 

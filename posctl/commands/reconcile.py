@@ -16,8 +16,16 @@ from posctl.money.order import yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
 from posctl.money.result import Problem, iso, problem_json
-from posctl.reconcile import MARGIN_MS, Found, Item, Reconciled, read_rows, reconcile, span_of
-from posctl.reconcile_screen import draw_reconciled
+from posctl.office.reconcile import (
+    MARGIN_MS,
+    Found,
+    Item,
+    Reconciled,
+    read_rows,
+    reconcile,
+    span_of,
+)
+from posctl.office.reconcile_screen import draw_reconciled
 from posctl.run import Run
 from posctl.screen.screen import View
 
@@ -67,7 +75,7 @@ def reconcile_command(
     problem = None if found.good else _problem(found)
     code = Exit.OK if found.good else Exit.CONFLICT
     if csv is not None:
-        from posctl.sheet import sheet  # noqa: PLC0415  only for --csv
+        from posctl.office.sheet import sheet  # noqa: PLC0415  only for --csv
 
         write_out(csv, sheet(_COLUMNS, _table(found)), run)
     run.banner()

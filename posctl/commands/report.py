@@ -21,6 +21,8 @@ from posctl.money.order import check_value, yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
 from posctl.money.result import Problem, alarm_json, iso, problem_json
+from posctl.office.report import DIMENSIONS, Report, check, open_ones, seal, sums_of, unseal
+from posctl.office.report_screen import command, draw_checked, draw_report
 from posctl.paying.by_hand import person
 from posctl.paying.unreached import (
     unreached_json,
@@ -28,16 +30,6 @@ from posctl.paying.unreached import (
     unreached_paid_words,
     unreached_words,
 )
-from posctl.report import (
-    DIMENSIONS,
-    Report,
-    check,
-    open_ones,
-    seal,
-    sums_of,
-    unseal,
-)
-from posctl.report_screen import command, draw_checked, draw_report
 from posctl.run import Run
 from posctl.screen.screen import View
 
@@ -474,12 +466,12 @@ def _verify(run: Run) -> Exit:
 def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
     dimensions = DIMENSIONS if options.by is None else (options.by,)
     if options.html is not None:
-        from posctl.report_html import html_page  # noqa: PLC0415  only for --html
+        from posctl.office.report_html import html_page  # noqa: PLC0415  only for --html
 
         shop = run.load().profile.receipt.header
         _write(options.html, html_page(found, dimensions, shop, _now_ms(run)), found, run)
     if options.csv is not None:
-        from posctl.sheet import sheet  # noqa: PLC0415  only for --csv
+        from posctl.office.sheet import sheet  # noqa: PLC0415  only for --csv
 
         run.mention_unreached(found.unreached, found.unreached_paid)  # a sheet has no place for it
         _write(options.csv, sheet(_COLUMNS, _rows(found, dimensions)), found, run)

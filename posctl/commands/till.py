@@ -71,7 +71,7 @@ def till_run(given: Mapping[str, str], run: Run) -> Exit:
 
 
 def _receipt(payment: "Payment", run: Run) -> str:
-    from posctl.receipt import receipt_text  # noqa: PLC0415  only for who wants it
+    from posctl.office.receipt import receipt_text  # noqa: PLC0415  only for who wants it
 
     prints = run.journal().transact(lambda tx: tx.count_print(payment, "customer"))
     return receipt_text(payment, run.load().profile.receipt, "customer", prints)

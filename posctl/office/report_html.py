@@ -7,9 +7,9 @@ from html import escape
 
 from posctl.messages import _, language
 from posctl.money.order import yuan
+from posctl.office.report import Line, Report
+from posctl.office.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
 from posctl.paying.unreached import unreached_paid_words, unreached_words
-from posctl.report import Line, Report
-from posctl.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
 from posctl.screen.brush import date_time
 from posctl.text import one_line
 

@@ -8,7 +8,7 @@ from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money import advice
 from posctl.money.outcome import Outcome
-from posctl.reconcile import MAX_LISTED, Found, Item, Reconciled
+from posctl.office.reconcile import MAX_LISTED, Found, Item, Reconciled
 from posctl.screen.brush import (
     Canvas,
     date_time,

@@ -9,8 +9,8 @@ from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.order import yuan
 from posctl.money.outcome import Outcome
+from posctl.office.report import Checked, Line, Open, Report
 from posctl.paying.unreached import unreached_paid_words, unreached_words
-from posctl.report import Checked, Line, Open, Report
 from posctl.screen.brush import (
     Canvas,
     date_time,
