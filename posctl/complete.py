@@ -165,7 +165,7 @@ def _profiles(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
 
 
 def _codes() -> Iterator[Candidate]:
-    from posctl.explain import everything  # noqa: PLC0415  one command's
+    from posctl.help.explain import everything  # noqa: PLC0415  one command's
 
     for entry in everything():
         if not entry.code.isdecimal() and entry.code.isascii():

@@ -37,9 +37,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pty_run import pty_run
 
-from posctl import certificate, doctor
 from posctl.config.profiles import load
-from posctl.doctor import (
+from posctl.help import certificate, doctor
+from posctl.help.doctor import (
     Check,
     Doctor,
     disk,
@@ -49,7 +49,7 @@ from posctl.doctor import (
     terminal,
     worst,
 )
-from posctl.help_screen import NAMES
+from posctl.help.screen import NAMES
 from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pty_run import pty_run
 
-from posctl.explain import Entry, everything, explain
+from posctl.help.explain import Entry, everything, explain
 from posctl.hint import said
 from posctl.messages import use_language
 from posctl.money.admit import Block

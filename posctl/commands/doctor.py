@@ -27,8 +27,8 @@ app = new_app()
 )
 def doctor(ctx: typer.Context) -> int:
     run: Run = ctx.obj
-    from posctl.doctor import Doctor, worst  # noqa: PLC0415  with sockets and TLS
-    from posctl.help_screen import draw_checks  # noqa: PLC0415  as above
+    from posctl.help.doctor import Doctor, worst  # noqa: PLC0415  with sockets and TLS
+    from posctl.help.screen import draw_checks  # noqa: PLC0415  as above
 
     who = Doctor(run.environ, run.now_s, time.monotonic, run.screen.stdout)
     checks = list(who.examine(run.load))

@@ -7,8 +7,8 @@ import typer
 
 from posctl.command import Command, new_app
 from posctl.errors import UsageError
-from posctl.explain import Entry, everything
-from posctl.explain import explain as meanings
+from posctl.help.explain import Entry, everything
+from posctl.help.explain import explain as meanings
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.outcome import Exit
@@ -47,7 +47,7 @@ def explain(
         "entries": [entry._asdict() | {"remedy": as_text(entry.remedy)} for entry in entries],
         "error": None,
     }
-    from posctl.help_screen import draw_all, draw_entries  # noqa: PLC0415  for a terminal alone
+    from posctl.help.screen import draw_all, draw_entries  # noqa: PLC0415  for a terminal alone
 
     draw = draw_all if code is None else draw_entries
     run.screen.show(View(data, lambda canvas: draw(canvas, entries)))

@@ -361,7 +361,7 @@ def _broken(step: str, exchange: Exchange, profile: Profile, doctor: Doctor) -> 
     if exchange.detail:
         message += f" ({exchange.detail})"
     if step == "tls":
-        from posctl.certificate import refused_issuer  # noqa: PLC0415  as above
+        from posctl.help.certificate import refused_issuer  # noqa: PLC0415  as above
 
         issuer = refused_issuer(profile, doctor.environ)
         if issuer:
@@ -381,7 +381,7 @@ def _addresses(host: str) -> str:
 
 def _certificate(profile: Profile, doctor: Doctor) -> Check:
     """For how long the certificate is valid, and by whom; it was accepted a moment ago."""
-    from posctl.certificate import look  # noqa: PLC0415  as above
+    from posctl.help.certificate import look  # noqa: PLC0415  as above
 
     found = look(profile, doctor.environ)
     if found is None:  # the network changes its mind at times

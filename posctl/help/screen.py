@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from posctl.explain import KINDS, Entry
+from posctl.help.explain import KINDS, Entry
 from posctl.hint import Say, Type
 from posctl.messages import N_, _
 from posctl.screen.brush import Canvas, draw_facts, draw_hint, draw_parts, draw_prose, draw_whole
 from posctl.shell import lines_of
 
 if TYPE_CHECKING:
-    from posctl.doctor import Check
+    from posctl.help.doctor import Check
 
 
 def draw_entries(canvas: Canvas, entries: Sequence[Entry]) -> None:
