@@ -19,7 +19,7 @@ def main() -> None:
         from posctl.light import light_imports  # noqa: PLC0415  after the collector is off
 
         with light_imports():
-            from posctl.cli import run  # noqa: PLC0415  typer's
+            from posctl.cli.app import run  # noqa: PLC0415  typer's
 
         gc.freeze()
         gc.enable()

@@ -44,7 +44,8 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl import cli
+from posctl.cli import app as cli
+from posctl.cli.run import new_request_id
 from posctl.config import profiles
 from posctl.gateway import client as gateway
 from posctl.gateway import connection as wire
@@ -55,7 +56,6 @@ from posctl.journal import copy as journal_copy
 from posctl.money import admit, outcome
 from posctl.money.record import Merchant
 from posctl.paying import pay as payment
-from posctl.run import new_request_id
 from posctl.screen import screen
 
 _COMMANDS = "pay retry pending show checkout history status resolve batch journal"
@@ -524,7 +524,7 @@ def hold_for_everyone(_connections: list[Db]) -> None:
 
 def told_too_early(_connections: list[Db]) -> None:
     """An outcome counts as told although nobody has seen it; the next part is then let through."""
-    tell = importlib.import_module("posctl.commands._money").tell
+    tell = importlib.import_module("posctl.cli.commands._money").tell
 
     def telling(result: Any, command: str, run: Any) -> Any:
         if result.payment is not None and not result.payment.open:
@@ -564,7 +564,7 @@ def no_last_look(_connections: list[Db]) -> None:
 
 def status_by_old_news(_connections: list[Db]) -> None:
     """What a status says counts for whatever was tried since it was asked."""
-    command = importlib.import_module("posctl.commands.status")
+    command = importlib.import_module("posctl.cli.commands.status")
     record = command.record_status
 
     def recorded(asked_of: Any, asked: Any, started_ms: int, desk: Any) -> Any:
@@ -577,7 +577,7 @@ def status_by_old_news(_connections: list[Db]) -> None:
 def batch_id_by_bytes(_connections: list[Db]) -> None:
     """A line of a batch is known by the bytes of its file."""
     batch = importlib.import_module("posctl.batch.file")
-    command = importlib.import_module("posctl.commands.batch")
+    command = importlib.import_module("posctl.cli.commands.batch")
     read, says = batch.read_batch, batch._says
     files: list[bytes] = []
 

@@ -42,7 +42,7 @@ from faultserver import (
 )
 from pty_run import pty_run
 
-from posctl.cli import COMMANDS
+from posctl.cli.app import COMMANDS
 from posctl.config.profiles import load
 from posctl.money.order import Limits, check
 
@@ -490,7 +490,7 @@ def test_journal_faults(canary: Canary) -> None:
 
 BUG = """
 import os, sys
-from posctl import cli
+from posctl.cli import app as cli
 from posctl.paying import pay as payment
 from posctl.gateway import top
 def broken(*args, **named):

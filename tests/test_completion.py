@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pty_run import pty_run
 from typer import Context
 
-from posctl.cli import COMMANDS, _app
-from posctl.complete import FILES, complete
+from posctl.cli.app import COMMANDS, _app
+from posctl.cli.complete import FILES, complete
 from posctl.errors import ConfigError
 from posctl.journal.sqlite import SqliteJournal
 

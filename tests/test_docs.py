@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from posctl.cli import COMMANDS, _app
+from posctl.cli.app import COMMANDS, _app
 from posctl.money.outcome import EXIT_OF, Exit, Outcome
 
 ROOT = Path(__file__).parents[1]

@@ -26,6 +26,7 @@ import pytest
 from conftest import Ran, Shop
 from faultserver import HTML, PAID, Certificates, FaultServer, Talk, answer
 
+from posctl.cli.run import new_request_id
 from posctl.config.profile import Profile
 from posctl.config.profiles import load
 from posctl.gateway.client import Gateway
@@ -36,7 +37,6 @@ from posctl.money.record import Payment, Who
 from posctl.money.result import Result, result_json
 from posctl.paying.desk import Desk
 from posctl.paying.pay import pay, retry
-from posctl.run import new_request_id
 
 EXITS = {
     "success": 0,

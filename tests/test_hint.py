@@ -17,7 +17,7 @@ from merciless import Members, Merciless, paid, told
 from pty_run import pty_run
 from rich.console import Console
 
-from posctl.cli import COMMANDS
+from posctl.cli.app import COMMANDS
 from posctl.errors import UsageError
 from posctl.hint import Say, Type
 from posctl.messages import N_, _, use_language

@@ -465,7 +465,7 @@ def test_no_home_and_no_user(shop: Shop) -> None:
     """Without HOME and without a user in the system's list there is nowhere to look: exit 3."""
     script = (
         "import os, sys, platformdirs\n"
-        "from posctl import cli; from posctl.config import profiles\n"
+        "from posctl.cli import app as cli; from posctl.config import profiles\n"
         "os.setuid(12345)\n"
         "sys.exit(cli.run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr))\n"
     )

@@ -129,7 +129,7 @@ except yaml.YAMLError:
 ARMED = """
 import os, sys
 import posctl.light as light
-from posctl.cli import run
+from posctl.cli.app import run
 from posctl.gateway.connection import Connection
 armed, made = [], []
 def make(self, *given, really=light._Pattern.__init__):

@@ -12,14 +12,21 @@ from faultserver import PAID, FaultServer, answer
 
 CHILD = """
 import json, os, sys
-from posctl.cli import run
+from posctl.cli.app import run
 code = run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
 sys.stderr.write(json.dumps(sorted(sys.modules)) + "\\n")
 sys.exit(code)
 """
 # Where each is needed, docs/architecture.md tells.
 ALWAYS = {
-    *("posctl", "posctl.cli", "posctl.command", "posctl.errors", "posctl.messages", "posctl.run"),
+    *(
+        "posctl",
+        "posctl.cli.app",
+        "posctl.cli.framework",
+        "posctl.errors",
+        "posctl.messages",
+        "posctl.cli.run",
+    ),
     *(
         "posctl.screen.screen",
         "posctl.money.result",
@@ -39,7 +46,7 @@ ALWAYS = {
 WITH_JOURNAL = ALWAYS | {
     *(
         "posctl.commands",
-        "posctl.commands._money",
+        "posctl.cli.commands._money",
         "posctl.config.profiles",
         "posctl.config.yamltext",
     ),
@@ -53,7 +60,7 @@ WITH_JOURNAL = ALWAYS | {
 }
 PAY = WITH_JOURNAL | {
     *(
-        "posctl.commands.pay",
+        "posctl.cli.commands.pay",
         "posctl.paying.pay",
         "posctl.gateway.client",
         "posctl.gateway.connection",
@@ -102,7 +109,9 @@ def test_lists_load_no_http(shop: Shop) -> None:
     """`pending --json` reads the configuration and the journal, and loads no HTTP client."""
     shop.profile("https://gateway.invalid/")
     found = loaded(shop, "pending", "--json")
-    assert_only(found, WITH_JOURNAL | {"posctl.commands.pending", "posctl.paying.unreached"}, YAML)
+    assert_only(
+        found, WITH_JOURNAL | {"posctl.cli.commands.pending", "posctl.paying.unreached"}, YAML
+    )
 
 
 @pytest.mark.parametrize("asked", ["--version", "-h"])

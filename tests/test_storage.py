@@ -225,7 +225,7 @@ user = int(sys.argv.pop(1))
 if user:
     os.setgid(user)
     os.setuid(user)
-from posctl.cli import run
+from posctl.cli.app import run
 sys.exit(run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr))
 """
 SOMEBODY = 54_321 if os.geteuid() == 0 else 0  # root may write everywhere; 0 stays who it is

@@ -38,7 +38,8 @@ from merciless import Merciless
 from pty_run import pty_run
 from test_journal_contract import new
 
-from posctl.commands._several import Several
+from posctl.cli.commands._several import Several
+from posctl.cli.run import new_request_id
 from posctl.config.profiles import load
 from posctl.gateway.client import Gateway
 from posctl.journal.sqlite import SqliteJournal
@@ -48,7 +49,6 @@ from posctl.money.result import RESULT_KEYS, Result
 from posctl.paying.desk import Desk
 from posctl.paying.many import WORKERS, Watch
 from posctl.paying.retries import Sweep, sweep
-from posctl.run import new_request_id
 from posctl.screen.packed import Records
 
 PENDING = PAID.replace(b'"result_status":1', b'"result_status":3')

@@ -21,7 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from posctl import cli
+from posctl.cli import app as cli
+from posctl.cli.run import one_code
 from posctl.config.keys import DEFAULT_KEYS
 from posctl.config.profile import TRAINING, Config
 from posctl.config.profiles import read
@@ -36,7 +37,6 @@ from posctl.money.outcome import EXIT_OF, Event, Standing, State, advance, outco
 from posctl.money.record import Checkout, Payment, Verdict
 from posctl.money.result import payment_json, problem_json
 from posctl.paying.answer import MAX_RAW, read_exchange
-from posctl.run import one_code
 from posctl.screen.contract import plain
 from posctl.shell import as_text
 

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._money import check_field, find, latest, named, seconds, tell
-from posctl.commands._several import Several, tell_several
+from posctl.cli.commands._money import check_field, find, latest, named, seconds, tell
+from posctl.cli.commands._several import Several, tell_several
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import PosctlError, UsageError
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.admit import Block, may_resend
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.record import Merchant, Payment
-from posctl.run import Run
 
 if TYPE_CHECKING:
     from posctl.money.result import Result

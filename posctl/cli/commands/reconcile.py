@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._files import write_out
-from posctl.commands.history import day_span
+from posctl.cli.commands._files import write_out
+from posctl.cli.commands.history import day_span
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.config.profile import Statement
 from posctl.errors import UsageError
 from posctl.hint import said
@@ -26,7 +27,6 @@ from posctl.office.reconcile import (
     span_of,
 )
 from posctl.office.reconcile_screen import draw_reconciled
-from posctl.run import Run
 from posctl.screen.screen import View
 
 app = new_app()

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.record import Filter
 from posctl.money.result import payment_json
 from posctl.paying.unreached import unreached_json
-from posctl.run import Run
 from posctl.screen.payments import draw_payments
 from posctl.screen.screen import View
 

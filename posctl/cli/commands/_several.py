@@ -15,10 +15,10 @@ from posctl.screen.payments import draw_results
 from posctl.screen.screen import View
 
 if TYPE_CHECKING:
+    from posctl.cli.run import Run
     from posctl.config.profile import Profile
     from posctl.money.record import OpenOf
     from posctl.money.result import Result
-    from posctl.run import Run
 
 
 class Several:

@@ -14,7 +14,8 @@ import typer
 from typer.core import TyperOption
 
 from posctl import __version__
-from posctl.command import GivenTwice, Group, NeedsValue, NoArguments, UnknownCommand, new_app
+from posctl.cli.framework import GivenTwice, Group, NeedsValue, NoArguments, UnknownCommand, new_app
+from posctl.cli.run import Globals, Run
 from posctl.errors import (
     AfterSending,
     Busy,
@@ -29,7 +30,6 @@ from posctl.messages import LANGUAGES, N_, _, use_language
 from posctl.money.codes import discreet
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Asked, Problem, Result, result_json
-from posctl.run import Globals, Run
 from posctl.screen.screen import Screen, View
 from posctl.shell import as_text, shell_at_hand, use_shell
 

@@ -8,10 +8,11 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._files import refuse_unwritable, write_out
-from posctl.commands._money import narrowed
-from posctl.commands.history import day_span
+from posctl.cli.commands._files import refuse_unwritable, write_out
+from posctl.cli.commands._money import narrowed
+from posctl.cli.commands.history import day_span
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
 from posctl.hint import Say, Type, said
 from posctl.journal import Journal, Transaction
@@ -30,7 +31,6 @@ from posctl.paying.unreached import (
     unreached_paid_words,
     unreached_words,
 )
-from posctl.run import Run
 from posctl.screen.screen import View
 
 app = new_app()

@@ -4,12 +4,12 @@ import time
 
 import typer
 
-from posctl.command import Command, new_app
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, problem_json
 from posctl.paying.unreached import unreached_json
-from posctl.run import Run
 from posctl.screen.screen import View
 from posctl.shell import as_text
 

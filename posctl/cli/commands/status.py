@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._money import find
+from posctl.cli.commands._money import find
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.advice import about_alarm, of_another, what_happened
@@ -14,7 +15,6 @@ from posctl.money.outcome import EXIT_OF, Event, Exit, outcome_of
 from posctl.money.record import Filter, Payment, StatusAnswer
 from posctl.money.result import payment_json
 from posctl.paying.status import ask_checkout, ask_payment, record_status
-from posctl.run import Run
 from posctl.screen.payments import draw_status
 from posctl.screen.screen import View
 from posctl.shell import as_text

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.help.explain import Entry, everything
 from posctl.help.explain import explain as meanings
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.outcome import Exit
-from posctl.run import Run
 from posctl.screen.screen import View
 from posctl.shell import as_text
 

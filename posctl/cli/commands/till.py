@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posctl.command import Command, new_app
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.order import FIELDS, Limits, PayRequest, check, check_value
 from posctl.money.outcome import Exit
-from posctl.run import Run
 
 if TYPE_CHECKING:
     from posctl.money.record import Payment
@@ -78,7 +78,7 @@ def _receipt(payment: "Payment", run: Run) -> str:
 
 
 def _report(run: Run) -> None:
-    from posctl.commands.report import ReportOptions, report_run  # noqa: PLC0415  as above
+    from posctl.cli.commands.report import ReportOptions, report_run  # noqa: PLC0415  as above
 
     options = ReportOptions(
         day=None,

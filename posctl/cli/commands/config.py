@@ -5,7 +5,8 @@ from typing import Any
 
 import typer
 
-from posctl.command import Command, Group, new_app
+from posctl.cli.framework import Command, Group, new_app
+from posctl.cli.run import Run
 from posctl.config.place import place_json, place_words
 from posctl.config.profile import Config, Loaded, Profile
 from posctl.config.profiles import config_path, read
@@ -15,7 +16,6 @@ from posctl.messages import _
 from posctl.money.codes import CODE_FIELDS, mask
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, problem_json
-from posctl.run import Run
 from posctl.screen.brush import draw_pairs
 from posctl.screen.contract import plain
 from posctl.screen.screen import View

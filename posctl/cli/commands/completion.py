@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Exit
-from posctl.run import Run
 from posctl.screen.screen import View
 from posctl.text import one_line
 
@@ -109,7 +109,7 @@ def completion(
 
 def _print_candidates(words: list[str], ctx: typer.Context, run: Run) -> None:
     """One a line, with what it is behind a tab. Silent about whatever is wrong."""
-    from posctl.complete import complete  # noqa: PLC0415  not to print a script
+    from posctl.cli.complete import complete  # noqa: PLC0415  not to print a script
 
     try:
         found = complete(words, ctx.find_root().command, ctx, run.environ)

@@ -19,10 +19,10 @@ from posctl.screen.screen import View
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from posctl.cli.run import Run
     from posctl.money.outcome import Exit
     from posctl.money.record import Payment
     from posctl.money.result import Result
-    from posctl.run import Run
 
 MAX_WAIT_S = 3600.0
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._money import narrowed
+from posctl.cli.commands._money import narrowed
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.messages import _
 from posctl.money.advice import still_to_do, what_happened_last
 from posctl.money.outcome import Exit
 from posctl.money.result import alarm_json, payment_json
 from posctl.paying.unreached import unreached_json
-from posctl.run import Run
 from posctl.screen.payments import draw_open
 from posctl.screen.screen import View
 from posctl.shell import as_text

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posctl.command import Command, Group, new_app
+from posctl.cli.framework import Command, Group, new_app
+from posctl.cli.run import Run
 from posctl.config.profile import DEFAULT_TIMEOUT
 from posctl.config.profiles import config_path, journal_path, journal_place
 from posctl.errors import UsageError
@@ -17,7 +18,6 @@ from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, alarm_json, iso, payment_json, problem_json, try_json
-from posctl.run import Run
 from posctl.screen.brush import draw_pairs
 from posctl.screen.contract import plain
 from posctl.screen.screen import View

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._money import find, latest
+from posctl.cli.commands._money import find, latest
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.advice import next_step, of_another
@@ -13,7 +14,6 @@ from posctl.money.outcome import Exit
 from posctl.money.record import Payment
 from posctl.money.result import payment_json
 from posctl.office.receipt import COPIES, payer_code, receipt_text
-from posctl.run import Run
 from posctl.screen.screen import View
 
 app = new_app()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._money import check_field, seconds, tell
+from posctl.cli.commands._money import check_field, seconds, tell
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money import advice
@@ -15,7 +16,6 @@ from posctl.money.admit import ANOTHER, Block
 from posctl.money.codes import masked
 from posctl.money.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
 from posctl.money.outcome import Exit, Outcome
-from posctl.run import Run
 from posctl.screen.screen import View
 
 if TYPE_CHECKING:
@@ -230,9 +230,9 @@ def _dry_run(order: PayRequest, run: Run) -> Exit:
     """Show the call as it would travel; no secret is read, nothing is sent or recorded."""
     import json  # noqa: PLC0415
 
+    from posctl.cli.run import new_request_id  # noqa: PLC0415
     from posctl.gateway.top import PAY_METHOD  # noqa: PLC0415
     from posctl.money.result import Asked, Result, result_json  # noqa: PLC0415
-    from posctl.run import new_request_id  # noqa: PLC0415
     from posctl.screen.payments import draw_dry_run  # noqa: PLC0415
 
     profile = run.load().profile

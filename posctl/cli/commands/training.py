@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from posctl.command import Command, Group, new_app
+from posctl.cli.framework import Command, Group, new_app
+from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Exit
-from posctl.run import Run
 from posctl.screen.brush import draw_pairs
 from posctl.screen.contract import plain
 from posctl.screen.screen import View

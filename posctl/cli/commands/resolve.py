@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._money import find
+from posctl.cli.commands._money import find
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import Busy, UsageError
 from posctl.messages import _
 from posctl.money.order import check_value
@@ -13,7 +14,6 @@ from posctl.money.outcome import Exit
 from posctl.money.record import Payment
 from posctl.money.result import payment_json
 from posctl.paying.by_hand import close_by_hand, person
-from posctl.run import Run
 from posctl.screen.brush import age
 from posctl.screen.payments import draw_payment
 from posctl.screen.screen import View

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from posctl.command import Command, new_app
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run, new_request_id
 from posctl.config.new import GATEWAY, Draft, NewFile, write
 from posctl.config.profile import DEFAULT_TIMEOUT, TRAINING
 from posctl.config.profiles import config_path, usual_journal
@@ -17,7 +18,6 @@ from posctl.hint import Hint, Say, Type, said
 from posctl.journal.place import masked_url
 from posctl.messages import N_, _
 from posctl.money.outcome import Exit
-from posctl.run import Run, new_request_id
 from posctl.shell import lines_of
 
 app = new_app()
@@ -99,7 +99,7 @@ def _begin_journal(place: str, run: Run) -> None:
 
 def _afterwards(ctx: typer.Context, run: Run) -> Exit:
     """Check what was written as `posctl config check` does, and offer to practise."""
-    from posctl.commands.config import check  # noqa: PLC0415  after the questions
+    from posctl.cli.commands.config import check  # noqa: PLC0415  after the questions
 
     code = Exit(check(ctx))
     run.screen.note(_("To check the way to the gateway, without money:"), Type(("doctor",)))
@@ -114,7 +114,7 @@ def _afterwards(ctx: typer.Context, run: Run) -> Exit:
 
 def _train(run: Run) -> Exit:
     """The very payment that `posctl --profile training pay` takes."""
-    from posctl.commands.pay import PayOptions, pay_run  # noqa: PLC0415  only if wanted
+    from posctl.cli.commands.pay import PayOptions, pay_run  # noqa: PLC0415  only if wanted
 
     options = PayOptions(
         members={"pay_fee": "100", "checkout_id": f"training-{new_request_id()[:8]}"},

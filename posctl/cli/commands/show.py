@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from posctl.command import Command, new_app
-from posctl.commands._money import find
+from posctl.cli.commands._money import find
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.result import alarm_json, payment_json, try_json
-from posctl.run import Run
 from posctl.screen.payments import draw_payment
 from posctl.screen.screen import View
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from posctl.command import Command, new_app
+from posctl.cli.framework import Command, new_app
+from posctl.cli.run import Run
 from posctl.errors import AfterSending, JournalError, PosctlError, UsageError
 from posctl.messages import _
 from posctl.money.admit import ANOTHER
 from posctl.money.order import yuan
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Problem, problem_json
-from posctl.run import Run
 from posctl.screen.screen import View
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from posctl.errors import UsageError
 from posctl.messages import _
 
 if TYPE_CHECKING:
-    from posctl.run import Run
+    from posctl.cli.run import Run
 
 
 def refuse_unwritable(target: str | None) -> None:

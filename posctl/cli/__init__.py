@@ -1,0 +1,1 @@
+"""The command line: typer, bent; one run; the commands."""
