@@ -16,7 +16,7 @@ def main() -> None:
     """
     gc.disable()
     try:
-        from posctl.light import light_imports  # noqa: PLC0415  after the collector is off
+        from posctl.startup import light_imports  # noqa: PLC0415  after the collector is off
 
         with light_imports():
             from posctl.cli.app import run  # noqa: PLC0415  typer's

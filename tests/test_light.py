@@ -13,7 +13,7 @@ import faultserver
 import pytest
 from conftest import Shop
 
-from posctl import light
+from posctl import startup as light
 
 
 def in_new_process(script: str) -> str:
@@ -71,7 +71,7 @@ def test_outside_nothing_is_changed() -> None:
     script = """
 import re
 plain = re.compile
-from posctl.light import light_imports
+from posctl.startup import light_imports
 with light_imports(), light_imports():
     import typer
 assert re.compile is plain
@@ -84,7 +84,7 @@ print(type(subprocess).__name__, bz2.decompress(bz2.compress(b"1")))
 def test_a_module_that_waits_is_there_when_it_is_used() -> None:
     """Whoever imported a module lightly gets the real one's functions when it calls them."""
     script = """
-from posctl.light import light_imports
+from posctl.startup import light_imports
 with light_imports():
     import ipaddress, os, platform, shutil, subprocess, sys
     import typer
@@ -113,7 +113,7 @@ def test_an_import_that_fails_changes_nothing() -> None:
 def test_yaml_imported_lightly_reads_yaml() -> None:
     """PyYAML imported lightly reads as ever, dates and floats included."""
     script = """
-from posctl.light import light_imports
+from posctl.startup import light_imports
 with light_imports():
     import yaml
 assert yaml.safe_load("a: 2026-11-25\\nb: 1.5\\nc: yes") == {
@@ -128,7 +128,7 @@ except yaml.YAMLError:
 
 ARMED = """
 import os, sys
-import posctl.light as light
+import posctl.startup as light
 from posctl.cli.app import run
 from posctl.gateway.connection import Connection
 armed, made = [], []

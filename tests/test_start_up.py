@@ -38,7 +38,7 @@ ALWAYS = {
         "posctl.money.order",
         "posctl.gateway.top",
         "posctl.journal",
-        "posctl.light",
+        "posctl.startup",
         "posctl.money.record",
     ),
     *("posctl.hint", "posctl.money.refusal", "posctl.shell"),

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from posctl.errors import ConfigError, JournalError, UsageError
 from posctl.hint import Say, Type
-from posctl.light import light_imports
 from posctl.messages import LANGUAGES, _
 from posctl.screen.brush import age
 from posctl.screen.screen import Screen
 from posctl.shell import use_globals
+from posctl.startup import light_imports
 
 if TYPE_CHECKING:
     from posctl.config.profile import Loaded

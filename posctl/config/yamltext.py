@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from posctl.hint import Hint
-from posctl.light import light_imports
 from posctl.messages import _
+from posctl.startup import light_imports
 
 if TYPE_CHECKING:
     from yaml.events import Event, ScalarEvent
