@@ -15,9 +15,8 @@ from posctl.messages import use_language
 from posctl.money import advice
 from posctl.money.admit import Block, due
 from posctl.money.outcome import EXIT_OF, Event, Exit, Outcome, Standing, State, advance, outcome_of
-from posctl.money.record import Alarm, Checkout, Payment, Try, TryEnd, Verdict, Who
+from posctl.money.record import Alarm, Checkout, Payment, StatusAnswer, Try, TryEnd, Verdict, Who
 from posctl.money.result import Asked, Result, result_json
-from posctl.paying.status import Asked as StatusAsked
 from posctl.screen.brush import Canvas, draw_pairs
 from posctl.screen.payments import (
     draw_checkout,
@@ -189,7 +188,7 @@ def _hostile(canvas: Canvas) -> None:
     )
     draw_payments(canvas, [evil, open_], now_ms=NOW_MS)
     draw_dry_run(canvas, {"gateway": HOSTILE})
-    _draw_status(StatusAsked(ended, HOSTILE, HOSTILE, HOSTILE), open_)(canvas)
+    _draw_status(StatusAnswer(ended, HOSTILE, HOSTILE, HOSTILE), open_)(canvas)
 
 
 def _draw_result(result: Result, *, live: bool = True) -> Callable[[Canvas], None]:
@@ -197,7 +196,7 @@ def _draw_result(result: Result, *, live: bool = True) -> Callable[[Canvas], Non
     return lambda canvas: draw_result(canvas, result, profile, live=live)
 
 
-def _draw_status(asked: StatusAsked, about: Payment | None) -> Callable[[Canvas], None]:
+def _draw_status(asked: StatusAnswer, about: Payment | None) -> Callable[[Canvas], None]:
     return lambda canvas: draw_status(
         canvas, asked, CHECKOUT_ID, about, "store-1", live=True, now_ms=NOW_MS
     )
@@ -287,10 +286,10 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
         **{
             f"status_{name}": _draw_status(asked, about)
             for name, asked, about in (
-                ("open", StatusAsked(end(Event.NO_VERDICT), "INIT", None, "alipay"), still_open),
-                ("closed", StatusAsked(end(Event.PAID), "SUCCEEDED", "success"), part),
-                ("mute", StatusAsked(end(Event.READ_TIMEOUT), None, None), still_open),
-                ("unknown", StatusAsked(end(Event.NO_VERDICT), "INIT", None), None),
+                ("open", StatusAnswer(end(Event.NO_VERDICT), "INIT", None, "alipay"), still_open),
+                ("closed", StatusAnswer(end(Event.PAID), "SUCCEEDED", "success"), part),
+                ("mute", StatusAnswer(end(Event.READ_TIMEOUT), None, None), still_open),
+                ("unknown", StatusAnswer(end(Event.NO_VERDICT), "INIT", None), None),
             )
         },
         "dry_run": lambda canvas: draw_dry_run(

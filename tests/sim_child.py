@@ -42,25 +42,27 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from posctl.cli import app as cli
 from posctl.cli.run import new_request_id
-from posctl.config import profiles
+from posctl.config import profile
 from posctl.gateway import client as gateway
 from posctl.gateway import connection as wire
-from posctl.gateway import exchange
+from posctl.gateway import exchange, judge
 from posctl.journal import backup as care
-from posctl.journal import companion, sqlite, unite
+from posctl.journal import companion, sqlite, sqlite_file, unite
 from posctl.journal import copy as journal_copy
-from posctl.money import admit, outcome
+from posctl.money import admit, codes, outcome
 from posctl.money.record import Merchant
+from posctl.paying import desk, row
 from posctl.paying import pay as payment
-from posctl.screen import screen
+from posctl.screen import screen, streams
 
 _COMMANDS = "pay retry pending show checkout history status resolve batch journal"
 for _name in _COMMANDS.split():
-    importlib.import_module(f"posctl.commands.{_name}")
+    importlib.import_module(f"posctl.cli.commands.{_name}")
 for _name in (
     "posctl.paying.many",
     "posctl.batch.file",
@@ -80,8 +82,15 @@ _getpid = os.getpid  # what posctl is told may be another
 
 
 def patch(owner: object, name: str, value: object) -> None:
-    """Replace a name of a module or class, in this process."""
+    """Replace a name of a module or class, in this process; a module's name wherever posctl has
+    imported it.
+    """
+    old = getattr(owner, name)
     setattr(owner, name, value)
+    if isinstance(owner, ModuleType) and owner.__name__.startswith("posctl."):
+        for known, module in list(sys.modules.items()):
+            if known.startswith("posctl.") and vars(module).get(name) is old:
+                setattr(module, name, value)
 
 
 class Points:
@@ -259,21 +268,21 @@ def install_points(points: Points) -> list[Db]:
 
 
 def _watch_journal(points: Points, connections: list[Db]) -> None:
-    connect = sqlite.connect
+    connect = sqlite_file.connect
 
     def connected(*args: Any) -> Db:
         connections.append(Db(connect(*args), points))
         return connections[-1]
 
-    patch(sqlite, "connect", connected)
-    place = sqlite.place_file
+    patch(sqlite_file, "connect", connected)
+    place = sqlite_file.place_file
 
     def placed(*args: Any) -> None:
         points.reach("create.before")
         place(*args)
         points.reach("create.after")
 
-    patch(sqlite, "place_file", placed)
+    patch(sqlite_file, "place_file", placed)
 
 
 def _watch_wire(points: Points) -> None:
@@ -323,7 +332,7 @@ def _watch_screen(points: Points) -> None:
         return printed
 
     patch(screen.Screen, "show", shown)
-    write = screen.write
+    write = streams.write
 
     def written(stream: Any, text: str) -> bool:
         if stream is sys.stdout and points.is_next("print.middle"):
@@ -333,7 +342,7 @@ def _watch_screen(points: Points) -> None:
             points.reach("print.middle")
         return write(stream, text)
 
-    patch(screen, "write", written)
+    patch(streams, "write", written)
 
 
 def _sending(sendall: Callable[..., None], sends: _Sends, points: Points) -> Callable[..., None]:
@@ -363,22 +372,21 @@ def _sending(sendall: Callable[..., None], sends: _Sends, points: Points) -> Cal
 
 def new_uuid_on_retry(_connections: list[Db]) -> None:
     """A retry makes itself a new request_id."""
-    form_of = payment.form_of
+    form_of = desk.form_of
 
-    def form(paid: Any, desk: Any) -> bytes:
+    def form(paid: Any, at: Any) -> bytes:
         if paid.tries > 1:
             wire_text = paid.pay_request.replace(paid.request_id, new_request_id())
             paid = paid._replace(pay_request=wire_text)
-        return form_of(paid, desk)
+        return form_of(paid, at)
 
-    patch(payment, "form_of", form)
-    patch(importlib.import_module("posctl.paying.many"), "form_of", form)
+    patch(desk, "form_of", form)
 
 
 def commit_after_send(connections: list[Db]) -> None:
     """The row and its try are committed only when the answer is there."""
     post = gateway.Gateway.post
-    connect = sqlite.connect
+    connect = sqlite_file.connect
 
     def connected(*args: Any) -> Any:
         db = connect(*args)
@@ -391,7 +399,7 @@ def commit_after_send(connections: list[Db]) -> None:
             connections[-1]._db.execute("COMMIT")
         return answered
 
-    patch(sqlite, "connect", connected)
+    patch(sqlite_file, "connect", connected)
     patch(gateway.Gateway, "post", posted)
 
 
@@ -412,8 +420,7 @@ def failure_closes_unknown(_connections: list[Db]) -> None:
             standing = outcome.Standing(standing.state)
         return advance(standing, event, own_id=own_id)
 
-    patch(payment, "advance", forgetful)
-    patch(importlib.import_module("posctl.paying.status"), "advance", forgetful)
+    patch(outcome, "advance", forgetful)
 
 
 WORDS_OF_0_1 = (
@@ -423,7 +430,7 @@ WORDS_OF_0_1 = (
 
 def refusal_by_words(_connections: list[Db]) -> None:
     """The rule of 0.1: a failure closes what is unknown, unless its words are on a list."""
-    read = outcome.read_event
+    read = judge.read_event
 
     def listed(reply: Any, *args: Any, **more: Any) -> outcome.Event:
         event = read(reply, *args, **more)
@@ -433,7 +440,7 @@ def refusal_by_words(_connections: list[Db]) -> None:
         words = " | ".join(text for text in said if text).lower()
         return event if re.search(WORDS_OF_0_1, words) else outcome.Event.DECLINED
 
-    patch(payment, "read_event", listed)
+    patch(judge, "read_event", listed)
 
 
 def redirect_followed(_connections: list[Db]) -> None:
@@ -463,7 +470,7 @@ def resolved_resent(_connections: list[Db]) -> None:
 
     def resend(paid: Any, desk: Any, *args: Any, **kwargs: Any) -> Any:
         if paid.standing.state is outcome.State.RESOLVED:
-            desk.gateway.post(payment.form_of(paid, desk), exchange.Sent())
+            desk.gateway.post(desk.form_of(paid, desk), exchange.Sent())
         return retry(paid, desk, *args, **kwargs)
 
     patch(payment, "retry", resend)
@@ -495,20 +502,20 @@ def lease_for_ever(_connections: list[Db]) -> None:
 def payload_from_flags(_connections: list[Db]) -> None:
     """A resumed payment is sent with what the command line says now."""
     pay = payment.pay
-    form_of = payment.form_of
+    form_of = desk.form_of
     orders: list[Any] = []
 
     def paying(order: Any, *args: Any, **kwargs: Any) -> Any:
         orders.append(order)
         return pay(order, *args, **kwargs)
 
-    def form(paid: Any, desk: Any) -> bytes:
+    def form(paid: Any, at: Any) -> bytes:
         if orders:
             paid = paid._replace(pay_request=orders[-1].wire(paid.request_id))
-        return form_of(paid, desk)
+        return form_of(paid, at)
 
     patch(payment, "pay", paying)
-    patch(payment, "form_of", form)
+    patch(desk, "form_of", form)
 
 
 def hold_for_everyone(_connections: list[Db]) -> None:
@@ -532,34 +539,33 @@ def told_too_early(_connections: list[Db]) -> None:
         return tell(result, command, run)
 
     for name in ("pay", "retry"):
-        patch(importlib.import_module(f"posctl.commands.{name}"), "tell", telling)
+        patch(importlib.import_module(f"posctl.cli.commands.{name}"), "tell", telling)
 
 
 def codes_kept(_connections: list[Db]) -> None:
     """The payment code stays in the journal when the payment closes."""
-    patch(sqlite, "masked", lambda text: text)
+    patch(codes, "masked", lambda text: text)
 
 
 def late_resend(_connections: list[Db]) -> None:
     """However old a payment is, it is sent again."""
-    patch(payment, "may_resend", lambda *_args, **_kwargs: None)
     patch(admit, "may_resend", lambda *_args, **_kwargs: None)
 
 
 def identity_by_url(_connections: list[Db]) -> None:
     """A payment is its gateway's: under another spelling of the address it is not found."""
     by_url = property(lambda self: Merchant(self.live, self.gateway))
-    patch(profiles.Profile, "merchant", by_url)
+    patch(profile.Profile, "merchant", by_url)
 
 
 def session_ignored(_connections: list[Db]) -> None:
     """All sellers of one app are taken for one."""
-    patch(profiles.Profile, "merchant", property(lambda self: Merchant(self.live, self.app_key)))
+    patch(profile.Profile, "merchant", property(lambda self: Merchant(self.live, self.app_key)))
 
 
 def no_last_look(_connections: list[Db]) -> None:
     """What was begun is sent, however long ago that was."""
-    patch(payment, "may_leave", lambda *_args: True)
+    patch(admit, "may_leave", lambda *_args: True)
 
 
 def status_by_old_news(_connections: list[Db]) -> None:
@@ -593,12 +599,12 @@ def batch_id_by_bytes(_connections: list[Db]) -> None:
 
 def _look(change: Callable[..., tuple[Any, Any]]) -> None:
     """What is looked at in every transaction is what `change` makes of the marks and machine."""
-    refuse = sqlite.refuse_unless_whole
+    refuse = sqlite_file.refuse_unless_whole
 
     def looking(path: Path, whole: Any, marks: Any, here: Any) -> None:
         refuse(path, whole, *change(marks, here))
 
-    patch(sqlite, "refuse_unless_whole", looking)
+    patch(sqlite_file, "refuse_unless_whole", looking)
 
 
 def companion_not_looked_at(_connections: list[Db]) -> None:
@@ -613,12 +619,12 @@ def clone_allowed(_connections: list[Db]) -> None:
 
 def note_not_looked_at(_connections: list[Db]) -> None:
     """Nothing beside the configuration tells how far the journal has come."""
-    patch(sqlite, "notes_of", lambda *_args: [])
+    patch(sqlite_file, "notes_of", lambda *_args: [])
 
 
 def link_allowed(_connections: list[Db]) -> None:
     """A journal may have a second name."""
-    patch(sqlite, "drop_draft", lambda *_args: True)
+    patch(sqlite_file, "drop_draft", lambda *_args: True)
 
 
 def silent_new_journal(_connections: list[Db]) -> None:
@@ -649,7 +655,7 @@ def copy_not_sealed(_connections: list[Db]) -> None:
 
 def code_pays_twice(_connections: list[Db]) -> None:
     """Nothing is known of the codes that other payments carry."""
-    patch(payment, "_code_hash", lambda *_args: None)
+    patch(row, "_code_hash", lambda *_args: None)
 
 
 def alarm_ignored(_connections: list[Db]) -> None:
@@ -716,7 +722,7 @@ def become(spec: Mapping[str, Any], report: int) -> int:
     _install_clock(spec["clock_s"], points)
     _install_network(spec["address"], spec["resolver"])
     if spec["busy_s"] is not None:
-        patch(sqlite, "BUSY_S", spec["busy_s"])
+        patch(sqlite_file, "BUSY_S", spec["busy_s"])
     if spec["pid"] is not None:  # as in a container, where every run has the same
         pid = spec["pid"]
         patch(os, "getpid", lambda: pid)

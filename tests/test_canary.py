@@ -491,11 +491,11 @@ def test_journal_faults(canary: Canary) -> None:
 BUG = """
 import os, sys
 from posctl.cli import app as cli
-from posctl.paying import pay as payment
+from posctl.paying import answer, desk
 from posctl.gateway import top
 def broken(*args, **named):
     raise ValueError(args, named)
-where = {"before": (payment, "signed_form"), "after": (payment, "read_reply")}[sys.argv.pop(1)]
+where = {"before": (desk, "signed_form"), "after": (answer, "read_reply")}[sys.argv.pop(1)]
 setattr(*where, broken)
 sys.exit(cli.run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr))
 """

@@ -19,7 +19,8 @@ from conftest import Ran, Shop
 from faultserver import FaultServer, answer, cut_after_reading
 
 from posctl.errors import JournalError, UsageError
-from posctl.journal import backup as care
+from posctl.journal import backup
+from posctl.journal import prune as pruning
 from posctl.journal.backup import back_up, outlook, restore
 from posctl.journal.check import examine
 from posctl.journal.health import JournalReader
@@ -589,7 +590,7 @@ def test_two_records_of_one_payment_raise_an_alarm(journal: SqliteJournal, path:
     """
     opened = begin(journal, "111")
     back_up(path, path.with_name("b.db"))
-    care.adopt(path.with_name("b.db"))
+    backup.adopt(path.with_name("b.db"))
     other = SqliteJournal(path.with_name("b.db"))
     found = other.payment(opened.request_id)
     assert found is not None
@@ -766,18 +767,18 @@ def test_many_checkouts_go_in_several_steps(
     journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkout's payments go together, however they fall into the transactions."""
-    monkeypatch.setattr(care, "CHUNK", 3)
+    monkeypatch.setattr(pruning, "CHUNK", 3)
     for number in range(10):
         for part in ("a", "b"):
             close(journal, begin(journal, str(number), 30, name=f"{number}{part}"))
     chunks: list[Any] = []
-    delete = care._delete
+    delete = pruning._delete
 
     def watched(*how: Any) -> Any:
         chunks.append(how[1])
         return delete(*how)
 
-    monkeypatch.setattr(care, "_delete", watched)
+    monkeypatch.setattr(pruning, "_delete", watched)
     written: list[Any] = []
     pruned = prune(path, NOW_MS, written.extend)
     assert len(chunks) > 2

@@ -119,5 +119,5 @@ def test_every_link_leads_somewhere() -> None:
 def test_the_architecture_page_names_every_file() -> None:
     """A reader of the architecture page has met every module of the package."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    names = {path.name for path in (ROOT / "posctl").glob("*.py")} - {"__init__.py"}
+    names = {path.name for path in (ROOT / "posctl").rglob("*.py")} - {"__init__.py"}
     assert sorted(name for name in names if f"`{name}`" not in text) == []

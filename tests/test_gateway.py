@@ -350,7 +350,7 @@ def test_a_fault_after_the_first_byte_may_have_charged(gateway: MakeGateway, nam
 
 
 # Up to 3.12 ssl leaves a socket that is reset before its handshake to the garbage collector.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <posctl.wire._TLSSocket")
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <posctl.gateway.connection._TLSSocket")
 def test_a_reset_at_once_is_told_as_it_was_met(
     gateway: MakeGateway, certificates: Certificates
 ) -> None:

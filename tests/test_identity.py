@@ -20,7 +20,7 @@ from test_report import take
 
 from posctl.journal import Journal
 from posctl.journal import postgres_link as link_module
-from posctl.journal import sqlite as sqlite_module
+from posctl.journal import sqlite_file as sqlite_module
 from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.record import Checkout, Filter, Merchant
@@ -276,7 +276,7 @@ def rows_of_01() -> list[dict[str, Any]]:
 def sqlite_of_01(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as at:
         at.setattr(sqlite_module, "MIGRATIONS", sqlite_module.MIGRATIONS[:3])
-        sqlite_module._create(path)
+        sqlite_module.create_file(path)
     with closing(sqlite3.connect(path)) as db, db:
         for row in rows_of_01():
             marks = ", ".join("?" * len(row))

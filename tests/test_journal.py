@@ -14,7 +14,7 @@ import pytest
 from test_journal_contract import CHECKOUT, CODE, begin, finish, new
 
 from posctl.errors import JournalError
-from posctl.journal import sqlite as sqlite_journal
+from posctl.journal import sqlite_file
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.money.outcome import Event, resolve
@@ -47,7 +47,7 @@ def test_twenty_processes_make_one_journal(path: Path) -> None:
 
 def test_a_till_that_comes_between_is_no_loss(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one till looks for the first journal, another makes it and pays: nothing is gone."""
-    exists = sqlite_journal._exists
+    exists = sqlite_file.is_begun
 
     def somebody_comes_between(wanted: Path) -> bool:
         found = exists(wanted)
@@ -58,7 +58,7 @@ def test_a_till_that_comes_between_is_no_loss(path: Path, monkeypatch: pytest.Mo
             other.close()
         return found
 
-    monkeypatch.setattr(sqlite_journal, "_exists", somebody_comes_between)
+    monkeypatch.setattr("posctl.journal.sqlite.is_begun", somebody_comes_between)
     journal = SqliteJournal(path)
     assert len(list(journal.open_payments(CHECKOUT.merchant))) == 1
     journal.close()

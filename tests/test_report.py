@@ -22,7 +22,7 @@ from pty_run import pty_run
 from scenes import HOSTILE
 
 from posctl import messages
-from posctl.journal import sqlite as sqlite_module
+from posctl.journal import sqlite_file as sqlite_module
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.money.outcome import (
@@ -114,7 +114,7 @@ def test_an_older_posctl_that_is_open_goes_on_while_a_newer_one_migrates(
     """What the older one writes after the migration belongs to the running shift."""
     with monkeypatch.context() as at:
         at.setattr(sqlite_module, "MIGRATIONS", MIGRATIONS[:1])
-        sqlite_module._create(path)
+        sqlite_module.create_file(path)
     Path(f"{path}.held").write_bytes(b"\0")
     newer = SqliteJournal(path)
     take(newer, 1)

@@ -45,7 +45,7 @@ ALWAYS = {
 }
 WITH_JOURNAL = ALWAYS | {
     *(
-        "posctl.commands",
+        "posctl.cli.commands",
         "posctl.cli.commands._money",
         "posctl.config.profiles",
         "posctl.config.yamltext",

@@ -291,7 +291,7 @@ def test_a_bug_in_telling_stops_no_sweep(shop: Shop) -> None:
     with FaultServer(answer(PAID)) as server:
         open_many(shop, server.url, MANY)
         bug = (
-            "import posctl.commands._several as s; real = s.result_json\n"
+            "import posctl.cli.commands._several as s; real = s.result_json\n"
             "def broken(result, *words, **how):\n"
             f"    if result.payment.request_id == {request_id(7)!r}: raise MemoryError\n"
             "    return real(result, *words, **how)\n"

@@ -261,7 +261,7 @@ class Root(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"posctl.commands.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"posctl.cli.commands.{COMMANDS[cmd_name][0]}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return _with_globals(command, self.params)

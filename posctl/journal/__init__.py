@@ -7,12 +7,12 @@ writing are one step, whoever else is at it. Times are milliseconds since the ep
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from posctl.errors import JournalError
 from posctl.hint import Hint, Say, Type
 from posctl.messages import _
-from posctl.money.outcome import Event, Outcome, Standing
+from posctl.money.outcome import Event, Standing
 from posctl.money.record import (
     Alarm,
     Cell,

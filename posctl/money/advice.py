@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-from posctl.config.profile import Profile
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.money.admit import Block, may_resend
@@ -294,7 +294,7 @@ def reach_again(merchant: Merchant, *command: str) -> Hint:
 
 
 def of_another(
-    payment: Payment, profiles: Iterable[Profile], command: str = "retry"
+    payment: Payment, profiles: Iterable[Way], command: str = "retry"
 ) -> tuple[str, Hint]:
     """What to say and to type when `command` was asked of a profile that does not reach `payment`:
     one of `profiles` that does, or how to make one.
@@ -314,7 +314,7 @@ def blocked(
     by: Payment,
     holder: Try | None,
     due_fee: int | None,
-    profiles: Iterable[Profile],
+    profiles: Iterable[Way],
 ) -> Problem:
     """Why nothing was sent, by whom the checkout is held, and what to type; `profiles` are all of
     the configuration.
@@ -456,7 +456,17 @@ def _clock(epoch_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))
 
 
-def reaching(profiles: Iterable[Profile], merchant: Merchant, rather: str) -> str | None:
+class Way(Protocol):
+    """What this room needs to know of a profile."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def merchant(self) -> Merchant: ...
+
+
+def reaching(profiles: Iterable[Way], merchant: Merchant, rather: str) -> str | None:
     """The name of one of `profiles` that reaches `merchant`, the one named `rather` if it does;
     None when none does. A payment's own profile name may mean another merchant by now.
     """
