@@ -24,7 +24,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, Self
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/harness"))
 
 import pgserver
 import psycopg

@@ -1,4 +1,4 @@
-"""The file that an SQLite journal is: its schema, how it is made and opened, and what must stand beside it."""
+"""The file that an SQLite journal is: its schema, how it is made and opened, what stands beside."""
 
 from __future__ import annotations
 
@@ -471,7 +471,7 @@ def how_to_adopt() -> Hint:
 
 
 def drop_draft(path: Path, found: os.stat_result) -> bool:
-    """Remove the second name that a posctl killed while it made the journal has left (`place_file`)."""
+    """Remove the second name that a posctl killed in `place_file` has left."""
     for draft in path.parent.glob(f".{glob_escape(path.name)}.*.new"):
         with suppress(OSError):
             if os.path.samestat(draft.lstat(), found):

@@ -1,0 +1,95 @@
+"""Every check has one command: `nox -s NAME`; `nox -l` lists them.
+
+They run in the environment they are started from, the one that README's test command makes (and
+`pip install -e '.[dev]'`); only `newest` and `lowest` make one of their own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["quick", "lint"]
+
+# Tables and properties: seconds, no process, no socket.
+QUICK = (
+    *("tests/money", "tests/config/test_profiles.py", "tests/gateway/test_top.py"),
+    *("tests/screen/test_locale.py", "tests/journal/test_journal_contract.py"),
+)
+# What touches other people's packages most.
+OTHERS = (
+    *("tests/screen/test_locale.py", "tests/cli/test_light.py", "tests/cli/test_start_up.py"),
+    *("tests/cli/test_completion.py", "tests/gateway/test_gateway.py", "tests/gateway/test_top.py"),
+)
+
+
+@nox.session
+def test(session: nox.Session) -> None:
+    """The whole suite."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """The tests that take seconds."""
+    session.run("pytest", *QUICK, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, and what may import what."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+    session.run("python", "tests/harness/rooms.py", "--check")
+
+
+@nox.session
+def sim(session: nox.Session) -> None:
+    """A slice of the seeded schedules; docs/testing.md tells of the long runs."""
+    given = session.posargs or ["--seeds", "1000:1400", "--jobs", "6", "--everything"]
+    session.run("python", "tests/harness/simulator.py", *given)
+    if not session.posargs:
+        session.run("python", "tests/harness/sim_postgres.py", "--seeds", "1000:1060")
+
+
+@nox.session
+def words(session: nox.Session) -> None:
+    """The Chinese catalogue: new sentences taken in, then compiled. Translate what is empty."""
+    pot = Path(session.create_tmp()) / "posctl.pot"
+    where = ("-D", "posctl", "-l", "zh", "-d", "posctl/locale")
+    plain = ("--no-wrap",)
+    session.run(
+        *("pybabel", "extract", "--sort-by-file", "--add-location=file", *plain),
+        *("-o", str(pot), "posctl"),
+    )
+    session.run(
+        *("pybabel", "update", "--no-fuzzy-matching", "--ignore-obsolete", *plain, *where),
+        *("-i", str(pot)),
+    )
+    session.run("pybabel", "compile", *where)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Ratios to yardsticks, on a quiet machine."""
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def newest(session: nox.Session) -> None:
+    """With the newest dependencies that are allowed. It reports; it decides nothing."""
+    session.install("-q", "-e", ".[test]")
+    session.run("pytest", *OTHERS)
+
+
+@nox.session(venv_backend="venv")
+def lowest(session: nox.Session) -> None:
+    """With the lowest direct dependencies that are allowed. It reports; it decides nothing."""
+    limits = Path(session.create_tmp()) / "lowest.txt"
+    limits.write_text(str(session.run("python", ".ci/lowest", silent=True)))
+    session.install("-q", "-e", ".[test]", "-c", str(limits))
+    session.run("pytest", *OTHERS)

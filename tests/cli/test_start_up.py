@@ -1,0 +1,98 @@
+"""What a command loads: lists of modules. How long that takes is for `benchmarks/` to say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import Shop
+from faultserver import PAID, FaultServer, answer
+
+CHILD = """
+import json, os, sys
+from posctl.cli.app import run
+code = run(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
+sys.stderr.write(json.dumps(sorted(sys.modules)) + "\\n")
+sys.exit(code)
+"""
+
+
+def room(name: str, files: str) -> set[str]:
+    """The modules of a room, and the room."""
+    return {f"posctl.{name}", *(f"posctl.{name}.{file}" for file in files.split())}
+
+
+# Where each is needed, docs/architecture.md tells.
+ALWAYS = {
+    *("posctl", "posctl.errors", "posctl.hint", "posctl.messages", "posctl.shell"),
+    *("posctl.startup", "posctl.text"),
+    *room("cli", "app framework run"),
+    *room("money", "admit advice codes order outcome record refusal result"),
+    *room("screen", "brush contract screen streams"),
+}
+WITH_JOURNAL = ALWAYS | {
+    *("posctl.files", "posctl.gateway", "posctl.gateway.exchange", "posctl.screen.payments"),
+    *room("cli.commands", "_money"),
+    *room("config", "keys profile profiles secret yamltext"),
+    *room("journal", "companion open place rows sqlite sqlite_file"),
+}
+PAY = WITH_JOURNAL | {
+    *("posctl.cli.commands.pay", "posctl.cli.commands._files"),
+    *room("gateway", "client connection exchange judge top"),
+    *room("paying", "answer desk pay row"),
+}
+LIST = WITH_JOURNAL | {
+    *("posctl.cli.commands.pending", "posctl.paying", "posctl.paying.unreached"),
+}
+TYPER = {"typer", "annotated_doc", "shellingham"}
+YAML = TYPER | {"yaml", "_yaml"}
+HTTP = YAML | {"requests", "urllib3", "idna", "certifi"}
+# The standard library's, too, are only loaded for who needs them.
+NOBODYS = {
+    *("argparse", "asyncio", "concurrent", "curses", "dataclasses", "decimal", "getpass", "html"),
+    *("multiprocessing", "runpy", "sched", "secrets", "statistics", "termios", "tkinter", "xml"),
+}
+
+
+def loaded(shop: Shop, *argv: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, *argv],
+        env=shop.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def assert_only(found: set[str], ours: set[str], theirs: set[str]) -> None:
+    assert {name for name in found if name.partition(".")[0] == "posctl"} == ours
+    tops = {name.partition(".")[0] for name in found} - {"posctl", "__main__"}
+    others = {n for n in tops - sys.stdlib_module_names if "cython" not in n}  # PyYAML's own
+    assert others - {"sitecustomize", "_distutils_hack"} <= theirs  # what `site` brings
+    assert tops & NOBODYS == set()
+
+
+def test_pay_loads_what_a_payment_needs(shop: Shop) -> None:
+    """`pay --json` loads its own road, typer, requests and PyYAML, and nothing else."""
+    with FaultServer(answer(PAID)) as server:
+        shop.profile(server.url)
+        found = loaded(shop, "pay", "--fee", "100", "--checkout", "1", "--json")
+    assert len(server.requests) == 1
+    assert_only(found, PAY, HTTP)
+
+
+def test_lists_load_no_http(shop: Shop) -> None:
+    """`pending --json` reads the configuration and the journal, and loads no HTTP client."""
+    shop.profile("https://gateway.invalid/")
+    found = loaded(shop, "pending", "--json")
+    assert_only(found, LIST, YAML)
+
+
+@pytest.mark.parametrize("asked", ["--version", "-h"])
+def test_help_loads_no_configuration(shop: Shop, asked: str) -> None:
+    """The version and the help read no file and load no library but typer."""
+    assert_only(loaded(shop, asked), ALWAYS, TYPER)

@@ -1,0 +1,243 @@
+"""The protocol: what is signed, what travels, how answers are read."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posctl.gateway import top
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "harness" / "data" / "sign_vectors.json").read_text()
+)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["name"])
+def test_sign_vector(vector: dict[str, Any]) -> None:
+    """Every published or captured signature vector comes out to the letter."""
+    params = vector["params"]
+    assert top.string_to_sign(params) == vector["string_to_sign"]
+    assert top.sign(params, vector["secret"], params["sign_method"]) == vector["sign"]
+
+
+def test_timestamp_is_gmt8_whatever_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A till in New York signs with China's time."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    assert top.timestamp(1451620800) == "2016-01-01 12:00:00"
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_everything_travels_in_the_body_and_is_what_was_signed() -> None:
+    """The form decodes to exactly the signed parameters, non-ASCII as raw UTF-8."""
+    form = top.signed_form(
+        top.PAY_METHOD,
+        {"shop_id": "1", "pay_request": '{"order_id":"订单 1"}'},
+        app_key="k",
+        secret="s",
+        sign_method="hmac-sha256",
+        session=None,
+        now_s=0.0,
+    )
+    params = dict(parse_qsl(form.decode(), strict_parsing=True))
+    assert params["pay_request"] == '{"order_id":"订单 1"}'
+    assert "session" not in params
+    assert top.sign(params, "s", "hmac-sha256") == params["sign"]
+
+
+MODEL = {"result_status": 1, "remaining_fee": 23, "payment_order_id": "9", "is_success": True}
+
+
+def _json(model: Any = MODEL, **result: Any) -> bytes:
+    inner = {"model": model, "is_success": True, "msg_code": "SUCCESS"} | result
+    return json.dumps({"alibaba_pos_order_pay_response": {"result": inner}}).encode()
+
+
+def _answer(body: bytes) -> top.Answer:
+    reply = top.read_reply(body, top.PAY_METHOD)
+    assert isinstance(reply, top.Answer), reply
+    return reply
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _json(),
+        b"\xef\xbb\xbf  " + _json(),
+        json.dumps({"result": {"model": MODEL, "is_success": True}}).encode(),
+        json.dumps({"result": {"model": MODEL, "success": "true"}, "request_id": "t"}).encode(),
+        _json(MODEL | {"result_status": "1", "remaining_fee": '"23"', "is_success": "TRUE"}),
+        b"""<?xml version="1.0" encoding="utf-8"?><alibaba_pos_order_pay_response><result><model>
+        <payment_order_id>&quot;9&quot;</payment_order_id><remaining_fee>23</remaining_fee>
+        <result_status>1</result_status><is_success>true</is_success></model>
+        <is_success>true</is_success></result></alibaba_pos_order_pay_response>""",
+    ],
+    ids=["json", "bom", "simplified", "success", "text", "xml"],
+)
+def test_lenient_reading(body: bytes) -> None:
+    """The same answer in every spelling TOP and its sibling pages use reads the same."""
+    answer = _answer(body)
+    assert answer.number("result_status") == 1
+    assert answer.number("remaining_fee") == 23
+    assert answer.text("payment_order_id") == "9"
+    assert answer.outer_success is True
+
+
+def test_the_pages_own_samples_read() -> None:
+    """The API page's samples, literal quotes and all, are a success with ￥0.23 to go."""
+    page = (Path(__file__).parents[1] / "harness" / "data" / "page_sample.xml").read_bytes()
+    answer = _answer(page)
+    assert (answer.number("result_status"), answer.number("remaining_fee")) == (1, 23)
+    assert answer.text("result_code") == "OPERATION_SUCCESS"
+    assert answer.text("channel_order_id") is None
+    error = top.read_reply(
+        (Path(__file__).parents[1] / "harness" / "data" / "page_error.xml").read_bytes(), "x"
+    )
+    assert error == top.ErrorAnswer(
+        50, "Remote service error", "isv.invalid-parameter", "非法参数", None
+    )
+
+
+def test_big_integers_stay_whole() -> None:
+    """An id beyond 2^53 is not rounded, and one beyond 64 bits is not taken for a number."""
+    answer = _answer(_json({"payment_order_id": 9007199254740993, "remaining_fee": 10**30}))
+    assert answer.text("payment_order_id") == "9007199254740993"
+    assert answer.number("remaining_fee") is None
+
+
+def test_an_explicit_false_wins() -> None:
+    """With both names of the flag there, a false one is not overlooked."""
+    assert _answer(_json(is_success=True, success=False)).outer_success is False
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"OK",
+        b"[]",
+        b"null",
+        b"1",
+        b"{}",
+        b'{"result":',
+        b'{"alibaba_pos_order_pay_response":[]}',
+        b'{"error_response":null}',
+        b'{"error_response":{},"alibaba_pos_order_pay_response":{}}',
+        b'{"result":{"model":{"result_status":2,"result_status":1}}}',
+        b'{"result":{"model":{"result_status":NaN}}}',
+        b'{"result":{"model":{"result_status":' + b"9" * 5000 + b"}}}",
+        b"[" * 100_000,
+        b'{"result":' * 100_000,
+        b"<html><body>login</body></html>",
+        b"<a>" * 100_000,
+        b'<!DOCTYPE x [<!ENTITY a "b">]><error_response><code>&a;</code></error_response>',
+        b"<error_response><code>25</code><code>10</code></error_response>",
+        b"<error_response><code>25</code>",
+        _json().decode().encode("utf-16"),
+        b"\xff\xfe\x00",
+        b"\x1f\x8b\x08",
+    ],
+    ids=lambda body: body[:24],
+)
+def test_what_is_no_top_answer_is_unreadable(body: bytes) -> None:
+    """Nothing that could say two things, or nothing, about the money is read as an answer."""
+    assert isinstance(top.read_reply(body, top.PAY_METHOD), top.Unreadable)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_read_without_an_exception(body: bytes) -> None:
+    """No answer can make the reader raise."""
+    top.read_reply(body, top.PAY_METHOD)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+NAMES = st.sampled_from(
+    ["result_status", "remaining_fee", "is_success", "success", "payment_order_id", "result_code"]
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "model": st.dictionaries(NAMES, JSON) | JSON,
+            "is_success": JSON,
+            "msg_code": JSON,
+        },
+    )
+)
+def test_any_model_is_read_without_an_exception(result: dict[str, Any]) -> None:
+    """Whatever types the members have, each reads as a number, a text, a flag or as missing."""
+    body = json.dumps({"alibaba_pos_order_pay_response": {"result": result}}).encode()
+    reply = top.read_reply(body, top.PAY_METHOD)
+    if isinstance(reply, top.Answer):
+        for name in ("result_status", "remaining_fee", "payment_order_id", "result_code"):
+            number, text = reply.number(name), reply.text(name)
+            assert number is None or type(number) is int
+            assert text is None or text.encode()
+        assert reply.outer_success in (None, True, False)
+
+
+def _verdict(message: bytes, status: bytes = b"1", flag: bytes = b"true") -> bytes:
+    return (
+        b'{"alibaba_pos_order_pay_response":{"result":{"is_success":' + flag + b',"model":{'
+        b'"result_status":'
+        + status
+        + b',"remaining_fee":100.0,"result_message":"'
+        + message
+        + b'"}}}}'
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"a\tb\nc\x00",
+        "付款成功".encode()[:-1],
+        "付款成功".encode("gbk"),
+        "余".encode("gbk"),
+        b"\xff",
+    ],
+)
+@pytest.mark.parametrize("status", [b"1", b"1.0", b'"1"', b'"1.0"'])
+def test_a_damaged_text_hides_no_verdict(message: bytes, status: bytes) -> None:
+    """Control characters, a text cut inside a character or in GBK, and 1.0 for 1 are read."""
+    answer = top.read_reply(_verdict(message, status), top.PAY_METHOD)
+    assert isinstance(answer, top.Answer)
+    assert answer.number("result_status") == 1
+    assert answer.number("remaining_fee") == 100
+    assert answer.outer_success is True
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        (b'"FAILED"', False),
+        (b'"no!"', False),
+        (b"0.0", False),
+        (b"[]", False),
+        (b"1.0", True),
+        (b'""', None),
+        (b'"null"', None),
+        (b"null", None),
+    ],
+)
+def test_a_flag_that_is_neither_true_nor_false_is_no_yes(flag: bytes, meant: bool | None) -> None:
+    """Only what says nothing counts as missing."""
+    answer = top.read_reply(_verdict(b"", flag=flag), top.PAY_METHOD)
+    assert isinstance(answer, top.Answer)
+    assert answer.outer_success is meant
