@@ -9,7 +9,7 @@
     └── AfterSending    a bug of posctl's own after the request was sent
 
 Each says what happened (`message`) and what to type next (`hint`), both already in the
-user's language. `posctl.cli` alone turns them into exit codes. What happens to a payment
+user's language. `cli/app.py` alone turns them into exit codes. What happens to a payment
 is never an exception: it is an `Outcome`.
 """
 

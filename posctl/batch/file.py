@@ -1,4 +1,4 @@
-"""Many payments from one file: checked as a whole, sent by the crew, resumable at any point.
+"""Many payments from one file: read and checked as a whole, resumable at any point.
 
 The memory of a batch is the journal, where every payment is found by its request_id, and the
 results file beside it. Both survive a kill at any moment, because a line's request_id is the same
@@ -54,9 +54,6 @@ class Batch(NamedTuple):
 
     id: str
     lines: Sequence[Line]
-
-
-# ── the file ─────────────────────────────────────────────────────────────────────────────────
 
 
 def read_batch(raw: bytes, name: str, profile: Profile, *, another: bool) -> Batch:
@@ -257,9 +254,6 @@ class BadLines:
 
 def _bad_file(name: str, why: str) -> UsageError:
     return UsageError("bad_file", _("{name} cannot be used: {why}.").format(name=name, why=why))
-
-
-# ── what becomes of each line ────────────────────────────────────────────────────────────────
 
 
 def request_id_of(says: str, attempt: int) -> str:

@@ -86,7 +86,7 @@ class Interrupts:
 
 
 class Run:
-    """What a command gets: see the module. Made once per run by `cli.run`, closed by it."""
+    """What a command gets: see the module. Made once per run by `app.run`, closed by it."""
 
     def __init__(
         self,

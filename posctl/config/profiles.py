@@ -334,9 +334,6 @@ def _common(section: Map) -> _Common:
     }
 
 
-# ── one key each ─────────────────────────────────────────────────────────────────────────────
-
-
 def _journal_key(root: Map) -> str | None:
     """The journal that the file names. A relative path would begin another one, without a word,
     wherever the file is copied to.

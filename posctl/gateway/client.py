@@ -1,8 +1,8 @@
 """The only file that talks HTTP: one POST, one try, and whether any byte of it may have left.
 
-`wire.py` holds the connection under it, `exchange.py` the plain data; requests takes 100 ms to
-load, so only those who send import this file. What an answer means is decided elsewhere: `top.py`
-reads it, `outcome.py` judges it.
+`connection.py` holds the connection under it, `exchange.py` the plain data; requests takes 100 ms
+to load, so only those who send import this file. What an answer means is decided elsewhere:
+`top.py` reads it, `judge.py` judges it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ So the few methods that wait or send are overridden here, at the bottom, where t
 - a failure is named where it happens, as `Failed(event)`. That is no OSError and no urllib3
   error, so no layer above swallows it, wraps it, or tries again.
 
-Only `gateway.py` imports this file, and only to send: requests takes 100 ms to load.
+Only `client.py` imports this file, and only to send: requests takes 100 ms to load.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From an answer to an event."""
+"""From an answer to an event: which row of the event table it is (docs/outcomes.md). Pure."""
 
 from collections.abc import Collection, Mapping
 

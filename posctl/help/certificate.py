@@ -66,7 +66,9 @@ def _handshake(
     profile: Profile, environ: Mapping[str, str], context: ssl.SSLContext
 ) -> tuple[dict[str, Any], bytes]:
     """The gateway's certificate, decoded if it was verified, and its bytes. Raises OSError."""
-    context.sslsocket_class = ssl.SSLSocket  # those of `wire.py` look for a payment's deadline
+    context.sslsocket_class = (
+        ssl.SSLSocket
+    )  # those of `connection.py` look for a payment's deadline
     parts = urlsplit(profile.gateway)
     host, port = str(parts.hostname), parts.port or 443
     proxy = proxy_for(profile.gateway, profile.proxy, environ)

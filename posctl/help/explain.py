@@ -1,8 +1,8 @@
 """What every word means that posctl or the platform answers with: `posctl explain`.
 
 What a word means for the money is not written here: it is asked of the event table and the state
-machine (`outcome.py`), and what to do about it of `advice.py`. Facts on TOP's codes: protocol,
-section 6.
+machine (`money/outcome.py`), and what to do about it of `money/advice.py`. Facts on TOP's codes:
+protocol, section 6.
 """
 
 from __future__ import annotations

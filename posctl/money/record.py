@@ -251,7 +251,7 @@ class Cell(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """A closed shift of a merchant, numbered from 1; `posctl.report` writes and reads `content`.
+    """A closed shift of a merchant, numbered from 1; `office/report.py` writes and reads `content`.
 
     `chain` is "" but for shifts that posctl 0.1 closed: it kept one chain for each gateway.
     """

@@ -145,9 +145,6 @@ def _used_up(result: Result, order: PayRequest, *, sent: bool) -> Result:
     return result._replace(problem=result.problem._replace(hint=hint))
 
 
-# ── the row ──────────────────────────────────────────────────────────────────────────────────
-
-
 def _ask_again(payment: Payment, desk: Desk) -> Payment | Tell | Refuse:
     return desk.journal.transact(
         lambda tx: reopen(tx, payment.request_id, desk, frozenset(), automatic=True)

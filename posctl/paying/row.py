@@ -1,4 +1,4 @@
-"""The row: opened and committed before a byte leaves."""
+"""The row of a payment and its try: decided by `admit`, and committed before a byte leaves."""
 
 import hashlib
 import hmac

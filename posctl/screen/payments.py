@@ -1,4 +1,4 @@
-"""Verdicts, lists and records of payments, drawn."""
+"""How verdicts, lists and records of payments look on a terminal."""
 
 from __future__ import annotations
 

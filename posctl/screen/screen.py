@@ -309,7 +309,4 @@ class Screen:
         )
 
 
-# ── streams that take everything ─────────────────────────────────────────────────────────────
-
-
 codecs.register_error("posctl_ascii", in_ascii)

@@ -1,4 +1,4 @@
-"""Streams that take everything."""
+"""Streams that take whatever is written, and say whether it went out."""
 
 from __future__ import annotations
 

@@ -33,13 +33,14 @@ ALWAYS = {
     *room("screen", "brush contract screen streams"),
 }
 WITH_JOURNAL = ALWAYS | {
-    *("posctl.files", "posctl.gateway", "posctl.gateway.exchange", "posctl.screen.payments"),
+    "posctl.screen.payments",
     *room("cli.commands", "_money"),
+    *room("gateway", "exchange top"),
     *room("config", "keys profile profiles secret yamltext"),
     *room("journal", "companion open place rows sqlite sqlite_file"),
 }
 PAY = WITH_JOURNAL | {
-    *("posctl.cli.commands.pay", "posctl.cli.commands._files"),
+    "posctl.cli.commands.pay",
     *room("gateway", "client connection exchange judge top"),
     *room("paying", "answer desk pay row"),
 }

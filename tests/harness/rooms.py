@@ -1,10 +1,10 @@
 """How posctl is laid out, counted: files, rooms, arrows, private names, the road of a fee.
 
-    python tests/harness/rooms.py [ROOT]        a table of this checkout, or of another
-    python tests/harness/rooms.py --check       1 when an arrow goes up or a private name crosses files
+    python tests/harness/rooms.py [ROOT]     of this checkout, or of another
+    python tests/harness/rooms.py --check    1 when an arrow goes up or a private name crosses files
 
-A room is a folder of `posctl`, and each file at the top for itself. `pyproject.toml` says which room
-is above which; an arrow is an import, wherever it stands.
+A room is a folder of `posctl`, and each file at the top for itself. An arrow is an import, wherever
+it stands.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ code = run(["--profile", "training", "pay", "--shop", "1", "--fee", fee, "--chec
             "--operator", "1", "--machine", "1", "--buyer", "1", "--source", "s", "--merchant", "m",
             "--json"], os.environ, sys.stdin, open(os.devnull, "w"), sys.stderr)
 sys.setprofile(None)
-print(json.dumps([code, len(rooms), len({file for file, _ in passed}), len(passed), calls, *changes]))
+files = {file for file, _ in passed}
+print(json.dumps([code, len(rooms), len(files), len(passed), calls, *changes]))
 """
 
 

@@ -7,7 +7,7 @@ stdout, stderr, and a pipe for reports. The answers are `{"run": n, "pid": …}`
 `{"run": n, "status": …}` (as of waitpid) when it has ended. Every run is a process of its own, with
 its own files, connections and signals; only the interpreter's start and the imports are saved.
 
-Before `posctl.cli.run` is called, a run may be given:
+Before `posctl.cli.app.run` is called, a run may be given:
 
 - a clock that is off, and a `sleep` that passes at once;
 - a resolver that leads elsewhere, and a loopback address of its own, so that the gateway can tell
@@ -87,7 +87,7 @@ def patch(owner: object, name: str, value: object) -> None:
     """
     old = getattr(owner, name)
     setattr(owner, name, value)
-    if isinstance(owner, ModuleType) and owner.__name__.startswith("posctl."):
+    if isinstance(owner, ModuleType) and not isinstance(old, ModuleType):
         for known, module in list(sys.modules.items()):
             if known.startswith("posctl.") and vars(module).get(name) is old:
                 setattr(module, name, value)
@@ -468,10 +468,10 @@ def resolved_resent(_connections: list[Db]) -> None:
     """`retry` sends a payment again that a person has closed."""
     retry = payment.retry
 
-    def resend(paid: Any, desk: Any, *args: Any, **kwargs: Any) -> Any:
+    def resend(paid: Any, at: Any, *args: Any, **kwargs: Any) -> Any:
         if paid.standing.state is outcome.State.RESOLVED:
-            desk.gateway.post(desk.form_of(paid, desk), exchange.Sent())
-        return retry(paid, desk, *args, **kwargs)
+            at.gateway.post(desk.form_of(paid, at), exchange.Sent())
+        return retry(paid, at, *args, **kwargs)
 
     patch(payment, "retry", resend)
 

@@ -11,7 +11,7 @@ from posctl.money.refusal import DECLINES, Speaks, speaks_of
 
 
 def test_the_table_is_of_this_state_of_the_code() -> None:
-    """docs/outcomes.md shows what every wording comes to; `wordings.py` of the harness writes it."""
+    """docs/outcomes.md shows what every wording comes to: `harness/wordings.py` writes it."""
     assert written(PAGE.read_text()) == PAGE.read_text()
 
 
