@@ -243,6 +243,23 @@ def test_sweepers_share_what_is_open(store: Store) -> None:
 # ── the database goes away ───────────────────────────────────────────────────────────────────
 
 
+def test_the_payments_of_another_seller_are_told_and_close_no_shift(
+    url: str, tmp_path: Path
+) -> None:
+    """Two sellers share a database: each closes its shifts by itself, and is told of what only the
+    other's tills reach.
+    """
+    with FaultServer(answer()) as server:
+        here, there = (till(tmp_path, url, server.url, name) for name in ("001", "002"))
+        there.profile(server.url, name="there", app_key='"2"')
+        assert pay(there).code == 0
+        assert pay(here).code == 0
+        closed = here.run("report", "--close", "--yes", "--json")
+        assert closed.code == 0
+        (told,) = closed.json["unreached_paid"]
+        assert (told["merchant"], told["payments"]) == ("2", 1)
+
+
 @pytest.fixture
 def own_database() -> Iterator[Database]:
     """A server that a test may kill without being in anybody's way."""

@@ -16,6 +16,7 @@ from posctl.cli.run import Run
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
 from posctl.hint import Say, Type, said
 from posctl.journal import Journal, Transaction
+from posctl.journal.place import is_database
 from posctl.messages import _
 from posctl.money.advice import amount, reach_again
 from posctl.money.order import check_value, yuan
@@ -333,7 +334,7 @@ def _close(options: ReportOptions, run: Run) -> Report:
                 _("Shift {number} was closed by somebody else meanwhile.").format(number=meant),
                 (Say(_("See it:")), Type(("report", "--shift", str(meant)))),
             )
-        _refuse_open(running, options)
+        _refuse_open(running, options, run)
         closed = running._replace(closed_ms=running.until_ms, closed_by=by, note=options.note)
         settled = tx.history(Filter(merchant=merchant, shift=RUNNING_SHIFT))
         shift = seal(closed, settled, merchant, last)
@@ -355,7 +356,11 @@ def _now_ms(run: Run) -> int:
     return int(run.now_s() * 1000)
 
 
-def _refuse_open(running: Report, options: ReportOptions) -> None:
+def _refuse_open(running: Report, options: ReportOptions, run: Run) -> None:
+    """Raises Busy while something waits for a person. In a database that many tills share, what no
+    profile of this one reaches is told, and is another till's.
+    """
+    shared = is_database(run.load().journal)
     if (options.note or "").strip():
         return
     if running.alarms:
@@ -372,7 +377,7 @@ def _refuse_open(running: Report, options: ReportOptions) -> None:
                 command(running, "report", "--close", "--note", "…"),
             ),
         )
-    if running.unreached:
+    if running.unreached and not shared:
         first = running.unreached[0]
         raise Busy(
             "unreached_payments",
@@ -383,7 +388,7 @@ def _refuse_open(running: Report, options: ReportOptions) -> None:
                 command(running, "report", "--close", "--note", "…"),
             ),
         )
-    if running.unreached_paid:
+    if running.unreached_paid and not shared:
         held = running.unreached_paid[0]
         raise Busy(
             "unreached_payments",
@@ -412,7 +417,7 @@ def _refuse_open(running: Report, options: ReportOptions) -> None:
 
 def _ask(running: Report, options: ReportOptions, run: Run) -> None:
     """Ask before closing; on a terminal only. Raises Busy, Interrupted."""
-    _refuse_open(running, options)
+    _refuse_open(running, options, run)
     question = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
         number=running.shift,
         n=running.sums.paid,
