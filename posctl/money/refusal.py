@@ -110,17 +110,20 @@ def decline_of(code: str) -> Decline | None:
 #
 # Everything is matched in lower case and as a substring, since codes come as ALREADY_PAID,
 # orderPaid, trade-has-success, … `~` stands for whatever separates the words of a code.
+#
+# They stay texts: `re` compiles them when a refusal is read, and keeps them. At import that would
+# take 14 ms of every run, and hardly one reads a refusal.
 
 
-def _compiled(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns).replace("~", r"[\s_.-]*"))
+def _any(*patterns: str) -> str:
+    return "|".join(patterns).replace("~", r"[\s_.-]*")
 
 
 _WHO = r"(?:用户|顾客|客户|买家|付款人|付款方|消费者)"
 _THEM = r"(?:the~)?(?:user|customer|buyer|payer|cardholder)"
 
 # Words of a known decline, in any wallet. Each must exclude that this payment was charged before.
-_DECLINE_WORDS = _compiled(
+_DECLINE_WORDS = _any(
     # balance
     r"(?:余额|资金)(?:不足|不够)",
     r"(?:balance|funds?)~(?:is~|are~)?(?:not~enough|insufficient|too~low|low)|not~sufficient~funds?",
@@ -149,7 +152,7 @@ _DECLINE_WORDS = _compiled(
 
 # Only look alike: taken out before anything is looked for. Only a "not" of its own is a denial:
 # OUT_TRADE_NO_USED is WeChat's "this number was used".
-_HARMLESS = _compiled(
+_HARMLESS = _any(
     r"refused|caused|focused|unpaid|unused|prepaid|postpaid|exist_forbidden_word|insufficient",
     r"(?<![a-z_])not[\s_-]+(?:yet[\s_-]+)?(?:been[\s_-]+)?(?:used|paid|successful|complete|finished)",
     r"unsuccess\w*|incomplete|(?:未|不|没有?)(?:能|被)?(?:支付|付款|使用|成功|完成|输入)(?:支付密码|密码)?",
@@ -163,14 +166,14 @@ _NAMED = (
     r"|merchant\w*|partner\w*|seller\w*|shop\w*|store\w*|sub~mch\w*|mch\w*|method|version|charset"
     r"|timestamp|request~body)"
 )
-_MALFORMED = _compiled(
+_MALFORMED = _any(
     rf"invalid~{_NAMED}|{_NAMED}~(?:is~|are~|id~|status~)*(?:invalid|error|illegal|missing)",
     r"(?<![a-z])(?:lack|missing)~\w*|not~exist\w*|does~not~exist|not~found|no~such",
     r"(?:参数|签名|格式|门店|店铺|门店编号|商户|商家|商户号|应用|权限|协议)"
     r"(?:编号|类型|状态)?(?:有误|错误|无效|非法|不合法|不正确|已?失效|不存在)",
     r"缺少(?:必要)?参数|(?:交易|订单|订单号|商户号|门店|店铺|用户|appid|mchid)不存在|非法参数",
 )
-_NUMBER_USED = _compiled(
+_NUMBER_USED = _any(
     r"(?:trade|order|request|serial|bill|invoice)~(?:no|num|number|id|sn)?~"
     r"(?:is~|was~|has~been~|already~)*used",
     r"(?:订单|交易|请求|流水)号?(?:已经?|已被|被)使用",
@@ -179,13 +182,13 @@ _NUMBER_USED = _compiled(
     r"(?:订单|交易)信息(?:不一致|被篡改)|买家不匹配|(?:交易|订单)状态异常|支付[帐账]号错误",
 )
 _PAY_CODE = r"(?:付款码|支付码|授权码|二维码|条形码|条码|动态码|扫码值|支付授权码)"
-_CODE = _compiled(
+_CODE = _any(
     r"used|invalid|expire|consumed?|refresh",
     r"失效|过期|無效|无效|核销|消费|已使用|被使用|刷新",
     rf"{_PAY_CODE}|(?:auth|pay|payment|bar|qr)~code|获取顾客账户信息失败",
 )
 # Nobody may be told to pay again after these, whatever else is said.
-_PLAINLY_PAID = _compiled(
+_PLAINLY_PAID = _any(
     r"(?:has|already|been|order|trade|bill|checkout)~(?:been~|already~)?(?:paid|payed)"
     r"|(?:paid|payed)~already",
     r"(?:has|trade|order|pay|payment|already|transaction)~(?:is~|was~|been~)?success(?!_?code)\w*",
@@ -194,13 +197,13 @@ _PLAINLY_PAID = _compiled(
     r"已经?被?(?:成功)?(?:支付|付款|扣款|收款|付|结清|结账)|(?:支付|交易|付款|扣款|收款)(?:已经?|已被)?"
     r"(?:成功|完成|完结)",
 )
-_DONE = _compiled(
+_DONE = _any(
     r"paid|payed|success|succeed|finish|complete|settled|captured|charged",
     r"(?:checkout|order|trade|transaction|bill)~(?:is~|was~|has~been~|already~)?closed?",
     r"已|完结|(?:订单|交易|结账单)关闭",
 )
-_DUPLICATE = _compiled(r"duplicat|repeat|exist|resubmi|idempot|重[复複]|多次提交")
-_UNDECIDED = _compiled(
+_DUPLICATE = _any(r"duplicat|repeat|exist|resubmi|idempot|重[复複]|多次提交")
+_UNDECIDED = _any(
     r"progress|process|paying|pending|busy|system|time~out|timed~out|again|later|wait|unknown"
     r"|unavailable|retry|bank~error|network|traffic|frequen|too~many",
     r"处理中|支付中|付款中|进行中|确认中|受理中|系统|繁忙|超时|稍[后候]|等待|排队|未知|网络|频繁|频率"
@@ -223,14 +226,14 @@ def speaks_of(texts: Sequence[str | None], declines: Collection[str] = ()) -> Sp
     if any(_plain(text) in known for text in said):
         return Speaks.DECLINE
     words = " | ".join(said).lower()
-    left = _DECLINE_WORDS.sub(" ", words)
-    rest = _HARMLESS.sub(" ", left)
-    if _PLAINLY_PAID.search(rest):
+    left = re.sub(_DECLINE_WORDS, " ", words)
+    rest = re.sub(_HARMLESS, " ", left)
+    if re.search(_PLAINLY_PAID, rest):
         return Speaks.DONE
-    if left != words and not _DUPLICATE.search(_MALFORMED.sub(" ", rest)):
+    if left != words and not re.search(_DUPLICATE, re.sub(_MALFORMED, " ", rest)):
         return Speaks.DECLINE
     # "The order does not exist" is no word of something that exists; "the code" is one of the code.
-    plain = _MALFORMED.sub(" ", rest)
+    plain = re.sub(_MALFORMED, " ", rest)
     for kind, pattern in (
         (Speaks.DUPLICATE, _NUMBER_USED),
         (Speaks.CODE, _CODE),
@@ -238,6 +241,6 @@ def speaks_of(texts: Sequence[str | None], declines: Collection[str] = ()) -> Sp
         (Speaks.DUPLICATE, _DUPLICATE),
         (Speaks.UNDECIDED, _UNDECIDED),
     ):
-        if pattern.search(plain):
+        if re.search(pattern, plain):
             return kind
     return Speaks.MALFORMED if plain != rest else Speaks.OTHER
