@@ -61,13 +61,12 @@ def words(session: nox.Session) -> None:
     """The Chinese catalogue: new sentences taken in, then compiled. Translate what is empty."""
     pot = Path(session.create_tmp()) / "posctl.pot"
     where = ("-D", "posctl", "-l", "zh", "-d", "posctl/locale")
-    plain = ("--no-wrap",)
     session.run(
-        *("pybabel", "extract", "--sort-by-file", "--add-location=file", *plain),
+        *("pybabel", "extract", "--sort-by-file", "--add-location=file", "--no-wrap"),
         *("-o", str(pot), "posctl"),
     )
     session.run(
-        *("pybabel", "update", "--no-fuzzy-matching", "--ignore-obsolete", *plain, *where),
+        *("pybabel", "update", "--no-fuzzy-matching", "--ignore-obsolete", "--no-wrap", *where),
         *("-i", str(pot)),
     )
     session.run("pybabel", "compile", *where)

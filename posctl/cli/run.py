@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -312,20 +312,14 @@ class Run:
         known = {one.merchant for one in loaded.profiles}
         return unreached(held, known, live=loaded.profile.live)
 
-    def mention_unreached(self, found: Iterable[OpenOf], paid: Iterable[PaidOf] = ()) -> None:
+    def mention_unreached(self, found: Sequence[OpenOf | PaidOf]) -> None:
         """Say on stderr what no profile reaches, and what to type."""
+        if not found:
+            return
+        from posctl.paying.unreached import unreached_words, way_to  # noqa: PLC0415  as above
+
         for one in found:
-            from posctl.money.advice import reach_again  # noqa: PLC0415  as above
-            from posctl.paying.unreached import unreached_words  # noqa: PLC0415  as above
-
-            self.screen.warn(unreached_words(one), reach_again(one.merchant))
-        for held in paid:
-            from posctl.money.advice import reach_again  # noqa: PLC0415  as above
-            from posctl.paying.unreached import unreached_paid_words  # noqa: PLC0415  as above
-
-            self.screen.warn(
-                unreached_paid_words(held), reach_again(held.merchant, "report", "--close")
-            )
+            self.screen.warn(unreached_words(one), way_to(one))
 
     def can_ask(self) -> bool:
         """Whether a person sits at a terminal and can answer."""

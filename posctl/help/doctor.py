@@ -33,7 +33,7 @@ from posctl.money import advice
 from posctl.money.order import FIELDS, not_in
 from posctl.money.outcome import Event, Exit, Outcome
 from posctl.money.record import OpenOf
-from posctl.paying.unreached import unreached, unreached_words
+from posctl.paying.unreached import unreached, unreached_words, way_to
 
 if TYPE_CHECKING:
     from posctl.journal.health import Health
@@ -171,8 +171,7 @@ def _unreached(held: tuple[OpenOf, ...], loaded: Loaded) -> Iterator[Check]:
     """What is open in the journal, and in no list of this configuration's."""
     known = {one.merchant for one in loaded.profiles}
     for one in unreached(held, known, live=loaded.profile.live):
-        words, hint = unreached_words(one), advice.reach_again(one.merchant)
-        yield Check("unreached", "warn", words, hint, merchants=(one,))
+        yield Check("unreached", "warn", unreached_words(one), way_to(one), merchants=(one,))
 
 
 def files(journal: Path) -> Check:

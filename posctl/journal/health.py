@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.errors import ConfigError
-from posctl.hint import Say, Type
 from posctl.journal.companion import Companion, is_mounted_alone, machine, mark_at
-from posctl.journal.place import is_database
+from posctl.journal.place import is_database, needs_driver
 from posctl.journal.rows import COLUMNS, OPEN_MERCHANTS, open_of
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import (
@@ -39,7 +36,6 @@ from posctl.journal.sqlite_file import (
     uri_path,
     whole_of,
 )
-from posctl.messages import _
 from posctl.money.record import OpenOf
 
 BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
@@ -88,12 +84,7 @@ def shared_health(url: str, note: Path | None = None) -> Health | None:
     Raises JournalError, also for one that is not the latest by what this till keeps at `note`, and
     ConfigError for a URL that cannot be used or a missing driver.
     """
-    if find_spec("psycopg") is None:
-        raise ConfigError(
-            "no_postgres",
-            _("The journal is a database, and the package psycopg is not installed."),
-            (Say(_("Type:")), Type(("install", "posctl[postgres]"), program="pip")),
-        )
+    needs_driver()
     from posctl.journal import postgres_link, postgres_whole  # noqa: PLC0415  need the driver
 
     mark = mark_at(note) if note is not None else None

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from posctl.errors import ConfigError
-from posctl.hint import Say, Type
 from posctl.journal import Journal
-from posctl.journal.place import is_database
-from posctl.messages import _
+from posctl.journal.place import is_database, needs_driver
 from posctl.money.record import Payment
 
 if TYPE_CHECKING:
@@ -81,21 +78,10 @@ def open_database(
     url: str, try_s: float, *, begin: bool = True, note: Path | None = None
 ) -> PostgresJournal:
     """The same of a database's URL."""
-    _needs_driver()
+    needs_driver()
     from posctl.journal.postgres import PostgresJournal  # noqa: PLC0415  as above
 
     return PostgresJournal(url, try_s, begin=begin, note=note)
-
-
-def _needs_driver() -> None:
-    from importlib.util import find_spec  # noqa: PLC0415  a file needs none
-
-    if find_spec("psycopg") is None:
-        raise ConfigError(
-            "no_postgres",
-            _("The journal is a database, and the package psycopg is not installed."),
-            (Say(_("Type:")), Type(("install", "posctl[postgres]"), program="pip")),
-        )
 
 
 def open_in(place: str) -> list[Payment]:
@@ -104,13 +90,13 @@ def open_in(place: str) -> list[Payment]:
     Raises JournalError, ConfigError.
     """
     if is_database(place):
-        _needs_driver()
+        needs_driver()
         from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
 
         return postgres_whole.open_in(place)
-    from posctl.journal import backup as care  # noqa: PLC0415  as above
+    from posctl.journal import backup  # noqa: PLC0415  as above
 
-    return care.open_in(Path(place))
+    return backup.open_in(Path(place))
 
 
 def adopt(place: str, note: Path | None) -> None:
@@ -118,11 +104,11 @@ def adopt(place: str, note: Path | None) -> None:
     ConfigError.
     """
     if is_database(place):
-        _needs_driver()
+        needs_driver()
         from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
 
         postgres_whole.adopt(place, note)
         return
-    from posctl.journal import backup as care  # noqa: PLC0415  as above
+    from posctl.journal import backup  # noqa: PLC0415  as above
 
-    care.adopt(Path(place), note)
+    backup.adopt(Path(place), note)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from posctl.errors import ConfigError
+from posctl.hint import Say, Type
 from posctl.messages import _
 
 
@@ -54,3 +55,15 @@ def at_home(place: Callable[..., Path], environ: Mapping[str, str]) -> Path:
             _("Set HOME, or POSCTL_CONFIG and POSCTL_JOURNAL."),
         )
     return path
+
+
+def needs_driver() -> None:
+    """Raise ConfigError where psycopg, which a database needs, is not installed."""
+    from importlib.util import find_spec  # noqa: PLC0415  a file needs none
+
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "no_postgres",
+            _("The journal is a database, and the package psycopg is not installed."),
+            (Say(_("Type:")), Type(("install", "posctl[postgres]"), program="pip")),
+        )

@@ -289,7 +289,7 @@ def reach_again(merchant: Merchant, *command: str) -> Hint:
         Say(_("Write into a profile that is for this merchant:")),
         Say(f"merchant: {merchant.name}"),
         Say(_("Then:")),
-        Type(("--profile", "NAME", *(command or ("pending",)))),
+        Type(("--profile", "NAME", *command)),
     )
 
 

@@ -80,6 +80,11 @@ class Report(NamedTuple):
     unreached: tuple[OpenOf, ...] = ()
     unreached_paid: tuple[PaidOf, ...] = ()
 
+    @property
+    def out_of_reach(self) -> tuple[OpenOf | PaidOf, ...]:
+        """What no profile reached, open ones first."""
+        return (*self.unreached, *self.unreached_paid)
+
 
 def sums_of(cells: Iterable[Cell]) -> Sums:
     """Totals over `cells`, in all and by every dimension; hours are this machine's."""

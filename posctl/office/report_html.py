@@ -9,7 +9,7 @@ from posctl.messages import _, language
 from posctl.money.order import yuan
 from posctl.office.report import Line, Report
 from posctl.office.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
-from posctl.paying.unreached import unreached_paid_words, unreached_words
+from posctl.paying.unreached import unreached_words
 from posctl.screen.brush import date_time
 from posctl.text import one_line
 
@@ -75,11 +75,7 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         "</ul>",
         _open(report) if sums.open else "",
         _alarms(report) if report.alarms else "",
-        *(f'<p class="open">▲ {_safe(unreached_words(one))}</p>' for one in report.unreached),
-        *(
-            f'<p class="open">▲ {_safe(unreached_paid_words(one))}</p>'
-            for one in report.unreached_paid
-        ),
+        *(f'<p class="open">▲ {_safe(unreached_words(one))}</p>' for one in report.out_of_reach),
         '<div class="tables">',
         *tables,
         "</div>",

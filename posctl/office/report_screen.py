@@ -10,7 +10,7 @@ from posctl.money import advice
 from posctl.money.order import yuan
 from posctl.money.outcome import Outcome
 from posctl.office.report import Checked, Line, Open, Report
-from posctl.paying.unreached import unreached_paid_words, unreached_words
+from posctl.paying.unreached import unreached_words, way_to
 from posctl.screen.brush import (
     Canvas,
     date_time,
@@ -120,14 +120,10 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
 
 
 def _draw_unreached(canvas: Canvas, report: Report) -> None:
-    for one in report.unreached:
+    for one in report.out_of_reach:
         draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
         if report.closed_ms is None:
-            draw_hint(canvas, advice.reach_again(one.merchant))
-    for paid in report.unreached_paid:
-        draw_bar(canvas, f"▲ {unreached_paid_words(paid)}", "yellow", gap=True)
-        if report.closed_ms is None:
-            draw_hint(canvas, advice.reach_again(paid.merchant, "report", "--close"))
+            draw_hint(canvas, way_to(one))
 
 
 def alarm_words(report: Report) -> str:

@@ -247,6 +247,10 @@ def blocked(refuse: Refuse, order: PayRequest | None, desk: Desk) -> Result:
         remaining_fee=already.remaining_fee,
         blocked_by=by,
         problem=advice.blocked(
-            *(refuse.block, by, desk.journal.last_try(by), already.remaining_fee), desk.profiles
+            refuse.block,
+            by,
+            holder=desk.journal.last_try(by),
+            due_fee=already.remaining_fee,
+            profiles=desk.profiles,
         ),
     )

@@ -18,7 +18,7 @@ from posctl.hint import Say, Type, said
 from posctl.journal import Journal, Transaction
 from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.money.advice import amount, reach_again
+from posctl.money.advice import amount
 from posctl.money.order import check_value, yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
@@ -28,9 +28,8 @@ from posctl.office.report_screen import command, draw_checked, draw_report
 from posctl.paying.by_hand import person
 from posctl.paying.unreached import (
     unreached_json,
-    unreached_paid_json,
-    unreached_paid_words,
     unreached_words,
+    way_to,
 )
 from posctl.screen.screen import View
 
@@ -377,24 +376,13 @@ def _refuse_open(running: Report, options: ReportOptions, run: Run) -> None:
                 command(running, "report", "--close", "--note", "…"),
             ),
         )
-    if running.unreached and not shared:
-        first = running.unreached[0]
+    if running.out_of_reach and not shared:
+        first = running.out_of_reach[0]
         raise Busy(
             "unreached_payments",
             _("The shift was not closed.") + " " + unreached_words(first),
             (
-                *reach_again(first.merchant),
-                Say(_("Or close it all the same, and say why:")),
-                command(running, "report", "--close", "--note", "…"),
-            ),
-        )
-    if running.unreached_paid and not shared:
-        held = running.unreached_paid[0]
-        raise Busy(
-            "unreached_payments",
-            _("The shift was not closed.") + " " + unreached_paid_words(held),
-            (
-                *reach_again(held.merchant, "report", "--close"),
+                *way_to(first),
                 Say(_("Or close it all the same, and say why:")),
                 command(running, "report", "--close", "--note", "…"),
             ),
@@ -478,7 +466,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
     if options.csv is not None:
         from posctl.office.sheet import sheet  # noqa: PLC0415  only for --csv
 
-        run.mention_unreached(found.unreached, found.unreached_paid)  # a sheet has no place for it
+        run.mention_unreached(found.out_of_reach)  # a sheet has no place for it
         _write(options.csv, sheet(_COLUMNS, _rows(found, dimensions)), found, run)
     run.banner()
     _mention_merged(run)
@@ -525,7 +513,7 @@ def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
         ],
         "alarms": [alarm_json(alarm) for alarm in found.alarms],
         "unreached": unreached_json(found.unreached),
-        "unreached_paid": unreached_paid_json(found.unreached_paid),
+        "unreached_paid": unreached_json(found.unreached_paid),
         "by": {
             name: [{"key": line.key, "count": line.n, "fee": line.fee} for line in sums.by[name]]
             for name in dimensions
