@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from posctl.messages import use_language
+from posctl.shell import Shell, use_globals, use_shell
+
 # A shell starts its background jobs with Ctrl-C ignored, and every process of theirs inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
 
 if TYPE_CHECKING:
     from pgserver import Database
@@ -28,6 +30,16 @@ if TYPE_CHECKING:
 # Two busy cores make single examples slow at random; the examples themselves are what counts.
 settings.register_profile("posctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("posctl")
+
+
+@pytest.fixture(autouse=True)
+def nobody_called() -> None:
+    """What an earlier test of this process called is forgotten: posctl ends with its process, and
+    keeps the language and the call in it.
+    """
+    use_language("en")
+    use_shell(Shell.SH, ())
+    use_globals(None, None)
 
 
 @dataclass(frozen=True)

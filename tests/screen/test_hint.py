@@ -40,20 +40,6 @@ looks = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def nobody_called() -> Iterator[None]:
-    """Whatever an earlier test of this process has called."""
-    _forget()
-    yield
-    _forget()
-
-
-def _forget() -> None:
-    use_language("en")
-    use_shell(Shell.SH, ())
-    use_globals(None, None)
-
-
 def drawn(hint: tuple[Say | Type, ...], columns: int) -> list[str]:
     """The lines that a terminal of `columns` is given; it breaks what is longer at its edge."""
     out = io.StringIO()
