@@ -6,14 +6,14 @@ import io
 import json
 import os
 import stat
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from posctl.config.profile import Profile
 from posctl.errors import Busy, UsageError
+from posctl.files import lock, write_draft
 from posctl.messages import _
 from posctl.money.outcome import Outcome
 from posctl.money.result import Result, result_json
@@ -123,20 +123,17 @@ class Results:
         """Leave one record a line, in their order, in a new file. Raises OSError."""
         if self._in_order:
             return
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        draft.unlink(missing_ok=True)  # of a process of the same number that was killed
+        draft = write_draft(self.path, self._records())
         try:
-            with os.fdopen(os.open(draft, flags, 0o600), "wb") as new:
-                places = [place for _number, place in sorted(self._places.items())]
-                for offset, length in (*places, *self._strangers):
-                    self._file.seek(offset)
-                    new.write(self._file.read(length))
-                new.flush()
-                os.fsync(new.fileno())
             draft.replace(self.path)
         finally:
             draft.unlink(missing_ok=True)
+
+    def _records(self) -> Iterator[bytes]:
+        places = [place for _number, place in sorted(self._places.items())]
+        for offset, length in (*places, *self._strangers):
+            self._file.seek(offset)
+            yield self._file.read(length)
 
     def _write(self, left: bytes) -> None:
         while left:
@@ -153,7 +150,7 @@ class Results:
         if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
             raise _unusable(self.path, _("it is no file"))
         # Whoever had it may have put a tidy file in its place meanwhile.
-        if not _lock_file(self._file.fileno()) or not self._is_still_there():
+        if not lock(self._file.fileno(), _NEVER_WRITTEN) or not self._is_still_there():
             raise Busy(
                 "batch_at_work",
                 _("Another posctl batch is writing {path}.").format(path=self.path),
@@ -227,6 +224,7 @@ class Results:
 
 
 _BEGIN = b'{"posctl":1,"command":"batch",'
+_NEVER_WRITTEN = 1 << 40  # the byte that is locked
 
 
 def _unusable(path: Path, why: str) -> UsageError:
@@ -239,26 +237,3 @@ def _unusable(path: Path, why: str) -> UsageError:
 
 def _not_results(path: Path) -> UsageError:
     return _unusable(path, _("it holds something else"))
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock_file(fd: int) -> bool:
-        os.lseek(fd, 1 << 40, os.SEEK_SET)  # a byte that is never written
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        os.lseek(fd, 0, os.SEEK_SET)
-        return True
-
-else:
-    import fcntl
-
-    def _lock_file(fd: int) -> bool:
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from posctl.config.profile import Profile
 from posctl.config.profiles import meaning
 from posctl.config.secret import KeptIn
 from posctl.errors import ConfigError
+from posctl.files import place_file, write_draft
 from posctl.messages import _
 
 GATEWAY = "https://eco.taobao.com/router/rest"
@@ -96,14 +96,14 @@ def write(files: Sequence[NewFile]) -> None:
     try:
         for file in files:
             file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            drafts.append(_draft(file))
+            drafts.append(write_draft(file.path, [file.text.encode()]))
         # What replaces comes last: when anything fails, the older file is still there.
         pairs = zip(files, drafts, strict=True)
         for file, draft in sorted(pairs, key=lambda pair: pair[0].replaces):
             if file.replaces:
                 draft.replace(file.path)
             else:
-                _place(draft, file.path)
+                place_file(draft, file.path)
                 placed.append(file.path)
     except OSError as error:
         for path in placed:
@@ -119,30 +119,3 @@ def write(files: Sequence[NewFile]) -> None:
         for draft in drafts:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-
-
-def _draft(file: NewFile) -> Path:
-    """`file` beside its place, durable, and readable by nobody else from its first byte."""
-    draft = file.path.with_name(f".{file.path.name}.{os.urandom(4).hex()}.new")
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(draft, flags, 0o600), "wb") as opened:
-        try:
-            opened.write(file.text.encode())
-            opened.flush()
-            os.fsync(opened.fileno())
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    return draft
-
-
-def _place(draft: Path, path: Path) -> None:
-    """Give `draft` its name, unless something has it. Raises FileExistsError."""
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if os.path.lexists(path):
-            raise FileExistsError from None
-        draft.rename(path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posctl.errors import Busy, JournalError, UsageError
-from posctl.files import remove, sync
+from posctl.files import draft_beside, place_file, remove, sync
 from posctl.hint import Say, Type
 from posctl.journal.check import Examined, Finding, examine
 from posctl.journal.companion import Companion, machine, mark_at
@@ -78,15 +78,13 @@ def _draft_beside(target: Path) -> Path:
     """A new, empty, private file in the folder of `target`. Raises UsageError."""
     if target.is_symlink() or target.exists():
         raise _taken(target)
-    draft = target.with_name(f".{target.name}.{os.urandom(6).hex()}.new")
     try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        return draft_beside(target)
     except OSError as error:
         raise UsageError(
             "bad_file",
             _("{path} cannot be written: {why}.").format(path=target, why=error.strerror),
         ) from None
-    return draft
 
 
 def _copy(path: Path, draft: Path) -> None:
@@ -124,13 +122,9 @@ def _fill(source: sqlite3.Connection, copy: sqlite3.Connection, folder: Path) ->
 def _name(draft: Path, target: Path) -> None:
     """Give a finished file its name, unless somebody else has it by now."""
     try:
-        target.hardlink_to(draft)
+        place_file(draft, target)
     except FileExistsError:
         raise _taken(target) from None
-    except OSError:  # a file system without links
-        if target.exists():
-            raise _taken(target) from None
-        draft.rename(target)
     sync(target.parent)
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
+from posctl.files import lock, unlock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -137,29 +139,29 @@ class Companion:
     def _writing(self) -> Iterator[bool]:
         """Alone in writing the line; False when somebody else was at it for too long."""
         until = time.monotonic() + PATIENCE_S
-        while not (mine := _lock(self._fd, _WRITING, 1)) and time.monotonic() < until:
+        while not (mine := lock(self._fd, _WRITING, 1)) and time.monotonic() < until:
             time.sleep(0.001)
         try:
             yield mine
         finally:
             if mine:
-                _unlock(self._fd, _WRITING)
+                unlock(self._fd, _WRITING)
 
     # ── locks ────────────────────────────────────────────────────────────────────────────────
 
     def lock(self, number: int) -> bool:
         """Be the one that sends the payment of this number; False while another process is."""
-        return _lock(self._fd, _BASE + number, 1)
+        return lock(self._fd, _BASE + number, 1)
 
     def unlock(self, number: int) -> None:
-        _unlock(self._fd, _BASE + number)
+        unlock(self._fd, _BASE + number)
 
     def lock_all(self) -> bool:
         """Let nobody send anything; False while somebody does."""
-        return _lock(self._fd, _BASE, _ALL)
+        return lock(self._fd, _BASE, _ALL)
 
     def unlock_all(self) -> None:
-        _unlock(self._fd, _BASE, _ALL)
+        unlock(self._fd, _BASE, _ALL)
 
 
 def mark_at(path: Path) -> Mark | None:
@@ -216,36 +218,8 @@ def is_mounted_alone(path: Path) -> bool:
 
 
 if sys.platform == "win32":
-    import msvcrt
-
     # Locks are mandatory here: they lie where nobody reads or writes.
     _BASE, _WRITING, _ALL = 0x20000000, 0x1FFFFFFF, 0x5FFFFFFF
-
-    def _lock(fd: int, offset: int, length: int) -> bool:
-        os.lseek(fd, offset, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, length)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(fd: int, offset: int, length: int = 1) -> None:
-        os.lseek(fd, offset, os.SEEK_SET)
-        with suppress(OSError):
-            msvcrt.locking(fd, msvcrt.LK_UNLCK, length)
-
 else:
-    import fcntl
-
     # The payment's own number, as ever: an older posctl that is at work excludes us, too.
     _BASE, _WRITING, _ALL = 0, 1 << 62, 1 << 62
-
-    def _lock(fd: int, offset: int, length: int) -> bool:
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, length, offset)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
-
-    def _unlock(fd: int, offset: int, length: int = 1) -> None:
-        fcntl.lockf(fd, fcntl.LOCK_UN, length, offset)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from posctl.errors import JournalError
+from posctl.files import draft_beside, place_file, remove, sync
 from posctl.hint import Hint, Say, Type
 from posctl.journal import moved
 from posctl.journal.companion import LINE as COMPANION
@@ -268,9 +269,7 @@ def identity(path: Path) -> tuple[int, int, bool]:
 def create_file(path: Path) -> None:
     """A whole journal or none: built beside its place, 0600, then linked into it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Not by process id: a killed one leaves its draft, and in a container the next has its number.
-    draft = path.with_name(f".{path.name}.{os.urandom(6).hex()}.new")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    draft = draft_beside(path)
     try:
         db = sqlite3.connect(draft, isolation_level=None)
         try:
@@ -283,29 +282,12 @@ def create_file(path: Path) -> None:
             db.execute("PRAGMA journal_mode=WAL")
         finally:
             db.close()
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        place_file(draft, path)
+        sync(draft)
+        with suppress(FileExistsError):  # somebody was quicker: theirs is the journal
+            place_file(draft, path)
     finally:
-        for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm")):
-            leftover.unlink(missing_ok=True)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def place_file(draft: Path, path: Path) -> None:
-    """Give `draft` its name unless somebody was quicker: then theirs is the journal."""
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without links
-        if not path.exists():
-            draft.rename(path)
+        remove(draft)
+    sync(path.parent)
 
 
 def check_ours(db: sqlite3.Connection, path: Path) -> None:

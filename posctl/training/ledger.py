@@ -7,13 +7,14 @@ the last training payments when the power fails (`synchronous=OFF`), never when 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from posctl.files import make_file
 
 _VERSION = 1
 _BUSY_S = 10.0
@@ -218,7 +219,7 @@ def _create(path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        make_file(path)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ ALWAYS = {
     *room("screen", "brush contract screen streams"),
 }
 WITH_JOURNAL = ALWAYS | {
-    "posctl.screen.payments",
+    *("posctl.files", "posctl.screen.payments"),
     *room("cli.commands", "_money"),
     *room("gateway", "exchange top"),
     *room("config", "keys profile profiles secret yamltext"),

@@ -45,6 +45,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from posctl import files
 from posctl.cli import app as cli
 from posctl.cli.run import new_request_id
 from posctl.config import profile
@@ -275,7 +276,7 @@ def _watch_journal(points: Points, connections: list[Db]) -> None:
         return connections[-1]
 
     patch(sqlite_file, "connect", connected)
-    place = sqlite_file.place_file
+    place = files.place_file
 
     def placed(*args: Any) -> None:
         points.reach("create.before")

@@ -1,7 +1,6 @@
 """`posctl journal`: the journal is begun, and cared for while tills are working."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from posctl.cli.run import Run
 from posctl.config.profile import DEFAULT_TIMEOUT
 from posctl.config.profiles import config_path, journal_path, journal_place
 from posctl.errors import UsageError
+from posctl.files import place_file, remove, sync, write_draft
 from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.money.outcome import Exit
@@ -371,13 +371,14 @@ def _unsure_line(one: "Unsure", what: str) -> str:
 
 def _export(closed: "Iterator[Closed]", file: Path) -> None:
     """One JSON object a line: the payment, its tries, its alarms. On the disk when it returns."""
+    lines = (json.dumps(_closed_json(one), ensure_ascii=False) for one in closed)
     try:
-        fd = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as opened:
-            for one in closed:
-                opened.write(json.dumps(_closed_json(one), ensure_ascii=False) + "\n")
-            opened.flush()
-            os.fsync(fd)
+        draft = write_draft(file, (f"{line}\n".encode() for line in lines))
+        try:
+            place_file(draft, file)
+        finally:
+            remove(draft)
+        sync(file.parent)
     except FileExistsError:
         raise _exists_already(file) from None
     except OSError as error:
