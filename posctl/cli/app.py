@@ -191,8 +191,12 @@ def _usage_words(error: typer.TyperException) -> tuple[str, Hint]:
 
 def _own_words(error: UnknownCommand | GivenTwice, hint: Hint) -> tuple[str, Hint]:
     if isinstance(error, UnknownCommand):
+        from posctl.help.explain import REFUND, REFUND_WORDS  # noqa: PLC0415  only for a typo
+
         near = _nearest(error.word, error.names)
-        if near:
+        if error.word.lower() in REFUND_WORDS:
+            hint = (Say(_("posctl cannot give money back. What to do:")), Type(("explain", REFUND)))
+        elif near:
             hint = (Say(_("Did you mean:")), Type((*error.path.split()[1:], near)))
         return _("There is no command {word}.").format(word=discreet(error.word)), hint
     if isinstance(error, NeedsValue):

@@ -41,6 +41,7 @@ class Entry(NamedTuple):
 
 
 KINDS = {
+    "task": N_("what to do"),
     "exit_code": N_("exit code"),
     "outcome": N_("outcome"),
     "result_status": N_("result_status"),
@@ -52,6 +53,12 @@ KINDS = {
     "result_code": N_("result_code"),
     "msg_code": N_("msg_code"),
 }
+
+REFUND = "refund"
+# As people ask for it; the API knows neither a refund nor a cancel.
+REFUND_WORDS = frozenset(
+    {REFUND, "refunds", "cancel", "void", "reverse", "退款", "退钱", "退货", "撤销", "冲正"}
+)
 
 _OUTCOMES = {
     Outcome.SUCCESS: N_("The platform says: paid (result_status 1)."),
@@ -209,6 +216,8 @@ def explain(word: str) -> list[Entry]:
     """Every meaning of `word`, the exit code first; none for a word that nobody uses."""
     wanted = word.strip()
     found = [entry for entry in everything() if entry.code.lower() == wanted.lower()]
+    if not found and wanted.lower() in REFUND_WORDS:
+        return [_refund()]
     if re.fullmatch(r"[1-9][0-9]{2,8}", wanted) and int(wanted) > 100:
         found.append(_over_100(wanted))
     if re.fullmatch(r"journal_[a-z]+", wanted.lower()):
@@ -220,6 +229,7 @@ def explain(word: str) -> list[Entry]:
 
 def everything() -> Iterator[Entry]:
     """All that can be explained, in the order of KINDS."""
+    yield _refund()
     yield from (_exit(code) for code in Exit)
     yield from (_outcome(outcome) for outcome in Outcome)
     yield from (_result_status(*one) for one in _RESULT_STATUS.items())
@@ -236,6 +246,31 @@ def everything() -> Iterator[Entry]:
 
 
 # ── one of each kind ─────────────────────────────────────────────────────────────────────────
+
+
+def _refund() -> Entry:
+    remedy = (
+        N_(
+            "Find the payment, by an id, an amount, a day. channel_order_id is the wallet's number:"
+        ),
+        Type(("show", "ID")),
+        N_(
+            "Give the money back in the platform's own console, by channel_order_id or "
+            "payment_order_id (Alipay: merchant centre; WeChat: merchant platform)."
+        ),
+        N_("The payment stays paid in the journal. The statement of that day shows the refund:"),
+        Type(("reconcile", "STATEMENT.csv")),
+        N_("Was it never paid, and only closed by hand by mistake? Then correct that:"),
+        Type(("resolve", "ID", "--correct", "--as", "not-paid", "--note", "…")),
+    )
+    return Entry(
+        "task",
+        REFUND,
+        _("Giving money back: this API has no refund and no cancel, so posctl cannot do it."),
+        None,
+        _("Only the platform gives a customer's money back."),
+        _lines(remedy),
+    )
 
 
 def _exit(code: Exit) -> Entry:

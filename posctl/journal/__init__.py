@@ -17,6 +17,7 @@ from posctl.money.record import (
     Alarm,
     Cell,
     Checkout,
+    Correction,
     Filter,
     Merchant,
     NewPayment,
@@ -109,6 +110,11 @@ class Transaction(Protocol):
     ) -> Payment:
         """Close an open payment on a person's word."""
 
+    def correct(self, payment: Payment, by: str, note: str, now_ms: int) -> Payment:
+        """Let a payment that was closed by hand stand the other way; the row says for ever how it
+        was closed.
+        """
+
     def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
         """Write where an open payment stands now; closing it erases its codes."""
 
@@ -139,11 +145,16 @@ class Transaction(Protocol):
     def sums(self, which: Filter) -> list[Cell]:
         """The same payments, counted and summed."""
 
+    def corrections(self, which: Filter) -> list[Correction]:
+        """Of the payments that `which` lets through, oldest first; its `shift` is the one in which
+        the correction counts.
+        """
+
     def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
         """A closed shift, or the one that was closed last."""
 
     def close_shift(self, merchant: Merchant, shift: Shift) -> None:
-        """Put all closed payments of the running shift into `shift`, for ever."""
+        """Put all closed payments and corrections of the running shift into `shift`, for ever."""
 
     def last_merchant(self, profile: str) -> str | None:
         """The name of the live merchant that a profile of this name last paid for."""
@@ -198,6 +209,9 @@ class Journal(Protocol):
 
     def sums(self, which: Filter) -> list[Cell]:
         """The same payments, counted and summed."""
+
+    def corrections(self, which: Filter) -> list[Correction]:
+        """As in a transaction."""
 
     def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
         """A closed shift, or the one that was closed last."""

@@ -93,6 +93,13 @@ def _contradictions(db: sqlite3.Connection) -> Iterator[Finding]:
         elif not payment.open and any(code != mask(code) for code in codes_of(payment.pay_request)):
             what = _("the closed payment {request_id} still holds its payment code")
             yield Finding("code_kept", what.format(request_id=payment.request_id))
+    for (request_id,) in db.execute(
+        """SELECT request_id FROM payments WHERE corrected IS NOT (
+             SELECT word='paid' FROM corrections AS c WHERE c.seq=payments.seq
+             ORDER BY id DESC LIMIT 1) ORDER BY seq"""
+    ):
+        what = _("payment {request_id} stands otherwise than its corrections say")
+        yield Finding("corrected", what.format(request_id=request_id))
     for (checkout_id,) in db.execute(
         """SELECT checkout_id FROM payments WHERE closed_ms IS NULL
            AND clash IS NULL

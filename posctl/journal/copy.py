@@ -38,8 +38,12 @@ _TRY = (
 )
 _ALARM = ("at_ms", "event", "text", "acknowledged_by", "acknowledged_ms")
 _PRINT = ("copy", "count")
-_CHILDREN = (("tries", _TRY), ("alarms", _ALARM), ("prints", _PRINT))
-_BOOLEANS = ("live", "paid", "told", "own_id", "for_person", "clash")
+_CORRECTION = ("at_ms", "word", "by_whom", "note", "in_shift")
+_CHILDREN = (
+    *(("tries", _TRY), ("alarms", _ALARM), ("prints", _PRINT)),
+    ("corrections", _CORRECTION),
+)
+_BOOLEANS = ("live", "paid", "told", "own_id", "for_person", "clash", "corrected")
 _YES_OR_NO = tuple(_PAYMENT.index(name) for name in _BOOLEANS)
 _STATE, _FEE = _PAYMENT.index("state"), _PAYMENT.index("pay_fee")
 
@@ -51,6 +55,7 @@ class Whole(NamedTuple):
     tries: tuple[tuple[Any, ...], ...]
     alarms: tuple[tuple[Any, ...], ...]
     prints: tuple[tuple[Any, ...], ...]
+    corrections: tuple[tuple[Any, ...], ...]
 
     @property
     def request_id(self) -> str:
@@ -207,7 +212,7 @@ class Side:
         (found,) = self.execute(
             """SELECT count(*), max(seq), max(updated_ms), sum(tries), count(closed_ms),
                  (SELECT count(*) FROM tries), (SELECT count(*) FROM alarms),
-                 (SELECT count(*) FROM shifts) FROM payments"""
+                 (SELECT count(*) FROM shifts), (SELECT count(*) FROM corrections) FROM payments"""
         )
         return tuple(found)
 

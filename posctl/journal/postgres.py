@@ -31,17 +31,21 @@ import psycopg
 from posctl.errors import ConfigError, JournalError
 from posctl.hint import Say, Type
 from posctl.journal import T
-from posctl.journal.postgres_link import Link, Stale
+from posctl.journal.postgres_link import CORRECTING, Link, Stale
 from posctl.journal.postgres_whole import NEXT_COUNT, Note
 from posctl.journal.rows import (
     COLUMNS,
+    CORRECTIONS,
     LATEST_SHIFT,
     OF_CHECKOUT,
     OF_MERCHANT,
     OF_SHIFTS,
     OPEN_MERCHANTS,
     PAID_MERCHANTS,
+    PAID_WORD,
     clauses_of,
+    correction_clauses,
+    correction_of,
     is_elsewhere,
     named_merchant,
     open_of,
@@ -53,12 +57,13 @@ from posctl.journal.rows import (
 )
 from posctl.messages import _
 from posctl.money.codes import masked
-from posctl.money.outcome import NEW, Event, Standing, begin_try
+from posctl.money.outcome import NEW, Event, Standing, begin_try, corrected
 from posctl.money.record import (
     QUARTER_MS,
     Alarm,
     Cell,
     Checkout,
+    Correction,
     Filter,
     Merchant,
     NewPayment,
@@ -304,6 +309,27 @@ class PostgresJournal:
         )
         return settled._replace(resolved_by=by, resolved_note=note, told=True)
 
+    def correct(self, payment: Payment, by: str, note: str, now_ms: int) -> Payment:
+        standing = corrected(payment.standing)
+        row = self._link.execute(
+            f"""UPDATE payments SET corrected=%s, updated_ms=%s, closed_count={NEXT_COUNT}
+                WHERE seq=%s AND state='resolved' AND coalesce(corrected, paid)=%s
+                RETURNING closed_count""",
+            (standing.paid, now_ms, payment.seq, payment.standing.paid),
+        ).fetchone()
+        if row is None:
+            raise Stale
+        self._count = max(self._count, row[0])
+        self._link.execute(
+            "INSERT INTO corrections (seq, at_ms, word, by_whom, note) VALUES (%s,%s,%s,%s,%s)",
+            (payment.seq, now_ms, PAID_WORD[bool(standing.paid)], by, note),
+        )
+        # An older posctl would take it as it was closed, and pay again what was paid.
+        self._link.execute(
+            f"UPDATE posctl_schema SET oldest={CORRECTING} WHERE oldest<{CORRECTING}"
+        )
+        return self._payments(f"SELECT {COLUMNS} FROM payments WHERE seq=%s", (payment.seq,))[0]
+
     def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
         return self._settle(payment, standing, now_ms)
 
@@ -393,6 +419,11 @@ class PostgresJournal:
         self._link.execute(
             f"""UPDATE payments SET shift=%s
                WHERE shift IS NULL AND closed_ms IS NOT NULL AND {_OF_MERCHANT}""",
+            (shift.number, *merchant),
+        )
+        self._link.execute(
+            f"""UPDATE corrections SET in_shift=%s WHERE in_shift IS NULL
+               AND seq IN (SELECT seq FROM payments WHERE {_OF_MERCHANT})""",
             (shift.number, *merchant),
         )
 
@@ -499,6 +530,13 @@ class PostgresJournal:
             Cell(operator_id, machine_id, channel, quarter, standing_of(state, doubt, paid), n, fee)
             for operator_id, machine_id, channel, quarter, state, doubt, paid, n, fee in rows
         ]
+
+    def corrections(self, which: Filter) -> list[Correction]:
+        clauses, values = correction_clauses(which)
+        rows = self._link.execute(
+            CORRECTIONS.format(clauses=clauses).replace("?", "%s"), values
+        ).fetchall()
+        return [correction_of(row) for row in rows]
 
     def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
         if number is None:

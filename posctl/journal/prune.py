@@ -50,7 +50,8 @@ class Pruned(NamedTuple):
 
 
 # A checkout goes whole or stays whole: what is left of it must still stop a second payment. Where
-# shifts are closed, a payment that is in none yet stays.
+# shifts are closed, a payment that is in none yet stays; so does one that was corrected, since a
+# later shift rests on it.
 _PRUNABLE = """
   FROM payments AS p WHERE closed_ms < :before AND NOT EXISTS (
     SELECT 1 FROM payments AS q
@@ -58,6 +59,7 @@ _PRUNABLE = """
       AND coalesce(q.merchant, q.app_key)=coalesce(p.merchant, p.app_key) AND q.live=p.live
       AND (q.closed_ms IS NULL OR q.closed_ms >= :before
         OR EXISTS (SELECT 1 FROM alarms AS a WHERE a.seq=q.seq AND a.acknowledged_ms IS NULL)
+        OR EXISTS (SELECT 1 FROM corrections AS c WHERE c.seq=q.seq)
         OR (q.shift IS NULL AND EXISTS (
           SELECT 1 FROM shifts AS s WHERE s.app_key=coalesce(q.merchant, q.app_key)))))
 """

@@ -13,6 +13,7 @@ from posctl.money.outcome import Doubt, Event, Outcome, Standing, State
 from posctl.money.record import (
     RUNNING_SHIFT,
     Checkout,
+    Correction,
     Filter,
     Merchant,
     NewPayment,
@@ -29,7 +30,7 @@ COLUMNS = """seq, request_id, profile, live, gateway, app_key, shop_id, checkout
   operator_id, machine_id, pay_channel, pay_fee, pay_request, state, doubt, paid, result_status,
   remaining_fee, current_pay_fee, current_payment_channel, payment_order_id, channel_order_id,
   result_code, result_message, trace_id, warnings, tries, created_ms, updated_ms, closed_ms, told,
-  resolved_by, resolved_note, merchant, own_id, for_person"""
+  resolved_by, resolved_note, merchant, own_id, for_person, corrected"""
 
 # What a merchant and a checkout are known by. The app_key is the name of a merchant without one:
 # so are the rows of posctl 0.1, and those that it goes on writing beside a newer one.
@@ -61,6 +62,9 @@ def standing_of(state: str, doubt: str | None, paid: int | None) -> Standing:
 
 
 def payment_of(row: Sequence[Any]) -> Payment:
+    standing, booked = standing_of(*row[14:17]), None
+    if row[37] is not None:
+        standing, booked = standing._replace(paid=bool(row[37])), standing
     return Payment(
         seq=row[0],
         request_id=row[1],
@@ -74,7 +78,7 @@ def payment_of(row: Sequence[Any]) -> Payment:
         pay_channel=row[11],
         pay_fee=row[12],
         pay_request=row[13],
-        standing=standing_of(*row[14:17]),
+        standing=standing,
         verdict=Verdict(*row[17:26]),
         warnings=tuple(json.loads(row[26])) if row[26] else (),
         tries=row[27],
@@ -86,6 +90,7 @@ def payment_of(row: Sequence[Any]) -> Payment:
         resolved_note=row[33],
         own_id=bool(row[35]),
         for_person=bool(row[36]),
+        booked=booked,
     )
 
 
@@ -108,6 +113,8 @@ def _is_sound(payment: Payment) -> bool:
     """
     standing = payment.standing
     if standing.open != payment.open or (standing.paid is None) != payment.open:
+        return False
+    if payment.booked is not None and standing.state is not State.RESOLVED:
         return False
     if not payment.open and standing.paid is not _PAID.get(standing.state, standing.paid):
         return False
@@ -148,6 +155,8 @@ def clauses_of(which: Filter) -> tuple[str, list[Any]]:
         ("checkout_id=?", which.checkout_id),
         ("operator_id=?", which.operator_id),
         ("machine_id=?", which.machine_id),
+        ("request_id=?", which.request_id),
+        ("? IN (pay_fee, current_pay_fee)", which.pay_fee),
     ):
         if value is not None:
             clauses.append(clause)
@@ -165,10 +174,48 @@ def clauses_of(which: Filter) -> tuple[str, list[Any]]:
     return " AND ".join(clauses), values
 
 
+# What a person's word to the contrary changes, in fen.
+_IF_PAID = "CASE WHEN result_status=1 THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END"
+CORRECTIONS = f"""SELECT request_id, checkout_id, operator_id, machine_id, word, {_IF_PAID},
+      at_ms, by_whom, note
+    FROM corrections JOIN payments USING (seq) WHERE {{clauses}} ORDER BY id"""  # noqa: S608  as above
+
+
+def correction_clauses(which: Filter) -> tuple[str, list[Any]]:
+    """As `clauses_of`; the shift is the one in which the correction counts."""
+    clauses, values = clauses_of(which._replace(shift=None))
+    if which.shift == RUNNING_SHIFT:
+        clauses += " AND in_shift IS NULL"
+    elif which.shift is not None:
+        clauses += " AND in_shift=?" if not which.chain else " AND 1=0"  # 0.1 corrected nothing
+        values += [which.shift] if not which.chain else []
+    return clauses, values
+
+
+def correction_of(row: Sequence[Any]) -> Correction:
+    """What CORRECTIONS found."""
+    request_id, checkout_id, operator_id, machine_id, word, fee, at_ms, by, note = row
+    paid = word == PAID_WORD[True]
+    return Correction(
+        request_id=request_id,
+        checkout_id=checkout_id,
+        operator_id=operator_id,
+        machine_id=machine_id,
+        paid=paid,
+        fee=fee if paid else -fee,
+        at_ms=at_ms,
+        by=by,
+        note=note,
+    )
+
+
+PAID_WORD = {True: "paid", False: "not-paid"}
+
+
 # As `outcome_of` reads a row.
 _OUTCOME_CLAUSE = {
-    Outcome.SUCCESS: "paid",
-    Outcome.FAIL: "(state='fail' OR (state='resolved' AND NOT paid))",
+    Outcome.SUCCESS: "coalesce(corrected, paid)",
+    Outcome.FAIL: "(state='fail' OR (state='resolved' AND NOT coalesce(corrected, paid)))",
     Outcome.NOT_SENT: "state='not_sent'",
     Outcome.REJECTED: "state='rejected'",
     Outcome.PENDING: "(state='pending' OR (state IN ('sending','prepared')"

@@ -19,13 +19,17 @@ from typing import Any
 from posctl.journal import T, not_begun
 from posctl.journal.companion import Companion, Mark, is_mounted_alone, machine
 from posctl.journal.rows import (
+    CORRECTIONS,
     LATEST_SHIFT,
     OF_CHECKOUT,
     OF_MERCHANT,
     OF_SHIFTS,
     OPEN_MERCHANTS,
     PAID_MERCHANTS,
+    PAID_WORD,
     clauses_of,
+    correction_clauses,
+    correction_of,
     is_elsewhere,
     named_merchant,
     open_of,
@@ -61,12 +65,13 @@ from posctl.journal.sqlite_file import (
     whole_of,
 )
 from posctl.money.codes import masked
-from posctl.money.outcome import NEW, Event, Standing, begin_try
+from posctl.money.outcome import NEW, Event, Standing, begin_try, corrected
 from posctl.money.record import (
     QUARTER_MS,
     Alarm,
     Cell,
     Checkout,
+    Correction,
     Filter,
     Merchant,
     NewPayment,
@@ -305,6 +310,22 @@ class SqliteJournal:
         )
         return settled._replace(resolved_by=by, resolved_note=note, told=True)
 
+    def correct(self, payment: Payment, by: str, note: str, now_ms: int) -> Payment:
+        standing = corrected(payment.standing)
+        changed = self._db.execute(
+            """UPDATE payments SET corrected=?, updated_ms=?
+               WHERE seq=? AND state='resolved' AND coalesce(corrected, paid)=?""",
+            (standing.paid, now_ms, payment.seq, payment.standing.paid),
+        )
+        if changed.rowcount != 1:
+            raise AssertionError("a correction of what was read in another transaction")
+        self._db.execute(
+            "INSERT INTO corrections (seq, at_ms, word, by_whom, note) VALUES (?,?,?,?,?)",
+            (payment.seq, now_ms, PAID_WORD[bool(standing.paid)], by, note),
+        )
+        self._grown += 1
+        return self._reload(payment.request_id)
+
     def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
         return self._settle(payment, standing, now_ms)
 
@@ -397,6 +418,11 @@ class SqliteJournal:
         self._db.execute(
             f"""UPDATE payments SET shift=?
                WHERE shift IS NULL AND closed_ms IS NOT NULL AND {OF_MERCHANT}""",
+            (shift.number, *merchant),
+        )
+        self._db.execute(
+            f"""UPDATE corrections SET in_shift=? WHERE in_shift IS NULL
+               AND seq IN (SELECT seq FROM payments WHERE {OF_MERCHANT})""",
             (shift.number, *merchant),
         )
         self._grown += 1
@@ -510,6 +536,12 @@ class SqliteJournal:
             Cell(operator_id, machine_id, channel, quarter, standing_of(state, doubt, paid), n, fee)
             for operator_id, machine_id, channel, quarter, state, doubt, paid, n, fee in rows
         ]
+
+    def corrections(self, which: Filter) -> list[Correction]:
+        clauses, values = correction_clauses(which)
+        with told_as_journal_error(self._path):
+            rows = self._db.execute(CORRECTIONS.format(clauses=clauses), values).fetchall()
+        return [correction_of(row) for row in rows]
 
     def shift(self, merchant: Merchant, number: int | None = None) -> Shift | None:
         if number is None:

@@ -176,7 +176,24 @@ UPDATE payments SET doubt='pending_unknown' WHERE closed_ms IS NULL AND doubt='p
 """
 
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
+# A person's word against a person's word. `paid` stays as the payment was closed, so that closed
+# shifts stay valid; `corrected` is what the latest word says.
+_SCHEMA_5 = """
+ALTER TABLE payments ADD COLUMN corrected INTEGER;
+CREATE TABLE corrections (
+  id INTEGER PRIMARY KEY,
+  seq INTEGER NOT NULL REFERENCES payments,
+  at_ms INTEGER NOT NULL,
+  word TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  note TEXT NOT NULL,
+  in_shift INTEGER
+) STRICT;
+CREATE INDEX corrections_of ON corrections (seq);
+"""
+
+
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
 
 
 CHECKED_COLUMNS = f"{COLUMNS}, crc"

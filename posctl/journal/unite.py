@@ -54,7 +54,7 @@ class Outlook(NamedTuple):
 
 
 _UNSURE = "request_id, checkout_id, pay_fee, state"
-_HANGING = ("tries", "alarms", "prints")
+_HANGING = ("tries", "alarms", "prints", "corrections")
 # What the backup alone knows, or knows as closed, or has seen tried more often.
 _TAKEN = """
 CREATE TEMP TABLE taken AS SELECT o.request_id, o.seq
@@ -103,6 +103,28 @@ FROM old.alarms AS a JOIN old.payments AS o USING (seq)
 WHERE NOT EXISTS (
   SELECT 1 FROM main.alarms AS b WHERE b.seq=p.seq AND b.at_ms=a.at_ms AND b.event=a.event)
 """
+_CORRECTIONS = """
+INSERT INTO main.corrections (seq, at_ms, word, by_whom, note, in_shift)
+SELECT p.seq, c.at_ms, c.word, c.by_whom, c.note, c.in_shift
+FROM old.corrections AS c JOIN old.payments AS o USING (seq)
+  JOIN main.payments AS p ON p.request_id=o.request_id
+WHERE p.state='resolved' AND NOT EXISTS (
+  SELECT 1 FROM main.corrections AS d WHERE d.seq=p.seq AND d.at_ms=c.at_ms AND d.word=c.word)
+ORDER BY c.id
+"""
+_CORRECTED = """
+UPDATE main.payments SET corrected=(
+  SELECT c.word='paid' FROM main.corrections AS c WHERE c.seq=payments.seq
+  ORDER BY c.id DESC LIMIT 1)
+WHERE seq IN (SELECT seq FROM main.corrections)
+"""
+_CORRECTIONS_SHIFT = """
+UPDATE main.corrections SET in_shift=(
+  SELECT c.in_shift FROM old.corrections AS c JOIN old.payments AS o USING (seq)
+    JOIN main.payments AS p ON p.request_id=o.request_id
+  WHERE p.seq=corrections.seq AND c.at_ms=corrections.at_ms AND c.word=corrections.word)
+WHERE in_shift IS NULL
+"""
 _CARRIED_OVER = """
 SELECT count(*) FROM main.payments AS p LEFT JOIN old.payments AS o USING (request_id)
 WHERE o.seq IS NULL OR (p.closed_ms IS NOT NULL AND o.closed_ms IS NULL)
@@ -139,6 +161,9 @@ def unite(db: sqlite3.Connection, highest: int, *, is_older: bool) -> Outlook:
     db.execute("INSERT OR IGNORE INTO main.paid_for SELECT * FROM old.paid_for")
     db.execute("UPDATE main.whole SET count=max(count, (SELECT count FROM old.whole))")
     db.execute(_SHIFT)
+    db.execute(_CORRECTIONS)
+    db.execute(_CORRECTIONS_SHIFT)
+    db.execute(_CORRECTED)
     db.execute(_ALARMS)
     db.execute(_CONTRADICTED, (_("A backup that was put back has another record of it."),))
     db.execute(_FOR_PERSON, (is_older,))

@@ -358,6 +358,13 @@ def resolve(standing: Standing, *, paid: bool) -> Standing:
     return Standing(State.RESOLVED, paid=paid)
 
 
+def corrected(standing: Standing) -> Standing:
+    """A payment that was closed by hand, on a person's word to the contrary."""
+    if standing.state is not State.RESOLVED:
+        raise ValueError(standing.state)
+    return standing._replace(paid=not standing.paid)
+
+
 def outcome_of(standing: Standing) -> Outcome:
     """What a run tells about a payment that stands so and that nobody is sending."""
     if standing.state is State.RESOLVED:

@@ -61,7 +61,8 @@ class Payment(NamedTuple):
     `gateway` and `app_key` are those of the profile that it was begun under: a record, no identity.
     `own_id` tells that posctl made the request_id for this payment; False when somebody gave it, or
     when that is not known. `for_person` tells that a journal put back or taken over could not say
-    what became of it: only a person sends or closes it.
+    what became of it: only a person sends or closes it. `booked` is where it stood when a person
+    had closed it, before another word of a person's (`Correction`) let it stand as it does.
     """
 
     seq: int
@@ -88,10 +89,16 @@ class Payment(NamedTuple):
     resolved_note: str | None = None
     own_id: bool = False
     for_person: bool = False
+    booked: Standing | None = None
 
     @property
     def live(self) -> bool:
         return self.checkout.live
+
+    @property
+    def as_booked(self) -> Payment:
+        """As it was closed, whatever was corrected since: so a closed shift has it, for ever."""
+        return self if self.booked is None else self._replace(standing=self.booked, booked=None)
 
     @property
     def open(self) -> bool:
@@ -191,6 +198,24 @@ class Alarm(NamedTuple):
     acknowledged_ms: int | None
 
 
+class Correction(NamedTuple):
+    """A person's later word, `paid` or not, about a payment that was closed by hand.
+
+    `fee` is the difference that it makes to what was taken, in fen; the other members are the
+    payment's, then when, who and why.
+    """
+
+    request_id: str
+    checkout_id: str
+    operator_id: str
+    machine_id: str
+    paid: bool
+    fee: int
+    at_ms: int
+    by: str
+    note: str
+
+
 class OpenOf(NamedTuple):
     """A merchant's open payments: how many, and when the oldest was begun."""
 
@@ -232,6 +257,8 @@ class Filter(NamedTuple):
     outcome: Outcome | None = None
     shift: int | None = None  # a closed shift's number, or RUNNING_SHIFT
     chain: str = ""
+    request_id: str | None = None
+    pay_fee: int | None = None  # fen, asked for or charged
 
 
 class Cell(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from posctl.hint import Hint
 from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of
-from posctl.money.record import Alarm, Payment, Try
+from posctl.money.record import Alarm, Correction, Payment, Try
 from posctl.shell import as_text
 
 
@@ -135,6 +135,7 @@ def payment_json(payment: Payment) -> dict[str, Any]:
         "closed_at": None if payment.closed_ms is None else iso(payment.closed_ms),
         "resolved_by": payment.resolved_by,
         "resolved_note": payment.resolved_note,
+        "corrected": payment.booked is not None,
     }
 
 
@@ -164,6 +165,7 @@ _PAYMENT_KEYS = (
     "closed_at",
     "resolved_by",
     "resolved_note",
+    "corrected",
 )
 
 
@@ -201,6 +203,21 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
         "at": iso(alarm.at_ms),
         "event": alarm.event,
         "text": alarm.text,
+    }
+
+
+def correction_json(one: Correction) -> dict[str, Any]:
+    """A person's word to the contrary, in `show`, `resolve` and `report`."""
+    return {
+        "request_id": one.request_id,
+        "checkout_id": one.checkout_id,
+        "operator_id": one.operator_id,
+        "machine_id": one.machine_id,
+        "as": "paid" if one.paid else "not-paid",
+        "fee": one.fee,
+        "at": iso(one.at_ms),
+        "by": one.by,
+        "note": one.note,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from unicodedata import category, east_asian_width
 
 from posctl.config.profile import Receipt
@@ -15,14 +16,22 @@ from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.codes import CODE_FIELDS, masked
 from posctl.money.outcome import State
-from posctl.money.record import Payment
+from posctl.money.record import Correction, Payment
 from posctl.text import one_line
 
 COPIES = {"customer": N_("Customer copy"), "store": N_("Store copy")}
 
 
-def receipt_text(payment: Payment, look: Receipt, copy: str, prints: int) -> str:
-    """The receipt of a paid payment; `copy` is one of COPIES, `prints` 1 for its first print."""
+def receipt_text(
+    payment: Payment,
+    look: Receipt,
+    copy: str,
+    prints: int,
+    corrections: Sequence[Correction] = (),
+) -> str:
+    """The receipt of a paid payment; `copy` is one of COPIES, `prints` 1 for its first print,
+    `corrections` what persons said of it since it was closed.
+    """
     paper = _Paper(look.width)
     if not payment.live:
         paper.training()
@@ -37,7 +46,7 @@ def receipt_text(payment: Payment, look: Receipt, copy: str, prints: int) -> str
     paper.rule()
     _money(paper, payment)
     paper.rule()
-    _facts(paper, payment, copy)
+    _facts(paper, payment, copy, corrections)
     if look.footer:
         paper.rule()
     for line in look.footer:
@@ -65,7 +74,7 @@ def _money(paper: _Paper, payment: Payment) -> None:
         paper.pair(_("Still due"), told)
 
 
-def _facts(paper: _Paper, payment: Payment, copy: str) -> None:
+def _facts(paper: _Paper, payment: Payment, copy: str, corrections: Sequence[Correction]) -> None:
     verdict = payment.verdict
     paper.pair(_("Begun"), _local(payment.created_ms))
     paper.pair(_("Settled"), _local(payment.closed_ms or payment.updated_ms))
@@ -82,9 +91,13 @@ def _facts(paper: _Paper, payment: Payment, copy: str) -> None:
     paper.pair("request_id", payment.request_id)
     if payment.standing.state is State.RESOLVED:
         paper.centre(_("Confirmed by hand"))
+        by, note = payment.resolved_by, payment.resolved_note
+        for one in corrections[-1:]:
+            paper.centre(_("Corrected {when}").format(when=_local(one.at_ms)))
+            by, note = one.by, one.note
         if copy == "store":
-            paper.pair(_("By"), payment.resolved_by)
-            paper.pair(_("Evidence"), payment.resolved_note)
+            paper.pair(_("By"), by)
+            paper.pair(_("Evidence"), note)
 
 
 class _Paper:

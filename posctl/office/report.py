@@ -14,7 +14,17 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from posctl.money.outcome import Event, Outcome, State, outcome_of
-from posctl.money.record import QUARTER_MS, Alarm, Cell, Merchant, OpenOf, PaidOf, Payment, Shift
+from posctl.money.record import (
+    QUARTER_MS,
+    Alarm,
+    Cell,
+    Correction,
+    Merchant,
+    OpenOf,
+    PaidOf,
+    Payment,
+    Shift,
+)
 
 DIMENSIONS = ("operator", "till", "channel", "hour", "outcome")
 
@@ -60,8 +70,9 @@ class Report(NamedTuple):
 
     `alarms` are the merchant's that nobody had acknowledged then, of whatever time; `unreached` is
     what was open of merchants that no profile reached, `unreached_paid` what was paid of theirs and
-    in no shift. `closed_ms` and what follows are set for a closed shift. `only` are the members of
-    the API, with their values, that a span is narrowed to.
+    in no shift. `corrections` are those that count in this shift, or of the payments of this span;
+    they stand in no other sum than `fee`. `closed_ms` and what follows are set for a closed shift.
+    `only` are the members of the API, with their values, that a span is narrowed to.
     """
 
     profile: str
@@ -79,6 +90,12 @@ class Report(NamedTuple):
     alarms: tuple[Alarm, ...] = ()
     unreached: tuple[OpenOf, ...] = ()
     unreached_paid: tuple[PaidOf, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+
+    @property
+    def fee(self) -> int:
+        """What was taken, in fen: of the paid payments, and what was corrected."""
+        return self.sums.fee + sum(one.fee for one in self.corrections)
 
     @property
     def out_of_reach(self) -> tuple[OpenOf | PaidOf, ...]:
@@ -185,6 +202,7 @@ def unseal(shift: Shift) -> Report:
                 one._replace(event=Event(one.event))
                 for one in (Alarm(*alarm) for alarm in content.get("alarms", ()))
             ),
+            corrections=tuple(Correction(*one) for one in content.get("corrections", ())),
             unreached=tuple(
                 OpenOf(Merchant(*merchant), *rest)
                 for merchant, *rest in content.get("unreached", ())
@@ -199,7 +217,10 @@ def unseal(shift: Shift) -> Report:
         raise ValueError("no closed shift") from error
 
 
-_NOT_PLAIN = ("sums", "open", "hash", "only", "alarms", "unreached", "unreached_paid")
+_NOT_PLAIN = (
+    *("sums", "open", "hash", "only", "alarms", "unreached", "unreached_paid"),
+    "corrections",
+)
 _PLAIN = tuple(name for name in Report._fields if name not in _NOT_PLAIN)
 
 
@@ -215,7 +236,7 @@ class _Contents(NamedTuple):
 def _contents(payments: Iterable[Payment]) -> _Contents:
     lines = []
     paid = fee = 0
-    for one in payments:
+    for one in (payment.as_booked for payment in payments):
         if one.open:
             continue
         outcome = outcome_of(one.standing)
@@ -238,8 +259,8 @@ class Checked(NamedTuple):
     """What `check` found of one shift: None when all is as it was closed, else one of the faults.
 
     "missing": there is no such shift; "content": its text was altered; "chain": the shift before it
-    was altered or exchanged; "payments": its payments were altered, or there are more or less of
-    them; "gone": none of its payments is in the journal, as after pruning.
+    was altered or exchanged; "payments": its payments or corrections were altered, or there are
+    more or less of them; "gone": none of its payments is in the journal, as after pruning.
     """
 
     number: int
@@ -247,11 +268,14 @@ class Checked(NamedTuple):
 
 
 PaymentsOf = Callable[[int, str], Iterable[Payment]]
+CorrectionsOf = Callable[[int, str], Iterable[Correction]]
 
 
-def check(shifts: Sequence[Shift], payments_of: PaymentsOf) -> list[Checked]:
-    """Recompute every hash. `payments_of` gives the payments of a shift, by its number and chain,
-    as they are in the journal.
+def check(
+    shifts: Sequence[Shift], payments_of: PaymentsOf, corrections_of: CorrectionsOf
+) -> list[Checked]:
+    """Recompute every hash. `payments_of` and `corrections_of` give what is in a shift, by its
+    number and chain, as it is in the journal.
 
     posctl 0.1 kept a chain of shifts for each gateway. The one that went furthest goes on; the
     others end where they were, and are checked by themselves.
@@ -261,14 +285,17 @@ def check(shifts: Sequence[Shift], payments_of: PaymentsOf) -> list[Checked]:
     of_old = (shift for shift in shifts if shift.chain)
     last = min(of_old, key=lambda shift: (-shift.number, shift.chain), default=None)
     going_on = ("",) if last is None else (last.chain, "")
-    checked = _check(shifts, going_on, payments_of)
+    checked = _check(shifts, going_on, payments_of, corrections_of)
     for chain in sorted(ended.difference(going_on)):
-        checked += _check(shifts, (chain,), payments_of)
+        checked += _check(shifts, (chain,), payments_of, corrections_of)
     return checked
 
 
 def _check(
-    shifts: Sequence[Shift], chains: Sequence[str], payments_of: PaymentsOf
+    shifts: Sequence[Shift],
+    chains: Sequence[str],
+    payments_of: PaymentsOf,
+    corrections_of: CorrectionsOf,
 ) -> list[Checked]:
     found = {shift.number: shift for shift in shifts if shift.chain in chains}
     last = max(found, default=0)
@@ -276,7 +303,7 @@ def _check(
     previous = ""
     for number in range(1, last + 1):
         shift = found.get(number)
-        fault = _fault(shift, previous, payments_of) if shift else "missing"
+        fault = _fault(shift, previous, payments_of, corrections_of) if shift else "missing"
         checked.append(Checked(number, fault))
         previous = shift.hash if shift else ""
     if "" in chains and next(iter(payments_of(last + 1, "")), None) is not None:
@@ -284,19 +311,23 @@ def _check(
     return checked
 
 
-def _fault(shift: Shift, previous: str, payments_of: PaymentsOf) -> str | None:
+def _fault(
+    shift: Shift, previous: str, payments_of: PaymentsOf, corrections_of: CorrectionsOf
+) -> str | None:
     try:
         content = json.loads(shift.content)
-        sums = unseal(shift).sums
+        closed = unseal(shift)
     except ValueError:
         return "content"
     if _hash(shift.content) != shift.hash or content["shift"] != shift.number:
         return "content"
     if content["previous"] != previous:
         return "chain"
+    if tuple(corrections_of(shift.number, shift.chain)) != closed.corrections:
+        return "payments"
     now = _contents(payments_of(shift.number, shift.chain))
     if now.n == 0 < content["payments"]:
         return "gone"
     if now.sha256 != content["payments_sha256"]:
         return "payments"
-    return None if (now.paid, now.fee) == (sums.paid, sums.fee) else "content"
+    return None if (now.paid, now.fee) == (closed.sums.paid, closed.sums.fee) else "content"

@@ -8,9 +8,19 @@ from html import escape
 from posctl.messages import _, language
 from posctl.money.order import yuan
 from posctl.office.report import Line, Report
-from posctl.office.report_screen import NAMES, alarm_words, label, open_words, period, shares, title
+from posctl.office.report_screen import (
+    NAMES,
+    alarm_words,
+    corrected_words,
+    label,
+    open_words,
+    period,
+    shares,
+    title,
+)
 from posctl.paying.unreached import unreached_words
 from posctl.screen.brush import date_time
+from posctl.screen.payments import signed
 from posctl.text import one_line
 
 _STYLE = """
@@ -58,7 +68,7 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
     """The page; `shop` are the lines above a receipt, the shop's own name. Times are local."""
     sums = report.sums
     totals = [
-        (_("taken"), f"￥{yuan(sums.fee)}"),
+        (_("taken"), f"￥{yuan(report.fee)}"),
         (_("paid"), str(sums.paid)),
         (_("not charged"), str(sums.not_charged)),
         (_("closed by hand"), str(sums.by_hand)),
@@ -74,6 +84,7 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         *(f"<li>{_safe(name)}<b>{_safe(value)}</b></li>" for name, value in totals),
         "</ul>",
         _open(report) if sums.open else "",
+        _corrected(report) if report.corrections else "",
         _alarms(report) if report.alarms else "",
         *(f'<p class="open">▲ {_safe(unreached_words(one))}</p>' for one in report.out_of_reach),
         '<div class="tables">',
@@ -135,6 +146,22 @@ def _table(dimension: str, lines: Sequence[Line]) -> str:
     )
     heading = _(NAMES[dimension])
     return f"<section><h2>{_safe(heading)}</h2>\n{_table_of(names, rows)}</section>"
+
+
+def _corrected(report: Report) -> str:
+    names = (
+        *(("n", _("Amount")), ("", "checkout_id"), ("", "request_id"), ("", _("When"))),
+        *(("", _("by")), ("", _("note"))),
+    )
+    rows = (
+        (
+            *(_safe(signed(one.fee)), _safe(one.checkout_id), _safe(one.request_id)),
+            *(date_time(one.at_ms), _safe(one.by), _safe(one.note)),
+        )
+        for one in report.corrections
+    )
+    heading = corrected_words(report)
+    return f'<div class="open"><h2>{_safe(heading)}</h2>\n{_table_of(names, rows)}</div>'
 
 
 def _alarms(report: Report) -> str:

@@ -24,6 +24,7 @@ from posctl.screen.brush import (
     named,
     rich_text,
 )
+from posctl.screen.payments import signed
 
 NAMES = {
     "operator": N_("By operator"),
@@ -92,11 +93,13 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
     sums = report.sums
     draw_head(canvas, report.profile, live=report.live)
     draw_parts(canvas, (title(report), period(report)), "bold")
-    draw_bar(canvas, _("TAKEN  {money}").format(money=advice.amount(sums.fee)), "green", gap=True)
+    draw_bar(canvas, _("TAKEN  {money}").format(money=advice.amount(report.fee)), "green", gap=True)
     parts = [_("{n} paid").format(n=sums.paid), _("{n} not charged").format(n=sums.not_charged)]
     if sums.by_hand:
         parts.append(_("{n} of the paid closed by hand").format(n=sums.by_hand))
     draw_parts(canvas, parts, "")
+    if report.corrections:
+        _draw_corrected(canvas, report)
     if sums.open:
         _draw_open(canvas, report)
     if report.alarms:
@@ -124,6 +127,22 @@ def _draw_unreached(canvas: Canvas, report: Report) -> None:
         draw_bar(canvas, f"▲ {unreached_words(one)}", "yellow", gap=True)
         if report.closed_ms is None:
             draw_hint(canvas, way_to(one))
+
+
+def corrected_words(report: Report) -> str:
+    """How much was corrected, both ways together."""
+    words = _("CORRECTIONS: {n}, {money}; in what was taken, not in the tables")
+    return words.format(n=len(report.corrections), money=signed(report.fee - report.sums.fee))
+
+
+def _draw_corrected(canvas: Canvas, report: Report) -> None:
+    draw_prose(canvas, corrected_words(report), "bold", gap=True)
+    for one in report.corrections[:SHOWN_OPEN]:
+        parts = (signed(one.fee), f"checkout_id {one.checkout_id}", date_time(one.at_ms), one.by)
+        draw_parts(canvas, parts, "")
+        draw_prose(canvas, f"  {one.note}", "dim")
+    if len(report.corrections) > SHOWN_OPEN:
+        draw_prose(canvas, _("and {n} more").format(n=len(report.corrections) - SHOWN_OPEN))
 
 
 def alarm_words(report: Report) -> str:

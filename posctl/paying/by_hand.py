@@ -1,4 +1,4 @@
-"""An open payment closed on a person's word: the one place for it, for `resolve` and the till."""
+"""A payment closed, or corrected, on a person's word: the one place for `resolve` and the till."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from posctl.hint import Say, Type
 from posctl.journal import Journal, Transaction
 from posctl.messages import _
 from posctl.money.codes import codes_of
+from posctl.money.outcome import State, contradicts
 from posctl.money.outcome import resolve as resolved
 from posctl.money.record import Payment
 
@@ -39,21 +40,98 @@ def close_by_hand(
             (Say(_("Wait until it is done; then look:")), Type(("show", payment.request_id))),
         )
     if done == "tried":
-        raise Busy(
-            "tried_again",
-            _("The payment was tried again since you looked at it."),
-            (Say(_("Look again:")), Type(("show", payment.request_id))),
-        )
+        raise _tried_again(payment)
     if done == "closed":
-        raise UsageError(
-            "closed",
-            _("This payment is closed already; a closed payment never changes."),
-            (Say(_("See it:")), Type(("show", payment.request_id))),
-        )
+        raise _closed(journal.payment(payment.request_id) or payment, paid=paid)
     journal.let_go(done)
     if codes_of(payment.pay_request):
         journal.forget_codes()
     return done
+
+
+def correct_by_hand(
+    payment: Payment, by: str, note: str, now_ms: int, journal: Journal, *, paid: bool
+) -> Payment:
+    """Let `payment`, which a person closed, stand the other way: an entry more, nothing less.
+
+    Alarms that the new word agrees with are answered by it. Raises Busy when it was tried, or
+    corrected, since somebody looked at it as it is here, UsageError when a person did not close it.
+    """
+
+    def correct(tx: Transaction) -> Payment | Literal["tried", "not_by_hand", "so_already"]:
+        current = tx.payment(payment.request_id) or payment
+        if current.standing.state is not State.RESOLVED:
+            return "not_by_hand"
+        if current.standing.paid == paid:
+            return "so_already"
+        if current.tries != payment.tries:
+            return "tried"
+        done = tx.correct(current, by, note, now_ms)
+        alarms = [
+            one for one in tx.alarms(done.checkout.merchant) if one.request_id == done.request_id
+        ]
+        if not any(contradicts(done.standing, one.event) for one in alarms):
+            tx.acknowledge(done.request_id, by, now_ms)
+        return done
+
+    done = journal.transact(correct)
+    if done == "tried":
+        raise _tried_again(payment)
+    if done == "so_already":
+        raise UsageError(
+            "so_already",
+            _("This payment stands as paid already.")
+            if paid
+            else _("This payment stands as not paid already."),
+            (Say(_("See it:")), Type(("show", payment.request_id))),
+        )
+    if done == "not_by_hand":
+        raise _not_by_hand(payment, paid=paid)
+    return done
+
+
+def _tried_again(payment: Payment) -> Busy:
+    return Busy(
+        "tried_again",
+        _("The payment was tried again since you looked at it."),
+        (Say(_("Look again:")), Type(("show", payment.request_id))),
+    )
+
+
+def _closed(payment: Payment, *, paid: bool) -> UsageError:
+    see = (Say(_("See it:")), Type(("show", payment.request_id)))
+    if payment.standing.state is State.RESOLVED and payment.standing.paid != paid:
+        word = "paid" if paid else "not-paid"
+        words = ("resolve", payment.request_id, "--correct", "--as", word, "--note", "…")
+        return UsageError(
+            "closed",
+            _("This payment was closed by hand already, the other way."),
+            (*see, Say(_("Was that wrong? Correct it:")), Type(words)),
+        )
+    return UsageError(
+        "closed", _("This payment is closed already; a closed payment never changes."), see
+    )
+
+
+def _not_by_hand(payment: Payment, *, paid: bool) -> UsageError:
+    if payment.open:
+        word = "paid" if paid else "not-paid"
+        return UsageError(
+            "open",
+            _("This payment is open: there is nothing to correct yet."),
+            (
+                Say(_("Close it by hand:")),
+                Type(("resolve", payment.request_id, "--as", word, "--note", "…")),
+            ),
+        )
+    return UsageError(
+        "not_by_hand",
+        _("The platform's answer closed this payment, no person; that is not corrected here."),
+        (
+            *(Say(_("See it:")), Type(("show", payment.request_id))),
+            *(Say(_("How money is given back:")), Type(("explain", "refund"))),
+        ),
+    )
 
 
 def person() -> str:

@@ -36,7 +36,7 @@ from posctl.screen.contract import plain
 
 if TYPE_CHECKING:
     from posctl.money.admit import Due
-    from posctl.money.record import Alarm, Payment, StatusAnswer, Try
+    from posctl.money.record import Alarm, Correction, Payment, StatusAnswer, Try
     from posctl.money.result import Result
     from posctl.screen.packed import Records
 
@@ -223,9 +223,15 @@ def draw_open(
 
 
 def draw_payment(
-    canvas: Canvas, payment: Payment, tries: Sequence[Try], alarms: Sequence[Alarm], *, now_ms: int
+    canvas: Canvas,
+    payment: Payment,
+    tries: Sequence[Try],
+    alarms: Sequence[Alarm],
+    corrections: Sequence[Correction] = (),
+    *,
+    now_ms: int,
 ) -> None:
-    """One payment with every try."""
+    """One payment with these tries, and what persons said of it."""
     verdict = payment.verdict
     draw_head(canvas, payment.profile, live=payment.live)
     draw_verdict(canvas, outcome_of(payment.standing), payment, payment.pay_fee)
@@ -255,12 +261,27 @@ def draw_payment(
             (_("evidence"), payment.resolved_note),
         ],
     )
+    for correction in corrections:
+        canvas.print()
+        _draw_correction(canvas, correction)
     for one in tries:
         canvas.print()
         _draw_try(canvas, one)
     if payment.open:
         draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
     draw_alarms(canvas, alarms)
+
+
+def _draw_correction(canvas: Canvas, one: Correction) -> None:
+    word = _("Corrected to paid") if one.paid else _("Corrected to not paid")
+    draw_parts(canvas, (word, signed(one.fee), date_time(one.at_ms)), "bold")
+    draw_prose(canvas, one.note)
+    draw_prose(canvas, one.by, "dim")
+
+
+def signed(fee: int) -> str:
+    """A difference in fen as yuan."""
+    return f"{'−' if fee < 0 else '+'}￥{yuan(abs(fee))}"
 
 
 def _draw_try(canvas: Canvas, one: Try) -> None:

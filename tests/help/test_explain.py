@@ -57,6 +57,7 @@ WORDS = [
     *(("exit_code", str(int(code))) for code in Exit),
     *(("outcome", outcome.value) for outcome in Outcome),
     *(("result_status", str(status)) for status in (1, 2, 3)),
+    ("task", "refund"),
     *(("event", event.value) for event in Event),
     *(("block", block.value) for block in Block),
     *(("top_code", number) for number in numbers_of_the_protocol()),
@@ -217,6 +218,18 @@ def test_an_unknown_word_names_the_nearest(typo: str, near: str | None, shop: Sh
     assert ran.code == 2
     assert ran.json["error"]["code"] == "unknown_code"
     assert f"posctl explain {near}" in ran.json["error"]["hint"]
+
+
+@pytest.mark.parametrize("word", ["refund", "REFUND", "退款", "撤销", "cancel"])
+def test_who_wants_to_give_money_back_is_told_how(word: str, shop: Shop) -> None:
+    """As a word to explain, and as a command that posctl has not: what to do instead."""
+    (entry,) = shop.run("explain", word, "--json").json["entries"]
+    assert (entry["kind"], entry["code"]) == ("task", "refund")
+    assert "posctl reconcile" in entry["remedy"]
+    assert "resolve ID --correct" in entry["remedy"]
+    ran = shop.run(word, "--json")
+    assert ran.code == 2
+    assert "posctl explain refund" in ran.json["error"]["hint"]
 
 
 @pytest.mark.parametrize("code", ["journal_corrupt", "journal_gone", "journal_locked"])

@@ -27,6 +27,7 @@ from posctl.money.record import (
     RUNNING_SHIFT,
     Cell,
     Checkout,
+    Correction,
     Filter,
     Merchant,
     NewPayment,
@@ -220,6 +221,73 @@ def test_resolving_keeps_who_when_and_why(journal: Journal) -> None:
     )
     assert journal.payment(done.request_id) == done
     assert CODE not in done.pay_request
+
+
+def by_hand(journal: Journal, request_id: str, *, paid: bool, **how: Any) -> Payment:
+    """A payment that a person has closed."""
+    begun = begin(journal, new(request_id, **how))
+    standing = resolve(begun.standing, paid=paid)
+    done = journal.transact(lambda tx: tx.resolve(begun, standing, "me@till", "seen", 5))
+    journal.let_go(done)
+    return done
+
+
+def test_a_correction_is_one_more_word(journal: Journal, place: Place) -> None:
+    """The payment stands the other way for whoever reads it; how it was closed is still known, the
+    sums of rows are what they were, and the difference is listed where it counts.
+    """
+    merchant = CHECKOUT.merchant
+    one = by_hand(journal, "r-0000001", paid=True)
+    by_hand(journal, "r-0000002", paid=False, checkout=CHECKOUT._replace(merchant_name="other"))
+    journal.transact(lambda tx: tx.close_shift(merchant, Shift(1, "{}", "h")))
+    sealed = Filter(merchant=merchant, shift=1)
+    before = journal.sums(sealed)
+    done = journal.transact(lambda tx: tx.correct(one, "you@till", "another's", 9))
+    assert (done.standing.paid, done.booked) == (False, one.standing)
+    assert done.as_booked.standing == one.standing
+    assert (done.resolved_by, done.closed_ms, done.updated_ms) == ("me@till", 5, 9)
+    other = place.open()
+    assert other.payment(one.request_id) == done
+    other.close()
+    assert journal.sums(sealed) == before
+    assert journal.corrections(sealed) == []
+    entry = Correction(
+        *(one.request_id, CHECKOUT.checkout_id, "123", "001"),
+        False,
+        -100,
+        9,
+        "you@till",
+        "another's",
+    )
+    running = Filter(merchant=merchant, shift=RUNNING_SHIFT)
+    assert journal.corrections(running) == [entry]
+    assert journal.corrections(Filter(request_id=one.request_id)) == [entry]
+    assert journal.corrections(Filter(merchant=merchant._replace(name="other"))) == []
+    back = journal.transact(lambda tx: tx.correct(done, "me@till", "his after all", 10))
+    assert (back.standing, back.booked) == (one.standing, one.standing)
+    assert [one.fee for one in journal.corrections(running)] == [-100, 100]
+    journal.transact(lambda tx: tx.close_shift(merchant, Shift(2, "{}", "h")))
+    assert journal.corrections(running) == []
+    assert [one.fee for one in journal.corrections(Filter(merchant=merchant, shift=2))] == [
+        -100,
+        100,
+    ]
+
+
+def test_what_was_corrected_is_found_by_what_it_is_now(journal: Journal) -> None:
+    """An outcome finds a payment by the latest word."""
+    one = by_hand(journal, "r-0000001", paid=False)
+    journal.transact(lambda tx: tx.correct(one, "me@till", "he paid", 9))
+    assert [p.request_id for p in journal.history(Filter(outcome=Outcome.SUCCESS))] == ["r-0000001"]
+    assert list(journal.history(Filter(outcome=Outcome.FAIL))) == []
+
+
+def test_only_a_persons_word_is_corrected(journal: Journal) -> None:
+    """What an answer closed, and what is open, cannot be."""
+    for one in (paid(journal, "r-0000001"), begin(journal, new("r-0000002"))):
+        with pytest.raises(ValueError, match=r"success|sending"):
+            journal.transact(lambda tx, one=one: tx.correct(one, "me@till", "x", 9))  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
+    assert journal.corrections(Filter()) == []
 
 
 def test_a_checkout_has_one_open_payment(journal: Journal) -> None:

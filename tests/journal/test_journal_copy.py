@@ -59,7 +59,8 @@ def fill(place: str) -> None:
     finish(journal, begin(journal, new("r-failed-1")), Event.FAILED)
     by_hand = begin(journal, new("r-by-hand"))
     standing = resolve(by_hand.standing, paid=True)
-    journal.transact(lambda tx: tx.resolve(by_hand, standing, "me@till", "seen", 5))
+    closed = journal.transact(lambda tx: tx.resolve(by_hand, standing, "me@till", "seen", 5))
+    journal.transact(lambda tx: tx.correct(closed, "you@till", "not his", 6))
     again = finish(journal, begin(journal, new("r-open-01")), Event.READ_TIMEOUT)
     finish(journal, begin(journal, again), Event.STILL_PENDING)
     journal.close()
@@ -74,6 +75,7 @@ def content(place: str) -> list[object]:
         tries = [(one, one.end) for one in journal.tries_of(payment)]
         found += [payment._replace(seq=0), tries]
     found += [alarm._replace(id=0, text=alarm.text[:11]) for alarm in journal.alarms(merchant)]
+    found += [journal.corrections(Filter())]
     found += [journal.shifts(merchant), sorted(journal.sums(Filter(shift=1)))]
     found += [[p.request_id for p in journal.payments_of(CHECKOUT)]]
     journal.close()

@@ -237,6 +237,7 @@ def close(journal: SqliteJournal, number: int, **more: Any) -> Shift:
     def work(tx: SqliteJournal) -> Shift:
         which = Filter(merchant=MERCHANT, shift=0)
         report = Report("store-1", True, number, 0, number, sums_of(tx.sums(which)), (), **more)
+        report = report._replace(corrections=tuple(tx.corrections(which)))
         shift = seal(report, tx.history(which), MERCHANT, tx.shift(MERCHANT))
         tx.close_shift(MERCHANT, shift)
         return shift
@@ -250,6 +251,9 @@ def faults(journal: SqliteJournal) -> list[tuple[int, str | None]]:
         for one in check(
             journal.shifts(MERCHANT),
             lambda number, chain: journal.history(
+                Filter(merchant=MERCHANT, shift=number, chain=chain)
+            ),
+            lambda number, chain: journal.corrections(
                 Filter(merchant=MERCHANT, shift=number, chain=chain)
             ),
         )

@@ -360,6 +360,7 @@ def test_shifts_of_two_gateways_stay_valid_and_one_goes_on(
             lambda number, chain: journal.history(
                 Filter(merchant=MERCHANT, shift=number, chain=chain)
             ),
+            lambda _number, _chain: (),
         )
         assert [(one.number, one.fault) for one in found] == [
             (1, None),

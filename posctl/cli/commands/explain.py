@@ -27,7 +27,7 @@ app = new_app()
         "Without CODE: all of them."
     ),
     epilog="posctl explain 25\nposctl explain isv.invalid-parameter:pay_fee\n"
-    "posctl explain unknown",
+    "posctl explain unknown\nposctl explain refund",
 )
 def explain(
     ctx: typer.Context,

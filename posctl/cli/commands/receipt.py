@@ -11,7 +11,7 @@ from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.advice import next_step, of_another
 from posctl.money.outcome import Exit
-from posctl.money.record import Payment
+from posctl.money.record import Filter, Payment
 from posctl.money.result import payment_json
 from posctl.office.receipt import COPIES, payer_code, receipt_text
 from posctl.screen.screen import View
@@ -54,7 +54,8 @@ def receipt(
     look = look._replace(width=int(width or look.width))
     # Counted before it is printed: a second paper without its mark would be worse than none.
     prints = run.journal().transact(lambda tx: tx.count_print(payment, copy))
-    text = receipt_text(payment, look, copy, prints)
+    corrections = run.journal().corrections(Filter(request_id=payment.request_id))
+    text = receipt_text(payment, look, copy, prints, corrections)
     data = {
         "posctl": 1,
         "command": "receipt",

@@ -22,7 +22,7 @@ from posctl.money.advice import amount
 from posctl.money.order import check_value, yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
-from posctl.money.result import Problem, alarm_json, iso, problem_json
+from posctl.money.result import Problem, alarm_json, correction_json, iso, problem_json
 from posctl.office.report import DIMENSIONS, Report, check, open_ones, seal, sums_of, unseal
 from posctl.office.report_screen import command, draw_checked, draw_report
 from posctl.paying.by_hand import person
@@ -197,7 +197,8 @@ def _running(
 ) -> Report:
     """The running shift: all that was settled since the last one was closed, and what is open."""
     now_ms = _now_ms(run)
-    cells = journal.sums(Filter(merchant=merchant, shift=RUNNING_SHIFT))
+    which = Filter(merchant=merchant, shift=RUNNING_SHIFT)
+    cells = journal.sums(which)
     begun_ms = min((cell.quarter for cell in cells), default=now_ms // QUARTER_MS) * QUARTER_MS
     return Report(
         profile=run.load().profile.name,
@@ -210,6 +211,7 @@ def _running(
         alarms=tuple(journal.alarms(merchant)),
         unreached=unreached.open,
         unreached_paid=unreached.paid,
+        corrections=tuple(journal.corrections(which)),
     )
 
 
@@ -247,6 +249,7 @@ def _of_span(
         alarms=tuple(run.journal().alarms(merchant)),
         unreached=run.unreached(),
         unreached_paid=run.unreached_paid(since_ms, until_ms),
+        corrections=tuple(run.journal().corrections(which)),
     )
 
 
@@ -409,7 +412,7 @@ def _ask(running: Report, options: ReportOptions, run: Run) -> None:
     question = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
         number=running.shift,
         n=running.sums.paid,
-        money=amount(running.sums.fee),
+        money=amount(running.fee),
         open=running.sums.open,
     )
     if not run.confirm(question):
@@ -423,6 +426,9 @@ def _verify(run: Run) -> Exit:
     checked = check(
         journal.shifts(merchant),
         lambda number, chain: journal.history(Filter(merchant=merchant, shift=number, chain=chain)),
+        lambda number, chain: journal.corrections(
+            Filter(merchant=merchant, shift=number, chain=chain)
+        ),
     )
     bad = [one.number for one in checked if one.fault not in (None, "gone")]
     problem = None
@@ -494,7 +500,7 @@ def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
         "note": found.note,
         "sha256": found.hash,
         "paid": sums.paid,
-        "fee": sums.fee,
+        "fee": found.fee,
         "by_hand": sums.by_hand,
         "not_charged": sums.not_charged,
         "open": sums.open,
@@ -512,6 +518,7 @@ def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
             for one in found.open
         ],
         "alarms": [alarm_json(alarm) for alarm in found.alarms],
+        "corrections": [correction_json(one) for one in found.corrections],
         "unreached": unreached_json(found.unreached),
         "unreached_paid": unreached_json(found.unreached_paid),
         "by": {
@@ -540,8 +547,10 @@ def _rows(found: Report, dimensions: Sequence[str]) -> list[tuple[object, ...]]:
         *(found.profile, "live" if found.live else "training", found.shift),
         *(_iso(found.since_ms), _iso(found.until_ms)),
     )
-    totals: list[tuple[str, str, int, int | None]] = [
+    totals: list[tuple[str, str, int | None, int | None]] = [
+        ("total", "taken", None, found.fee),
         ("total", "paid", sums.paid, sums.fee),
+        ("total", "corrections", len(found.corrections), found.fee - sums.fee),
         ("total", "by_hand", sums.by_hand, None),
         ("total", "not_charged", sums.not_charged, None),
         ("total", "open", sums.open, sums.open_fee),
