@@ -10,22 +10,22 @@ proves that the attempt before never reached the business (`not_sent`, `rejected
 from __future__ import annotations
 
 import codecs
-import csv
 import hashlib
-import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from posctl.batch.csv import ATTEMPT, Read, bad_file, csv_records
 from posctl.config.profile import Profile
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.money.codes import discreet, one_time_code
-from posctl.money.order import FIELDS, Limits, PayRequest, check, check_value, read_file
+from posctl.money.codes import one_time_code
+from posctl.money.order import Limits, PayRequest, check, read_file
 from posctl.shell import lines_of
+from posctl.table import SNIFFED, refuse_binary
 
 MAX_BYTES = 64 << 20
 MAX_LINES = 100_000
@@ -57,22 +57,23 @@ class Batch(NamedTuple):
 
 
 def read_batch(raw: bytes, name: str, profile: Profile, *, another: bool) -> Batch:
-    """Check every line of the file called `name`; CSV when it is named so, else JSON Lines.
+    """Check every line of the file called `name`, CSV or JSON Lines.
 
     Without `another` no checkout_id may be asked the same fee twice. Raises UsageError, which
     lists the bad lines with their numbers and reasons.
     """
     if len(raw) > MAX_BYTES:
-        raise _bad_file(name, _("it is larger than {most} MiB").format(most=MAX_BYTES >> 20))
+        raise bad_file(name, _("it is larger than {most} MiB").format(most=MAX_BYTES >> 20))
     limits = Limits(profile.max_fee, profile.allow_card_numbers)
-    records = _csv_records(raw, name) if name.lower().endswith(".csv") else _json_records(raw)
+    refuse_binary(raw[:SNIFFED], name, "bad_file")
+    records = csv_records(raw, name) if _is_csv(raw, name) else _json_records(raw, name)
     bad = BadLines(name)
     twice = _Twice(another=another)
     lines: list[Line] = []
     alike: Counter[str] = Counter()
     for number, read in records:
         if len(lines) == MAX_LINES:
-            raise _bad_file(name, _("it holds more than {most} payments").format(most=MAX_LINES))
+            raise bad_file(name, _("it holds more than {most} payments").format(most=MAX_LINES))
         try:
             members = read()
             attempt = _attempt(members)
@@ -86,7 +87,7 @@ def read_batch(raw: bytes, name: str, profile: Profile, *, another: bool) -> Bat
             alike[says] += 1
     bad.refuse()
     if not lines:
-        raise _bad_file(name, _("it holds no payment"))
+        raise bad_file(name, _("it holds no payment"))
     names = "\n".join(sorted(line.id for line in lines))
     return Batch(hashlib.sha256(names.encode()).hexdigest()[:32], lines)
 
@@ -100,9 +101,6 @@ def _says(
     return hashlib.sha256(json.dumps(["posctl batch line", what]).encode()).hexdigest()
 
 
-ATTEMPT = "attempt"  # the one member of a line that is none of the API's
-
-
 def _attempt(members: dict[str, Any]) -> int | None:
     """Take the line's own count of payments of the same out of its members."""
     attempt = members.pop(ATTEMPT, None)
@@ -111,78 +109,22 @@ def _attempt(members: dict[str, Any]) -> int | None:
     raise UsageError("bad_attempt", _("attempt is a whole number from 1, as in 2."))
 
 
-_SHORTENED = re.compile(r"[0-9](?:\.[0-9]+)?[Ee]\+[0-9]{2,}")  # 2.83457E+17: Excel's long numbers
-
-_Read = Callable[[], dict[str, Any]]
-"""Reads one line's members by API name, as JSON values. Raises UsageError."""
-
-
-def _json_records(raw: bytes) -> Iterator[tuple[int, _Read]]:
+def _json_records(raw: bytes, name: str) -> Iterator[tuple[int, Read]]:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise bad_file(name, _("it is not UTF-8 text")) from None
     for number, line in enumerate(raw.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         if line.strip():
             yield number, partial(read_file, line, _("this line"), ATTEMPT)
 
 
-def _csv_records(raw: bytes, name: str) -> Iterator[tuple[int, _Read]]:
-    try:
-        text = raw.decode("utf-8-sig")  # Excel writes the mark
-    except UnicodeDecodeError:
-        raise _bad_file(name, _("it is not UTF-8 text")) from None
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(rows, [])
-        _check_header(header, name)
-        for row in rows:
-            if any(row):
-                yield rows.line_num, partial(_csv_members, header, row)
-    except csv.Error:
-        why = _("line {number} is not CSV").format(number=rows.line_num)
-        raise _bad_file(name, why) from None
-
-
-def _check_header(header: Sequence[str], name: str) -> None:
-    for member in header:
-        if member not in (*FIELDS, ATTEMPT):
-            from difflib import get_close_matches  # noqa: PLC0415  only for the hint
-
-            near = get_close_matches(member, FIELDS, n=1)
-            if len(header) == 1 and not {";", "\t"}.isdisjoint(member):
-                raise _bad_file(name, _("commas stand between its columns, not ; or tabs"))
-            raise UsageError(
-                "unknown_member",
-                _("{file}: the API knows no {member}.").format(
-                    file=name, member=ascii(discreet(member[:40]))
-                ),
-                "".join(f"{_('Did you mean {name}?').format(name=one)}\n" for one in near[:1])
-                + _("Columns are, say: pay_fee,checkout_id,channel_account (the payment code)."),
-            )
-        if header.count(member) > 1:
-            raise _bad_file(name, _("{name} stands twice").format(name=member))
-
-
-def _csv_members(header: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
-    if len(row) != len(header):
-        raise UsageError(
-            "bad_row",
-            _("It has {count} values, the first line names {columns}.").format(
-                count=len(row), columns=len(header)
-            ),
-        )
-    cells = {name: cell for name, cell in zip(header, row, strict=True) if cell}
-    for name, cell in cells.items():
-        if _SHORTENED.fullmatch(cell):
-            raise UsageError(
-                "shortened_number",
-                _("A spreadsheet has shortened {name} to {value}: its digits are lost.").format(
-                    name=name, value=discreet(cell)
-                ),
-                _("Make that column text in the spreadsheet, and write the file again."),
-            )
-    # As JSON would have them: numbers as numbers. What profile and limits say of them comes later.
-    return {
-        name: cell if name == ATTEMPT else check_value(name, cell, name, allow_card_numbers=True)
-        for name, cell in cells.items()
-    }
+def _is_csv(raw: bytes, name: str) -> bool:
+    """By its name; without one that says so, by its first character: JSON Lines begin with {."""
+    ends = name.lower().rpartition(".")[2]
+    if ends in ("csv", "json", "jsonl"):
+        return ends == "csv"
+    return not raw.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"["))
 
 
 class _Twice:
@@ -250,10 +192,6 @@ class BadLines:
             ),
             "\n".join(self._shown),
         )
-
-
-def _bad_file(name: str, why: str) -> UsageError:
-    return UsageError("bad_file", _("{name} cannot be used: {why}.").format(name=name, why=why))
 
 
 def request_id_of(says: str, attempt: int) -> str:

@@ -437,11 +437,22 @@ def _unknown_member(file_name: str, member: str) -> UsageError:
     from difflib import get_close_matches  # noqa: PLC0415  only for the hint
 
     near = get_close_matches(member, FIELDS, n=1)
+    hint = _("Did you mean {name}?").format(name=near[0]) if near else ""
     return UsageError(
         "unknown_member",
         _("{file}: the API knows no {member}.").format(file=file_name, member=_shown(member)),
-        _("Did you mean {name}?").format(name=near[0]) if near else "",
+        code_hint() if seems_code(member) else hint,
     )
+
+
+def seems_code(member: str) -> bool:
+    """Whether somebody means the payment code by a name that the API does not know."""
+    return re.fullmatch("(?!.*(merchant|source)).*code.*", member.lower()) is not None
+
+
+def code_hint() -> str:
+    """What somebody needs who looks for the payment code by another name."""
+    return _("The payment code is called channel_account.")
 
 
 def _shown(name: str) -> str:

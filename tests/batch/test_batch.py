@@ -8,6 +8,7 @@ import json
 import signal
 import sqlite3
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -27,6 +28,7 @@ from posctl.config.profiles import read as read_config
 from posctl.errors import UsageError
 from posctl.money.order import FIELDS
 from posctl.paying.many import WORKERS
+from posctl.shell import lines_of
 
 FILE, RESULTS = "orders.jsonl", "orders.jsonl.results.jsonl"
 KILLS = 10
@@ -560,9 +562,128 @@ def test_csv_names_its_columns_by_the_apis_names(shop: Shop, gateway: Merciless)
     assert [one["line"] for one in told_lines(shop, "orders.csv.results.jsonl")] == [2, 3]
 
 
+def read_csv(text: str, encoding: str = "utf-8", name: str = "x.csv") -> list[Any]:
+    profile = read_config(None, {"HOME": "/nonexistent"}).profiles["training"]
+    return list(read_batch(text.encode(encoding), name, profile, another=False).lines)
+
+
+CODES = ("283456789012345678", "130123456789012345")
+AS_JSON = [
+    {"checkout_id": "A1", "pay_fee": 150, "channel_account": CODES[0]},
+    {"checkout_id": "店-2", "pay_fee": 125_000, "channel_account": CODES[1]},
+]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16", "utf-16-le"]
+)
+@pytest.mark.parametrize(
+    ("head", "amounts"),
+    [
+        ("checkout_id,pay_fee,channel_account", ("150", "125000")),
+        ("单号,金额（元）,付款码", ("1.50", '"1,250"')),
+        ("单号,金额(元),付款码", ("￥1.50", '"￥1,250.00 "')),
+        ("订单号, 支付金额（元） ,支付码", ("1.5元", "1250")),
+        ("checkout_id,yuan,channel_account", ("１．５０", "1250.0")),
+        ("小票号,金额（分）,条码", ("150", " 125000")),
+    ],
+)
+def test_a_spreadsheets_file_says_what_json_says(
+    encoding: str, head: str, amounts: tuple[str, str]
+) -> None:
+    """GBK, UTF-8 and UTF-16, with a mark or without, rows of empty cells, a shop's own heads and
+    yuan: each line is the payment, and has the request_id, that it has in JSON Lines.
+    """
+    lines = [
+        *("", ",,", f"{head},", f"A1,{amounts[0]},{CODES[0]},", ",,,", "  ,\t,\u3000,"),
+        *(f"店-2,{amounts[1]},{CODES[1]},", ",,,", ""),
+    ]
+    read = read_csv("\r\n".join(lines), encoding)
+    as_json = read_csv("\n".join(json.dumps(one) for one in AS_JSON), name="x.jsonl")
+    assert [line.order for line in read] == [line.order for line in as_json]
+    assert [line.id for line in read] == [line.id for line in as_json]
+    assert [line.number for line in read] == [4, 7]
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_what_a_spreadsheet_puts_first_is_passed_over(separator: str) -> None:
+    """A line sep=, and tabs for separators, as spreadsheets write text in UTF-16."""
+    text = "单号,yuan\nA1,1.50\n".replace(",", separator)
+    assert (
+        read_csv(f"sep={separator}\n{text}" if separator == "," else text)[0].order.pay_fee == 150
+    )
+
+
+SPOILED = {
+    "shortened": (
+        *("2.83E+17", "2.8E17", "2.8e+17", '"2,80001E+17"', "283E+15", "2.83457012345678E+17"),
+        *("2.83 E+17", "２．８３Ｅ＋１７", "2.8E+017", "2.8D+17", "2.8×10^17", " 2.8E+17 "),
+        "'2.8E+17",
+    ),
+    "quoted": (
+        *("'283456789012345678", "’283456789012345678", "`283456789012345678"),
+        *("=283456789012345678", '"=""283456789012345678"""', '"""283456789012345678"""'),
+        "“283456789012345678”",
+    ),
+    "not digits alone": (
+        *("283456789012345678.0", '"283,456,789,012,345,678"', "2834 5678 9012 3456 78"),
+        *("2834-5678-9012-3456-78", " 283456789012345678", "283456789012345678\t"),
+        "+283456789012345678",
+    ),
+    "rounded": ("283456789012345000", "28345678901234500", "283000000000000000"),
+    "the value is not in the file": ("########", "#N/A", "#NAME?"),
+}
+
+
+@pytest.mark.parametrize("head", ["channel_account", "付款码"])
+@pytest.mark.parametrize(("words", "cell"), [(w, c) for w, cells in SPOILED.items() for c in cells])
+def test_a_spoiled_code_is_refused(words: str, cell: str, head: str) -> None:
+    """A code that a spreadsheet shortened, rounded or hid, or that is quoted for one, stops the
+    file, whatever way it is spelled, and is not repeated whole.
+    """
+    with pytest.raises(UsageError) as refused:
+        read_csv(f"checkout_id,pay_fee,{head}\na,1,{CODES[1]}\nb,1,{cell}\n")
+    assert refused.value.code == "bad_lines"
+    (hint,) = lines_of(refused.value.hint)
+    assert hint.startswith("line 3: ")
+    assert words in hint
+    assert "283456789012345678" not in hint
+
+
+@pytest.mark.parametrize("column", ["checkout_id", "order_id", "request_id"])
+@pytest.mark.parametrize(
+    "cell", ["2.02611E+27", '"2,02611E+27"', '"=""001"""', "'20261128000100012"]
+)
+def test_a_spoiled_id_is_refused(cell: str, column: str) -> None:
+    """An id that a spreadsheet shortened, or that is quoted for one, would be another id."""
+    other = "order_id" if column == "checkout_id" else "checkout_id"
+    with pytest.raises(UsageError, match="cannot be used: 1"):
+        read_csv(f"{column},{other},pay_fee\n{cell},x,1\n")
+
+
+def test_what_looks_like_a_number_may_be_an_id() -> None:
+    """12E5 is as good a checkout_id as any; so is a part of one in quotes."""
+    assert read_csv("checkout_id,pay_fee\n12E5,1\n'A,2\n")[0].order.checkout_id == "12E5"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("checkout_id,金额\na,1\n", "金额 does not say whether it is yuan or fen."),
+        (
+            "checkout_id,pay_fee\na,1.50\n",
+            "line 2: pay_fee cannot be used. It is in fen: for ￥1.50",
+        ),
+        ('checkout_id,pay_fee\na,"1,250"\n', "write 1250 without the comma; for ￥1250.00"),
+        ("checkout_id,yuan\na,1.505\n", "It is yuan, at least 0.01"),
+        ('checkout_id,金额（元）\na,"1,50"\n', "金额（元） cannot be used."),
+        ("checkout_id,yuan\na,0\n", "It is yuan, at least 0.01"),
+        ("checkout_id,yuan\na,1E+3\n", "shortened"),
+        ("checkout_id,yuan,pay_fee\na,1,100\n", "pay_fee stands twice"),
+        ("单号,金额（元）\n合计,100.00\n", "It is a sum, not a payment"),
+        ("结账,pay_fee\na,1\n", "the API knows no '结账'."),
+        ("checkout_id,pay_fee,payment_code\na,1,2\n", "payment code is called channel_account"),
+        ("checkout_id,pay_fee,\na,1,2\n", "a value in a column without a name"),
         ("checkout,pay_fee\na,1\n", "Did you mean checkout_id?"),
         ("checkout_id;pay_fee\na;1\n", "commas stand between its columns, not ; or tabs"),
         ("checkout_id,pay_fee\na,1,2\n", "line 2: It has 3 values, the first line names 2."),
@@ -583,6 +704,26 @@ def test_bad_csv(shop: Shop, gateway: Merciless, text: str, words: str) -> None:
     ran = shop.run("batch", "orders.csv")
     assert (ran.code, gateway.requests) == (2, [])
     assert words in " ".join(ran.err.split())
+
+
+@pytest.mark.parametrize("name", ["b.xlsx", "b.csv", "b.jsonl", "b.zip", "b.xls"])
+def test_what_is_no_text_is_told_in_one_line(shop: Shop, name: str) -> None:
+    """A spreadsheet's own file, whatever it is named, and an archive: one line says what to do."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as archive:
+        archive.writestr("a.csv" if name == "b.zip" else "[Content_Types].xml", "x")
+    old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+    (shop.home / name).write_bytes(old if name == "b.xls" else raw.getvalue())
+    ran = shop.run("--profile", "training", "batch", name)
+    (line,) = ran.err.splitlines()
+    assert ran.code == 2
+    assert ("Unpack it" if name == "b.zip" else "Save it as CSV") in line
+
+
+def test_csv_comes_from_stdin_too(shop: Shop, gateway: Merciless) -> None:
+    """What does not begin with { is CSV where no name says what it is."""
+    ran = shop.run("batch", "-", "--out", "done.jsonl", stdin="单号,yuan\na,1.50\n")
+    assert (ran.code, gateway.requests[0]["pay_fee"]) == (0, 150)
 
 
 def test_a_batch_comes_from_stdin_too(shop: Shop, gateway: Merciless) -> None:

@@ -38,9 +38,10 @@ class BatchOptions(NamedTuple):
 @app.command(
     cls=Command,
     help=_(
-        "Take many payments from a file: JSON Lines, or CSV when it is named so. Members go by "
-        "their API names, as in pay --file: pay_fee, checkout_id, channel_account (the payment "
-        "code); what is missing comes from the profile's defaults. "
+        "Take many payments from a file: JSON Lines, or CSV as a spreadsheet saves it. Members go "
+        "by their API names, as in pay --file: pay_fee, checkout_id, channel_account (the payment "
+        "code); in CSV also by a shop's: 单号, 金额（元）, 付款码. "
+        "What is missing comes from the profile's defaults. "
         "Every line is checked before the first is sent. The same file may be run again after "
         "any interruption: what is decided is told again, what is open is asked about, what was "
         "not sent is sent, and nobody is charged twice."
