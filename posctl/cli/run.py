@@ -363,8 +363,10 @@ class Run:
 
 
 def one_code(text: str) -> str:
-    """The one code in what a scanner typed, whatever it ends its lines with. Raises UsageError."""
-    lines = [line for line in re.split(r"[\r\n]+", text) if line]
+    """The one code in what a scanner typed, whatever it puts around it. Raises UsageError."""
+    from posctl.money.scan import unframed  # noqa: PLC0415  only for who scans
+
+    lines = [line for part in re.split(r"[\r\n\t\x02\x03]+", text) if (line := unframed(part))]
     if len(lines) == 1 and len(text) <= MAX_CODE_INPUT:
         return lines[0]
     if not lines:

@@ -22,6 +22,7 @@ LEAVE_WITHIN_MS = 30_000  # a shared journal's claim lasts as long, and the long
 CODE_MS = 10 * 60_000  # so long after it paid a wallet's code pays nothing else
 TELL_AGAIN_MS = 24 * 3_600_000  # what nobody was told is told so long; checkout numbers come round
 REPEAT_MS = 60_000  # the same fee so soon again is more often Up and Enter than a second part
+YOUNG_MS = 60_000  # so long after a customer's payment the next one may be the same customer's
 
 
 class Block(StrEnum):
@@ -46,7 +47,10 @@ ANOTHER = frozenset({Block.PAID, Block.OVER_DUE, Block.REPEAT})
 
 
 class Ask(NamedTuple):
-    """A `pay` that asks to be sent. `waived` are the blocks a person has answered for."""
+    """A `pay` that asks to be sent. `waived` are the blocks a person has answered for; `near` are
+    the till's other payments, open or just paid, where nothing but the person at the counter can
+    tell one customer from the next.
+    """
 
     checkout: Checkout
     request_id: str | None
@@ -54,6 +58,7 @@ class Ask(NamedTuple):
     pay_fee: int
     waived: frozenset[Block]
     now_ms: int
+    near: Sequence[Payment] = ()
 
     def __repr__(self) -> str:
         return f"Ask({self.checkout})"  # no payment code
@@ -82,7 +87,13 @@ class Refuse(NamedTuple):
     payment: Payment
 
 
-Decision = Start | Resume | Tell | Refuse
+class Unsure(NamedTuple):
+    """Send nothing before somebody has said that this is another customer than `payment`'s."""
+
+    payment: Payment
+
+
+Decision = Start | Resume | Tell | Refuse | Unsure
 
 
 def admit(
@@ -118,19 +129,46 @@ def admit(
         return untold
     if alarmed is not None:
         return Refuse(Block.ALARM, alarmed)
-    return _against_paid(ask, payments, _code_used(with_code, ask.now_ms))
+    decision = _against_paid(ask, payments, _code_used(with_code, ask.now_ms))
+    if isinstance(decision, Start) and (same := _same_customer(ask)) is not None:
+        return Unsure(same)
+    return decision
+
+
+def _same_customer(ask: Ask) -> Payment | None:
+    """Whose payment this one may well be once more: where the till numbers the checkouts itself, a
+    second try of the same customer looks like the next customer. An open payment comes first.
+    """
+    for payment in reversed(ask.near):
+        young = ask.now_ms - payment.created_ms < YOUNG_MS
+        if payment.open and (payment.pay_fee == ask.pay_fee or young):
+            return payment
+    for payment in reversed(ask.near):
+        just_paid = payment.standing.paid and ask.now_ms - payment.updated_ms < YOUNG_MS
+        if just_paid and payment.pay_fee == ask.pay_fee:
+            return payment
+    return None
 
 
 def _untold(ask: Ask, payments: Sequence[Payment]) -> Tell | Refuse | None:
-    """What is to be said of the latest such payment that nobody was told of, if there is one."""
+    """What is to be said of the latest such payment that nobody was told of, if there is one.
+
+    Whoever comes next says it again, also at another till or after a change of operator.
+    """
+    asked = _but_who(ask.wire)
     for payment in reversed(payments):
-        if not payment.told and intent(payment.pay_request) == intent(ask.wire):
+        if not payment.told and _but_who(payment.pay_request) == asked:
             if abs(ask.now_ms - (payment.closed_ms or 0)) <= TELL_AGAIN_MS:
                 return Tell(payment)
             if payment.standing.paid and Block.PAID not in ask.waived:
                 return Refuse(Block.PAID, payment)
             return None
     return None
+
+
+def _but_who(wire: str) -> dict[str, object]:
+    """What a payment is for, whoever takes it and wherever."""
+    return {k: v for k, v in intent(wire).items() if k not in ("operator_id", "machine_id")}
 
 
 def _code_used(with_code: Sequence[Payment], now_ms: int) -> Payment | None:
@@ -221,7 +259,7 @@ def _against_paid(ask: Ask, payments: Sequence[Payment], code_used: Payment | No
     """The guard against paying again what is paid, more than is due, or with a used code."""
     already = due(payments)
     last, rest = already.last_paid, already.remaining_fee
-    if last is not None and (rest is None or rest <= 0) and Block.PAID not in ask.waived:
+    if last is not None and _settled(already) and Block.PAID not in ask.waived:
         return Refuse(Block.PAID, last)
     if code_used is not None:  # nobody waives that: the customer shows a fresh one
         return Refuse(Block.CODE_USED, code_used)
@@ -241,3 +279,21 @@ def _against_paid(ask: Ask, payments: Sequence[Payment], code_used: Payment | No
     if block is None or block in ask.waived:
         return Start()
     return Refuse(block, last)
+
+
+def _settled(already: Due) -> bool:
+    """Whether a checkout that was paid needs no more, as far as anybody has said."""
+    return already.remaining_fee is None or already.remaining_fee <= 0
+
+
+def refused_before(pay_fee: int, payments: Sequence[Payment]) -> Refuse | None:
+    """Why a payment of `pay_fee` fen would be refused whatever code is scanned, as soon as its
+    checkout is named. What is open or was not told yet is for `admit` to say.
+    """
+    already = due(payments)
+    last, rest = already.last_paid, already.remaining_fee
+    if last is None or any(payment.open or not payment.told for payment in payments):
+        return None
+    if _settled(already):
+        return Refuse(Block.PAID, last)
+    return Refuse(Block.OVER_DUE, last) if rest is not None and pay_fee > rest else None

@@ -91,18 +91,9 @@ def compact(members: Mapping[str, Any]) -> str:
 WALLET_CODE = r"(?:2[5-9]|30)[0-9]{14,22}|1[0-5][0-9]{16}|62[0-9]{17}"
 
 
-LONGEST_CODE = 24  # digits
-
-
 def is_wallet_code(text: str) -> bool:
     """Whether `text` looks like the payment code of a wallet, whole."""
     return re.fullmatch(WALLET_CODE, text) is not None
-
-
-def is_scanned(digits: str) -> bool:
-    """Whether `digits` look like a wallet's code, or like several scanned one behind the other."""
-    begins = re.match(WALLET_CODE, digits) is not None
-    return begins and (len(digits) > LONGEST_CODE or is_wallet_code(digits))
 
 
 def passes_luhn(digits: str) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from posctl.errors import UsageError
-from posctl.messages import _
+from posctl.messages import N_, _
 from posctl.money.codes import CODE_FIELDS, WALLET_CODE, compact, masked, passes_luhn
+from posctl.money.scan import Scan, what_is
 
 MAX_NUMBER = (1 << 63) - 1  # a Number is a 64-bit integer (protocol, section 4)
 MAX_FILE_BYTES = 1 << 20
@@ -287,6 +288,7 @@ def _visible(name: str, text: str, where: str, length: range, *, spaces: bool = 
 
 # Letters and marks by category, and yet nobody sees them: fillers, joiners, variation selectors.
 _INVISIBLE = frozenset(
+    "\ufffd"  # what could not be read as text: all such ids would be one
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 ) | {chr(c) for c in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))}
 
@@ -305,6 +307,13 @@ def _bad(name: str, where: str, allowed: str) -> UsageError:
         f"bad_{name}", _("{where} cannot be used. {allowed}").format(where=where, allowed=allowed)
     )
 
+
+# What was read for certain, and is no payment code.
+_NO_CODES = {
+    Scan.GOODS: N_("this is not a payment code but the barcode of an article."),
+    Scan.LINK: N_("this is not a payment code but a web address."),
+    Scan.SEVERAL: N_("more than one code came in, or something around it."),
+}
 
 _CARD_NUMBER = r"(?:3|4|5|6|2[2-7])[0-9]{12,18}"
 
@@ -330,6 +339,13 @@ def _refuse_wrong_scan(name: str, code: str, where: str, limits: Limits) -> None
             _("{where}: this is a card's magnetic track, which posctl never takes.").format(
                 where=where
             ),
+            _("Scan the customer's payment code."),
+        )
+    found = what_is(code)
+    if found in _NO_CODES:
+        raise UsageError(
+            f"bad_{name}",
+            _("{where}: {what}").format(where=where, what=_(_NO_CODES[found])),
             _("Scan the customer's payment code."),
         )
     if (

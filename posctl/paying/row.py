@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from posctl.config.profile import Profile
 from posctl.errors import Busy, JournalError
 from posctl.journal import Transaction
 from posctl.messages import _
-from posctl.money.admit import Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
+from posctl.money.admit import Ask, Block, Refuse, Resume, Start, Tell, Unsure, admit, may_resend
 from posctl.money.codes import on_training_sheet, one_time_code
 from posctl.money.order import PayRequest
 from posctl.money.record import Checkout, NewPayment, Payment
@@ -48,10 +49,24 @@ def open_order(
     `fresh_id` is for an order without a request_id. Raises UsageError for a request_id that
     another payload has.
     """
+    begun = open_near(tx, order, fresh_id, desk, waived, ())
+    assert not isinstance(begun, Unsure)  # noqa: S101  nothing is near
+    return begun
+
+
+def open_near(
+    tx: Transaction,
+    order: PayRequest,
+    fresh_id: str,
+    desk: Desk,
+    waived: frozenset[Block],
+    near: Sequence[Payment],
+) -> Payment | Tell | Refuse | Unsure:
+    """As `open_order`, at a till whose payments `near`, oldest first, may be this very one."""
     checkout = checkout_of(order, desk.profile)
     request_id = order.request_id or fresh_id
     wire = order.wire(request_id)
-    ask = Ask(checkout, order.request_id, wire, order.pay_fee, waived, desk.now_ms())
+    ask = Ask(checkout, order.request_id, wire, order.pay_fee, waived, desk.now_ms(), near)
     known = tx.payment(order.request_id) if order.request_id else None
     code_hash = _code_hash(tx, order, desk.profile)
     with_code = tx.with_code(code_hash) if code_hash else []

@@ -16,8 +16,18 @@ from typing import NamedTuple
 from posctl.config.profile import Profile
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.money.codes import is_scanned, is_wallet_code, mask
+from posctl.money.codes import mask
 from posctl.money.order import check_value, yuan
+from posctl.money.scan import (
+    ETX,
+    STX,
+    Scan,
+    half_width,
+    holds_code,
+    plain_amount,
+    unframed,
+    what_is,
+)
 from posctl.shell import lines_of
 
 MAX_TYPED = 256  # characters
@@ -38,11 +48,16 @@ class Prompt(Enum):
 
 
 class Offer(NamedTuple):
-    """What Enter alone takes: the rest of a checkout, or once more what came to nothing."""
+    """What a key takes: the rest of a checkout, `+`, or once more what came to nothing, Enter.
+
+    Enter alone never takes a rest: the next customer would pay it. A code that is scanned at once,
+    until `scan_until_s`, is the one that a customer was asked for whose payment came to nothing.
+    """
 
     checkout_id: str
     pay_fee: int
     rest: bool
+    scan_until_s: float = -inf
 
 
 class Sale(NamedTuple):
@@ -56,6 +71,13 @@ class Sale(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Sale({self.pay_fee})"  # no payment code
+
+
+class Chosen(NamedTuple):
+    """A checkout was named for `pay_fee` fen: whether it is paid can be told before the scan."""
+
+    pay_fee: int
+    checkout_id: str
 
 
 class Command(NamedTuple):
@@ -96,11 +118,13 @@ class Plain(Enum):
     LEAVE = auto()
 
 
-Wish = Sale | Command | Answer | Words | Keep | Note | Plain
+Wish = Sale | Chosen | Command | Answer | Words | Keep | Note | Plain
 
 COMMANDS = {
     "retry": "r",
     "close": "c",
+    "status": "s",
+    "rest": "+",
     "open": "o",
     "receipt": "p",
     "report": "x",
@@ -120,15 +144,23 @@ class Entry:
         self._keys = profile.till
         self._typed = ""
         self._first_s = self._last_s = 0.0  # when what is typed came
-        self._after_cr = False
+        self._after_end, self._end_s = "", 0.0  # what just ended a line or a scan, and when
         self._fee = 0
         self._checkout_id = ""
         self._question = ""
+        self._rest: Offer | None = None  # what `+` has taken: the next amount is a part of it
+        self._framed = False  # a scan has begun with STX
         self._doubt = ""  # a checkout_id that looks like a payment code
+        self._no_code = ""  # what was scanned as a payment code, and does not look like one
 
     def fresh(self) -> None:
         """Ask for the next amount; what was typed so far is dropped."""
-        self.prompt, self._typed = Prompt.AMOUNT, ""
+        self.prompt, self._typed, self._rest = Prompt.AMOUNT, "", None
+
+    def take_rest(self, rest: Offer) -> None:
+        """Ask how much of a rest is paid now: all of it, unless an amount is typed."""
+        self.fresh()
+        self.offer, self._rest = None, rest
 
     def watch(self) -> None:
         """Wait for a verdict; any key goes on to the next customer."""
@@ -136,7 +168,8 @@ class Entry:
 
     def ask(self, question: str) -> None:
         """A question, to be answered with yes; anything else is no."""
-        self.prompt, self._typed, self._question, self._doubt = Prompt.CONFIRM, "", question, ""
+        self.prompt, self._typed, self._question = Prompt.CONFIRM, "", question
+        self._doubt = self._no_code = ""
 
     def ask_words(self, question: str) -> None:
         """A question that is answered in words; nothing is no answer."""
@@ -150,9 +183,17 @@ class Entry:
         match self.prompt:
             case Prompt.AMOUNT:
                 unit = _("Amount, yuan") if self._keys.amount == "yuan" else _("Amount, fen")
+                if self._rest is not None:
+                    words = _("{checkout}: {unit} (Enter: ￥{yuan}): ")
+                    rest = self._rest
+                    return words.format(
+                        checkout=rest.checkout_id, unit=unit, yuan=yuan(rest.pay_fee)
+                    )
                 if self.offer is None:
                     return _("{unit}: ").format(unit=unit)
                 taken = f"￥{yuan(self.offer.pay_fee)} · {self.offer.checkout_id}"
+                if self.offer.rest:
+                    return _("{unit} (+: the rest, {taken}): ").format(unit=unit, taken=taken)
                 return _("{unit} (Enter: {taken}): ").format(unit=unit, taken=taken)
             case Prompt.CHECKOUT:
                 return self._checkout_label()
@@ -166,11 +207,9 @@ class Entry:
                 return ""
 
     def _checkout_label(self) -> str:
-        if self.offer is None:
+        if self.offer is None or self.offer.rest:  # a rest is taken with its own key alone
             return _("Checkout: ")
-        if self._keys.checkout == "ask":
-            return _("Checkout (Enter: {id}): ").format(id=self.offer.checkout_id)
-        return _("Checkout (Enter: {id}, +: a new one): ").format(id=self.offer.checkout_id)
+        return _("Checkout (Enter: {id}): ").format(id=self.offer.checkout_id)
 
     @property
     def echo(self) -> str:
@@ -186,7 +225,7 @@ class Entry:
     @property
     def scan_end_s(self) -> float:
         """When a code counts as scanned without an end; never for what a hand typed."""
-        if self.prompt is not Prompt.CODE or not is_wallet_code(self._typed):
+        if self.prompt is not Prompt.CODE or not _holds_code(self._typed):
             return inf
         fast = self._last_s - self._first_s <= SCANNED_S * len(self._typed)
         return self._last_s + SCAN_END_S if fast else inf
@@ -198,30 +237,63 @@ class Entry:
         """
         if not typed and now_s >= self.scan_end_s:
             yield from self._enter()
-        if self.prompt in (Prompt.AMOUNT, Prompt.WATCH) and is_wallet_code(typed.strip()):
-            # Scanned once more, or too early. While a verdict is waited for it says nothing new.
-            self._after_cr = typed.endswith("\r")
-            if self.prompt is Prompt.AMOUNT:
-                yield Note(_("That was a code. First the amount, then scan."))
+        scanned = unframed(typed)
+        is_code = what_is(scanned) is Scan.CODE
+        if is_code and self.prompt is not Prompt.CODE:
+            self._after_end, self._end_s = typed[-1] if typed[-1] in _ENDS else "", now_s
+            yield from self._scanned(scanned, now_s)
             return
-        for key in self._keys_of(typed):
+        if is_code and typed.endswith(ETX):  # ETX without STX
+            self._framed = True
+        for key in self._keys_of(typed, now_s):
             if not self._typed:
                 self._first_s = now_s
             self._last_s = now_s
             yield from self._key(key)
 
-    def _keys_of(self, typed: str) -> str:
-        """`typed` without what arrow keys send, and with one end for each line."""
-        if not typed:  # only time has passed: "\n" may still be the rest of a scan's end
-            return ""
-        after_cr, self._after_cr = self._after_cr, typed.endswith("\r")
-        if after_cr and typed.startswith("\n"):
-            typed = typed[1:]
+    def _scanned(self, code: str, now_s: float) -> Iterator[Wish]:
+        """A payment code where none was asked for."""
+        offer = self.offer
+        if self.prompt is Prompt.CONFIRM and self._no_code:  # better than what is asked about
+            self.prompt = _CODE
+            yield from self._code(code)
+        elif self.prompt is Prompt.CONFIRM:
+            yield Note(_("That was a code. First answer: y or n."))
+        elif self.prompt is Prompt.AMOUNT and self._rest is not None:
+            yield from self._take(self._rest)
+            yield from self._code(code)
+        elif self.prompt is Prompt.AMOUNT and offer is not None and now_s < offer.scan_until_s:
+            yield from self._take(offer)
+            yield from self._code(code)
+        elif self.prompt is Prompt.AMOUNT:
+            yield Note(_("That was a code. First the amount, then scan."))
+        elif self.prompt is Prompt.CHECKOUT:
+            self._typed = code
+            yield from self._enter()
+        elif self.prompt is Prompt.WORDS:
+            yield Note(_("That was a code. Here words are asked for."))
+        # Scanned once more while a verdict is waited for it says nothing new.
+
+    def _keys_of(self, typed: str, now_s: float) -> str:
+        """`typed` without what arrow keys send, and with one end, a CR, for each line or scan."""
         typed = re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)", "", typed)
-        return typed.replace("\r\n", "\r")
+        keys = ""
+        for key in typed:
+            same_end = key in _SAME_END.get(self._after_end, "")
+            same_end = same_end and now_s - self._end_s <= SCAN_END_S
+            if not same_end:
+                self._after_end, self._end_s = key if key in _ENDS else "", now_s
+            if key == STX:
+                self._framed = True
+            elif key == ETX and self._framed:  # else it is Ctrl-C
+                keys += "\r"
+            elif not same_end:
+                keys += "\r" if key == "\n" else key
+            self._framed = self._framed and key not in _ENDS
+        return keys
 
     def _key(self, key: str) -> Iterator[Wish]:
-        if key in ("\r", "\n"):
+        if key == "\r" or (key == "\t" and self._typed):  # some scanners end with Tab
             yield from self._enter()
         elif key in ("\x03", "\x04", "\x1b"):
             yield from self._cancel(leave=key != "\x1b")
@@ -245,7 +317,7 @@ class Entry:
         elif leave:
             yield Plain.LEAVE
         else:
-            self.offer = None
+            self.offer = self._rest = None
 
     def _enter(self) -> Iterator[Wish]:
         typed, self._typed = self._typed.strip(), ""
@@ -269,13 +341,17 @@ class Entry:
     # ── one prompt each ──────────────────────────────────────────────────────────────────────
 
     def _amount(self, typed: str) -> Iterator[Wish]:
-        offer = self.offer
+        offer, rest = self.offer, self._rest
         if not typed:
-            if offer is not None:
-                yield Keep(f"￥{yuan(offer.pay_fee)} · {offer.checkout_id}")
-                self._fee, self._checkout_id, self.prompt = offer.pay_fee, offer.checkout_id, _CODE
+            if rest is not None:
+                yield from self._take(rest)
+            elif offer is not None and not offer.rest:
+                yield from self._take(offer)
+            else:  # the next customer
+                self.offer = None
             return
-        command = re.fullmatch(r"([a-z]+|\?) ?([0-9]{0,3})", typed.lower().replace("？", "?"))
+        plain = half_width(typed).lower()
+        command = re.fullmatch(r"([a-z]+|[?+]) ?([0-9]{0,3})", plain)
         if command:
             yield from self._command(command[1], command[2])
             return
@@ -285,11 +361,18 @@ class Entry:
             words = _("The amount is in yuan, from 0.01 to {most}. Help: ?")
             raise UsageError("bad_amount", words.format(most=most))
         check_value("pay_fee", fee, _("The amount"), max_fee=self._profile.max_fee)
+        yield Keep(f"￥{yuan(int(fee))}")
+        if rest is not None:
+            self._fee, self._checkout_id, self.prompt = int(fee), rest.checkout_id, _CODE
+            yield Chosen(self._fee, self._checkout_id)
+            return
         self._fee, self._checkout_id = int(fee), ""
-        yield Keep(f"￥{yuan(self._fee)}")
-        # Where the till numbers, only a checkout of which a rest is due can be meant again.
-        asked = self._keys.checkout == "ask" or (offer is not None and offer.rest)
-        self.prompt = Prompt.CHECKOUT if asked else _CODE
+        self.prompt = Prompt.CHECKOUT if self._keys.checkout == "ask" else _CODE
+
+    def _take(self, offer: Offer) -> Iterator[Wish]:
+        """Go on with what was offered: only the code is missing."""
+        yield Keep(f"￥{yuan(offer.pay_fee)} · {offer.checkout_id}")
+        self._fee, self._checkout_id, self.prompt = offer.pay_fee, offer.checkout_id, _CODE
 
     def _command(self, word: str, number: str) -> Iterator[Wish]:
         letter = COMMANDS.get(word, word)
@@ -301,9 +384,10 @@ class Entry:
 
     def _fen(self, typed: str) -> str:
         """The amount in fen, as digits. Raises UsageError."""
-        if self._keys.amount == "fen" and re.fullmatch(r"[0-9]{1,12}", typed):
-            return typed
-        parts = re.fullmatch(r"([0-9]{1,10})(?:\.([0-9]{1,2}))?", typed)
+        plain = plain_amount(typed)
+        if self._keys.amount == "fen" and re.fullmatch(r"[0-9]{1,12}", half_width(typed)):
+            return half_width(typed)
+        parts = re.fullmatch(r"([0-9]{1,10})(?:\.([0-9]{1,2}))?", plain)
         if self._keys.amount == "yuan" and parts:
             return str(int(parts[1]) * 100 + int((parts[2] or "").ljust(2, "0")))
         if len(re.findall("[0-9]", typed)) > 12:
@@ -313,28 +397,35 @@ class Entry:
         raise UsageError("bad_amount", _("The amount is in fen, as in 1250. Help: ?"))
 
     def _checkout(self, typed: str) -> Iterator[Wish]:
-        offer, numbers = self.offer, self._keys.checkout == "number"
         if not typed:
-            if offer is None:
+            if self.offer is None or self.offer.rest:
                 return
-            typed = offer.checkout_id
+            typed = self.offer.checkout_id
         elif _holds_code(typed):
             self.ask(_("That looks like a payment code. Is it the checkout?"))
             self._doubt = typed
             return
-        elif typed != "+" or not numbers:
+        else:
             check_value("checkout_id", typed, _("The checkout"))
         yield Keep(typed)
-        self._checkout_id = "" if typed == "+" and numbers else typed
-        self.prompt = _CODE
+        self._checkout_id, self.prompt = typed, _CODE
+        yield Chosen(self._fee, typed)
 
     def _answer(self, typed: str) -> Iterator[Wish]:
-        yes, doubt = typed.lower() in ("y", "yes", "是", "好"), self._doubt
+        yes = half_width(typed).lower() in ("y", "yes", "是", "好")
+        doubt, no_code = self._doubt, self._no_code
+        self._doubt = self._no_code = ""
         yield Keep(typed)
-        if not doubt:
+        if no_code:
+            self.prompt = _CODE
+            if yes:
+                yield Keep(mask(no_code))
+                yield Sale(self._fee, self._checkout_id, no_code)
+        elif not doubt:
             yield Answer(yes)
         elif yes:
             self._checkout_id, self.prompt = doubt, _CODE
+            yield Chosen(self._fee, doubt)
         else:
             self.prompt = Prompt.CHECKOUT
 
@@ -348,15 +439,29 @@ class Entry:
     def _code(self, typed: str) -> Iterator[Wish]:
         if not typed:
             return
-        allowed = self._profile.allow_card_numbers
+        typed, allowed = unframed(typed), self._profile.allow_card_numbers
+        found = what_is(typed, allow_card_numbers=allowed)
+        if found is Scan.SHORT or typed == self._checkout_id:
+            yield Note(_("This is not a payment code. Scan the one on the customer's phone."))
+            return
         check_value("channel_account", typed, _("The code"), allow_card_numbers=allowed)
+        if found is Scan.OTHER:
+            words = _("{code} does not look like a payment code.")
+            yield Note(words.format(code=mask(typed)))
+            self.ask(_("Send it all the same?"))
+            self._no_code = typed
+            return
         yield Keep(mask(typed))
         yield Sale(self._fee, self._checkout_id, typed)
 
 
 def _holds_code(text: str) -> bool:
     """Whether a payment code stands in `text`, whatever else was typed before it."""
-    return any(is_scanned(digits) for digits in re.findall("[0-9]+", text))
+    return any(holds_code(digits) for digits in re.findall("[0-9]+", unframed(text)))
 
 
+_ENDS = "\r\n\t" + ETX
+# What one scanner sends behind another end is the same end: a second Enter would answer the next
+# question.
+_SAME_END = {"\r": "\n", "\n": "\r", "\t": "\r\n", ETX: "\r\n\t"}
 _CODE = Prompt.CODE

@@ -69,7 +69,8 @@ else:
 
         def __init__(self, stream: TextIO) -> None:
             self._fd = stream.fileno()
-            self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+            encoding = stream.encoding or "utf-8"  # the terminal's, as for what is written
+            self._decode = codecs.getincrementaldecoder(encoding)("replace").decode
             self._wake_in, self._wake_out = -1, -1
 
         def __enter__(self) -> Self:

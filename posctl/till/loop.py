@@ -7,9 +7,11 @@ opened, sent, recorded and told as `pay` and `retry` do it.
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from math import ceil, inf
 from typing import NamedTuple
 
@@ -18,21 +20,33 @@ from posctl.hint import Say, Type
 from posctl.journal import Transaction
 from posctl.messages import _
 from posctl.money import advice
-from posctl.money.admit import Block, Refuse, Tell
+from posctl.money.admit import (
+    AUTOMATIC_MS,
+    YOUNG_MS,
+    Block,
+    Refuse,
+    Tell,
+    Unsure,
+    due,
+    refused_before,
+)
 from posctl.money.codes import codes_of
 from posctl.money.order import PayRequest, check_value, yuan
-from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
-from posctl.money.record import Filter, Payment
+from posctl.money.outcome import EXIT_OF, Exit, Outcome, State, outcome_of, worst
+from posctl.money.record import Checkout, Filter, Payment, StatusAnswer
 from posctl.money.result import Result, result_json
 from posctl.paying.by_hand import close_by_hand, person
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers, record
 from posctl.paying.pay import blocked, told
-from posctl.paying.row import checkout_of, open_order, reopen
+from posctl.paying.row import checkout_of, open_near, reopen
+from posctl.paying.status import ask_payment, record_status
+from posctl.screen.brush import age, named
 from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
 from posctl.till.entry import (
     Answer,
+    Chosen,
     Command,
     Entry,
     Keep,
@@ -45,12 +59,14 @@ from posctl.till.entry import (
     Words,
 )
 from posctl.till.keyboard import Keyboard
-from posctl.till.open import LATER_PAUSE_S, Open, OpenPayments
+from posctl.till.open import LATER_PAUSE_S, Open, OpenPayments, Rests
 from posctl.till.screen import (
     Status,
+    draw_asked,
     draw_farewell,
     draw_help,
     draw_numbered,
+    draw_rests,
     draw_settled,
     draw_status,
     draw_welcome,
@@ -61,6 +77,8 @@ WORKERS = 4  # payments on their way at once: a till has one customer, and some 
 QUIET_S = 0.02  # nothing came for so long: nobody waits for this thread
 CODES_S = 1.0  # so long codes of closed payments stay in the journal's files in a rush
 DAY_MS = 24 * 3_600_000
+NEAR_MS = AUTOMATIC_MS + YOUNG_MS  # what was paid a moment ago was begun at most so long ago
+AGAIN_S = 60.0  # so long a fresh code may be scanned at once for what came to nothing
 
 
 class Tools(NamedTuple):
@@ -84,7 +102,10 @@ class Till:
         self._entry = Entry(desk.profile)
         self._workers = Workers(desk, tools.monotonic, WORKERS, keyboard.wake)
         self._open = OpenPayments()
+        self._rests = Rests()
+        self._asked: queue.SimpleQueue[tuple[Payment, StatusAnswer, int]] = queue.SimpleQueue()
         self._on_yes: Callable[[], None] = lambda: None
+        self._on_no: Callable[[], None] = lambda: None
         self._on_words: Callable[[str], None] = lambda _text: None
         self._closing: Open | None = None  # somebody says what became of it: not asked about now
         self._watched: str | None = None  # the request_id whose verdict is waited for
@@ -133,8 +154,10 @@ class Till:
             if not payment.open and not payment.told:
                 self._tell(told(payment, self._desk), earlier=True)
         self._last_paid = next((p for p in reversed(recent) if p.standing.paid), None)
+        for checkout in {p.checkout: None for p in recent if p.standing.paid and p.remaining_fee}:
+            self._count_rest(checkout)
         self._find_open()
-        if list(self._open):
+        if self._open or self._rests:
             self._show_open()
 
     def _await_answers(self) -> None:
@@ -158,7 +181,7 @@ class Till:
     def _end(self) -> Exit:
         self._forget_codes()
         self._screen.input_line("")
-        if list(self._open):
+        if self._open or self._rests:
             self._show_open()
         self._show({}, lambda canvas: draw_farewell(canvas, self._status()))
         left = [*self._workers.in_flight.values(), *(one.payment for one in self._open)]
@@ -208,6 +231,8 @@ class Till:
                 self._note(text)
             case Sale():
                 self._sell(wish)
+            case Chosen(pay_fee, checkout_id):
+                self._look(pay_fee, checkout_id)
             case Answer(yes):
                 self._answered(yes=yes)
             case Words(text):
@@ -228,6 +253,7 @@ class Till:
                 self._note(_("Nothing was closed."))
             else:
                 self._note(_("Nothing was sent."))
+                self._on_no()
         finally:
             self._close_no_more()
 
@@ -244,6 +270,8 @@ class Till:
         commands: dict[str, Callable[[], object]] = {
             "r": lambda: self._retry(number),
             "c": lambda: self._close(number),
+            "s": lambda: self._ask_status(number),
+            "+": lambda: self._take_rest(number),
             "o": self._list_open,
             "p": self._print_receipt,
             "x": self._tools.report,
@@ -260,8 +288,37 @@ class Till:
             current = self._desk.journal.payment(one.payment.request_id)
             if current is not None and not current.open:
                 self._settle(told(current, self._desk))
+        for rest in self._rests:
+            self._count_rest(rest.checkout)
         self._find_open()
         self._show_open()
+
+    def _take_rest(self, number: int | None) -> None:
+        """Go on with a part-paid checkout; what it still needs may have been paid elsewhere."""
+        rest = self._rests.find(number)
+        if rest is not None:
+            self._count_rest(rest.checkout)
+            rest = self._rests.find(rest.number)
+        if rest is None:
+            self._note(_("There is no such part-paid checkout. The list: o"))
+            return
+        self._entry.take_rest(Offer(rest.checkout.checkout_id, rest.remaining_fee, rest=True))
+
+    def _ask_status(self, number: int | None) -> None:
+        """Ask what the platform calls an open payment, in a thread: that moves no money."""
+        one = self._open.find(number)
+        if one is None:
+            self._note(_("There is no such open payment. The list: o"))
+            return
+        payment, started_ms = one.payment, self._desk.now_ms()
+        desk = self._desk._replace(interruptible=nullcontext)
+
+        def ask() -> None:
+            self._asked.put((payment, ask_payment(payment, desk), started_ms))
+            self._keyboard.wake()
+
+        self._note(_("Asking the platform; that moves no money."))
+        threading.Thread(target=ask, daemon=True).start()
 
     def _print_receipt(self) -> None:
         if self._last_paid is None:
@@ -343,7 +400,23 @@ class Till:
         """Open the customer's payment and put it on its way."""
         self._entry.fresh()
         self._entry.offer = None
-        self._send(self._order(sale), frozenset())
+        self._send(self._order(sale), frozenset(), numbered=not sale.checkout_id)
+
+    def _look(self, pay_fee: int, checkout_id: str) -> None:
+        """Tell before the scan what no code can change: the checkout is paid, or needs less."""
+        order = self._tools.order({"pay_fee": str(pay_fee), "checkout_id": checkout_id})
+        checkout = checkout_of(order, self._desk.profile)
+        refused = refused_before(pay_fee, self._desk.journal.payments_of(checkout))
+        if refused is not None:
+            self._entry.fresh()
+            self._refused(refused, order)
+
+    def _refused(self, refused: Refuse, order: PayRequest) -> None:
+        self._find_open()
+        self._tell(blocked(refused, order, self._desk))
+        if refused.block is Block.OVER_DUE:
+            self._count_rest(refused.payment.checkout)
+            self._entry.offer = self._rest_of(refused.payment.checkout)
 
     def _order(self, sale: Sale) -> PayRequest:
         members = {"pay_fee": str(sale.pay_fee), "channel_account": sale.code}
@@ -354,16 +427,19 @@ class Till:
         return self._tools.order(members | new)
 
     def _new_number(self) -> str:
-        """A checkout_id that no payment in the journal has: till, date and time."""
+        """A checkout_id that no payment has: till, date, time, and six digits by lot, since two
+        machines may both be till 001, each with a journal of its own.
+        """
         moment = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._desk.now_s()))
-        number = first = f"{self._anyone.members['machine_id']}-{moment}"
-        checkout, n = checkout_of(self._anyone, self._desk.profile), 1
-        while self._desk.journal.payments_of(checkout._replace(checkout_id=number)):
-            n += 1
-            number = f"{first}-{n}"
-        return number
+        return f"{self._anyone.members['machine_id']}-{moment}-{self._desk.new_id()[:6]}"
 
-    def _send(self, order: PayRequest, waived: frozenset[Block]) -> None:
+    def _near(self, tx: Transaction) -> list[Payment]:
+        """The payments of this till that the next customer's may be once more, oldest first."""
+        here = self._here(self._desk.now_ms() - NEAR_MS)
+        recent = list(tx.history(here._replace(outcome=Outcome.SUCCESS)))[::-1]
+        return [*recent, *(p for p in tx.open_payments(self._merchant) if self._is_here(p))]
+
+    def _send(self, order: PayRequest, waived: frozenset[Block], *, numbered: bool = False) -> None:
         desk = self._desk
         checkout = checkout_of(order, desk.profile)
         if any(p.checkout == checkout for p in self._workers.in_flight.values()):
@@ -374,7 +450,12 @@ class Till:
             return
         fresh_id = desk.new_id()
         since_s = desk.uptime_s()
-        begun = desk.journal.transact(lambda tx: open_order(tx, order, fresh_id, desk, waived))
+
+        def work(tx: Transaction) -> Payment | Tell | Refuse | Unsure:
+            near = self._near(tx) if numbered else ()
+            return open_near(tx, order, fresh_id, desk, waived, near)
+
+        begun = desk.journal.transact(work)
         if isinstance(begun, Payment):
             if begun.tries > 1 and order.codes != codes_of(begun.pay_request):
                 self._note(advice.warning("code_set_aside").partition(": ")[2])
@@ -384,12 +465,37 @@ class Till:
             self._watch(begun)
         elif isinstance(begun, Tell):
             self._tell(told(begun.payment, desk))
+        elif isinstance(begun, Unsure):
+            self._find_open()
+            self._doubted(begun.payment, order)
         elif begun.block is Block.REPEAT:
             question = _("The same amount was paid a moment ago. Take it once more?")
             self._confirm(question, lambda: self._send(order, waived | {Block.REPEAT}))
         else:
-            self._find_open()
-            self._tell(blocked(begun, order, desk))
+            self._refused(begun, order)
+
+    def _doubted(self, payment: Payment, order: PayRequest) -> None:
+        """Is it another customer? If not, go back to the payment that there is."""
+        since = age(self._desk.now_ms() - payment.updated_ms)
+        words = (
+            _("▲ ￥{yuan} is still open here: {outcome}, {since} ago.")
+            if payment.open
+            else _("▲ ￥{yuan} was paid here {since} ago.")
+        )
+        outcome = named(outcome_of(payment.standing))
+        self._note(words.format(yuan=yuan(payment.pay_fee), outcome=outcome, since=since))
+
+        def back() -> None:
+            if payment.request_id in self._workers.in_flight:
+                self._watch(payment)
+            elif payment.open:
+                self._wanted.add(payment.request_id)
+                self._ask(payment)
+            else:
+                self._tell(told(payment, self._desk))
+
+        question = _("Is this ANOTHER customer?")
+        self._confirm(question, lambda: self._send(order, frozenset()), back)
 
     def _ask(self, payment: Payment, waived: frozenset[Block] = frozenset()) -> None:
         """Ask about an open payment because somebody wants to know."""
@@ -447,8 +553,13 @@ class Till:
             self._note(words.format(seconds=seconds))
         return bool(seconds)
 
-    def _confirm(self, question: str, on_yes: Callable[[], None]) -> None:
-        self._on_yes = on_yes
+    def _confirm(
+        self,
+        question: str,
+        on_yes: Callable[[], None],
+        on_no: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_yes, self._on_no = on_yes, on_no
         self._entry.ask(question)
 
     def _put_on_its_way(self, payment: Payment, since_s: float) -> None:
@@ -464,6 +575,12 @@ class Till:
     def _collect(self) -> None:
         for settled in record(self._workers.arrived(), self._desk, forget=False):
             self._settle(settled.result, settled.ban_s or 0)
+        while not self._asked.empty():
+            payment, asked, started_ms = self._asked.get()
+            settled_now = record_status(payment, asked, started_ms, self._desk)
+            self._show({}, lambda canvas, asked=asked, p=payment: draw_asked(canvas, asked, p))
+            if not settled_now.open or settled_now.standing.state is State.CONFLICT:
+                self._settle(told(settled_now, self._desk))
 
     def _forget_codes(self) -> None:
         """Not before the verdict is told: it takes a millisecond and several writes to the disk."""
@@ -488,16 +605,18 @@ class Till:
             # The platform now says "failed", which proves nothing: told once, with the way out.
             or advice.is_refused(payment) > advice.is_refused(known.payment)
         )
+        if not payment.open and (payment.remaining_fee or payment.checkout in self._rests):
+            self._count_rest(payment.checkout)
         if news or asked:
             watched = payment.request_id == self._watched
-            self._tell(result, earlier=known is not None and not watched)
+            self._tell(result, earlier=not watched)
         if not payment.open and codes_of(payment.pay_request):
             self._codes_since_s = min(self._codes_since_s, self._tools.monotonic())
         if payment.request_id == self._watched and (
             not payment.open or result.outcome is Outcome.CONFLICT
         ):
             self._next_customer()
-            self._entry.offer = _offer(result)
+            self._entry.offer = self._offer(result)
 
     def _tell(self, result: Result, *, earlier: bool = False) -> None:
         """Show a verdict; once it was written out, the journal knows that it was told. `earlier`:
@@ -525,25 +644,52 @@ class Till:
 
     def _history(self, since_ms: int) -> list[Payment]:
         """The payments of this till since then, oldest first."""
-        which = Filter(
+        return list(self._desk.journal.history(self._here(since_ms)))[::-1]
+
+    def _here(self, since_ms: int) -> Filter:
+        return Filter(
             merchant=self._merchant,
             since_ms=since_ms,
             shop_id=self._anyone.shop_id,
             machine_id=str(self._anyone.members["machine_id"]),
         )
-        return list(self._desk.journal.history(which))[::-1]
+
+    def _is_here(self, payment: Payment) -> bool:
+        here = self._anyone.shop_id, self._anyone.members["machine_id"]
+        return (payment.checkout.shop_id, payment.machine_id) == here
+
+    def _count_rest(self, checkout: Checkout) -> None:
+        """What a checkout still needs, whoever has paid a part of it."""
+        self._rests.put(checkout, due(self._desk.journal.payments_of(checkout)))
+        self._status_due = True
+
+    def _rest_of(self, checkout: Checkout) -> Offer | None:
+        rest = next((one for one in self._rests if one.checkout == checkout), None)
+        return Offer(checkout.checkout_id, rest.remaining_fee, rest=True) if rest else None
+
+    def _offer(self, result: Result) -> Offer | None:
+        """What the customer at the counter needs next: the rest, or another try."""
+        payment = result.payment
+        if payment is None or payment.open:
+            return None
+        if payment.standing.paid:
+            return self._rest_of(payment.checkout)
+        until_s = self._tools.monotonic() + AGAIN_S
+        return Offer(
+            payment.checkout.checkout_id, payment.pay_fee, rest=False, scan_until_s=until_s
+        )
 
     def _find_open(self) -> None:
         """Give a number to what is open at this till and has none yet; ask about it soon."""
-        here = self._anyone.shop_id, self._anyone.members["machine_id"]
         for payment in list(self._desk.journal.open_payments(self._merchant)):
-            at = payment.checkout.shop_id, payment.machine_id
-            if at == here and self._open.get(payment.request_id) is None:
+            if self._is_here(payment) and self._open.get(payment.request_id) is None:
                 self._open.put(payment, self._tools.monotonic())
 
     def _show_open(self) -> None:
-        found, now_ms = list(self._open), self._desk.now_ms()
+        found, rests, now_ms = list(self._open), list(self._rests), self._desk.now_ms()
         self._show({}, lambda canvas: draw_numbered(canvas, found, now_ms=now_ms))
+        if rests:
+            self._show({}, lambda canvas: draw_rests(canvas, rests))
 
     def _status(self) -> Status:
         day = time.strftime("%Y-%m-%d", time.localtime(self._desk.now_s()))
@@ -562,6 +708,8 @@ class Till:
             open=len(found),
             open_fee=sum(payment.pay_fee for payment in found),
             on_its_way=len(self._workers.in_flight),
+            rests=len(self._rests),
+            rest_fee=sum(rest.remaining_fee for rest in self._rests),
         )
 
     # ── the screen ───────────────────────────────────────────────────────────────────────────
@@ -595,15 +743,3 @@ class Till:
         if one is None or watched in self._workers.in_flight or one.next_s == inf:
             return waiting_line(None, int(now_s - self._sent_s.get(watched, now_s)))
         return waiting_line(outcome_of(one.payment.standing), max(0, ceil(one.next_s - now_s)))
-
-
-def _offer(result: Result) -> Offer | None:
-    """What the customer at the counter needs next: the rest, or another try."""
-    payment = result.payment
-    if payment is None or payment.open:
-        return None
-    checkout_id = payment.checkout.checkout_id
-    if not payment.standing.paid:
-        return Offer(checkout_id, payment.pay_fee, rest=False)
-    due = result.remaining_fee or 0
-    return Offer(checkout_id, due, rest=True) if due > 0 else None

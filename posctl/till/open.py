@@ -1,4 +1,4 @@
-"""What is open at a till: by number, and when each is to be asked about. Pure."""
+"""What is open at a till, when it is to be asked about, and what is part-paid. By number; pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Container, Iterator
 from math import inf
 from typing import NamedTuple
 
+from posctl.money.admit import Due
 from posctl.money.outcome import Outcome, outcome_of
-from posctl.money.record import Payment
+from posctl.money.record import Checkout, Payment
 from posctl.paying.desk import FIRST_PAUSE_S, NEXT_PAUSE_S
 
 LATER_PAUSE_S = 15.0
@@ -31,6 +32,9 @@ class OpenPayments:
     def __init__(self) -> None:
         self._by_id: dict[str, Open] = {}
         self._last_number = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
 
     def __iter__(self) -> Iterator[Open]:
         return iter(list(self._by_id.values()))
@@ -84,3 +88,46 @@ class OpenPayments:
         """When the next one's turn is."""
         times = (one.next_s for one in self if one.payment.request_id not in on_their_way)
         return min(times, default=inf)
+
+
+class Rest(NamedTuple):
+    """A part-paid checkout. `number` is its own as long as the till runs; fees in fen."""
+
+    number: int
+    checkout: Checkout
+    paid_fee: int
+    remaining_fee: int
+
+
+class Rests:
+    """The part-paid checkouts, in the order in which they became so."""
+
+    def __init__(self) -> None:
+        self._by_checkout: dict[Checkout, Rest] = {}
+        self._last_number = 0
+
+    def __len__(self) -> int:
+        return len(self._by_checkout)
+
+    def __iter__(self) -> Iterator[Rest]:
+        return iter(list(self._by_checkout.values()))
+
+    def __contains__(self, checkout: Checkout) -> bool:
+        return checkout in self._by_checkout
+
+    def find(self, number: int | None) -> Rest | None:
+        """The one with this number; without one, the latest."""
+        if number is None:
+            return next(reversed(self._by_checkout.values()), None)
+        return next((one for one in self if one.number == number), None)
+
+    def put(self, checkout: Checkout, due: Due) -> None:
+        """Take in what a checkout still needs."""
+        if due.last_paid is None or not due.remaining_fee or due.remaining_fee < 0:
+            self._by_checkout.pop(checkout, None)
+            return
+        known = self._by_checkout.get(checkout)
+        if known is None:
+            self._last_number += 1
+        number = known.number if known else self._last_number
+        self._by_checkout[checkout] = Rest(number, checkout, due.paid_fee, due.remaining_fee)

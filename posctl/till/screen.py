@@ -27,8 +27,9 @@ from posctl.screen.payments import draw_due, draw_verdict, states_due
 
 if TYPE_CHECKING:
     from posctl.config.profile import Profile
+    from posctl.money.record import Payment, StatusAnswer
     from posctl.money.result import Result
-    from posctl.till.open import Open
+    from posctl.till.open import Open, Rest
 
 
 class Status(NamedTuple):
@@ -40,14 +41,18 @@ class Status(NamedTuple):
     open: int
     open_fee: int
     on_its_way: int
+    rests: int
+    rest_fee: int
 
 
 HELP = {
     "12.50": N_("take that amount; the rest is asked for"),
     "Esc": N_("give up this customer; nothing was sent yet"),
-    "o": N_("what is open, by number"),
+    "o": N_("what is open or part-paid, by number"),
     "r 1": N_("come back to open payment 1 and ask now"),
+    "s 1": N_("ask how the platform calls it; that moves no money"),
     "c 1": N_("close open payment 1 by hand, on evidence"),
+    "+": N_("take the rest of the last part-paid checkout; + 2: of number 2"),
     "p": N_("the receipt of the last payment"),
     "x": N_("the report of the shift"),
     "?": N_("this help"),
@@ -89,6 +94,9 @@ def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> Non
     if status.open:
         words = _("▲ open {count} · ￥{yuan}")
         parts.append(words.format(count=status.open, yuan=yuan(status.open_fee)))
+    if status.rests:
+        words = _("part-paid {count} · ￥{yuan} due")
+        parts.append(words.format(count=status.rests, yuan=yuan(status.rest_fee)))
     if status.on_its_way:
         parts.append(_("on its way {count}").format(count=status.on_its_way))
     if not leaving:
@@ -156,6 +164,8 @@ def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
             draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
         words = _("The till goes on asking. Back to this one: r {n}")
         draw_prose(canvas, words.format(n=number), "bold")
+        words = _("If the customer has left: s {n} asks the platform, c {n} closes it on evidence.")
+        draw_prose(canvas, words.format(n=number))
 
 
 def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int) -> None:
@@ -173,6 +183,32 @@ def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int)
         draw_parts(canvas, parts, f"bold {LOOKS[outcome].color}")
         if outcome is Outcome.CONFLICT:
             draw_hint(canvas, advice.next_step(payment))
+
+
+def draw_rests(canvas: Canvas, rests: Sequence[Rest]) -> None:
+    """What is part-paid at this till, by number."""
+    for number, checkout, paid_fee, remaining_fee in rests:
+        parts = (
+            f"+{number}: " + _("STILL DUE  {money}").format(money=f"￥{yuan(remaining_fee)}"),
+            _("{money} paid").format(money=f"￥{yuan(paid_fee)}"),
+            f"checkout_id {checkout.checkout_id}",
+        )
+        draw_parts(canvas, parts, "bold yellow")
+    draw_prose(canvas, _("To take a rest: + and its number"), "bold")
+
+
+def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment) -> None:
+    """What the platform calls a payment, in its own word, and what the profile says it means."""
+    checkout_id = payment.checkout.checkout_id
+    if asked.word is None:
+        draw_bar(canvas, _("NO ANSWER"), "yellow", gap=True)
+        draw_prose(canvas, advice.what_happened(asked.end))
+        return
+    said = _("The platform says: {word}").format(word=asked.word)
+    draw_prose(canvas, f"{said} · {checkout_id}", "bold", gap=True)
+    if asked.meaning is None:
+        words = _("status_words in the profile does not say what {word} means: nothing was closed.")
+        draw_prose(canvas, words.format(word=asked.word))
 
 
 def waiting_line(outcome: Outcome | None, seconds: int) -> str:

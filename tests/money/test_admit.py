@@ -19,7 +19,18 @@ from posctl.config.secret import Secret
 from posctl.errors import JournalError, UsageError
 from posctl.journal import Transaction
 from posctl.money import admit as rule
-from posctl.money.admit import ANOTHER, Ask, Block, Refuse, Resume, Start, Tell, admit, may_resend
+from posctl.money.admit import (
+    ANOTHER,
+    Ask,
+    Block,
+    Refuse,
+    Resume,
+    Start,
+    Tell,
+    Unsure,
+    admit,
+    may_resend,
+)
 from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, outcome_of, proves
 from posctl.money.record import Checkout, Payment, Verdict, Who
 from posctl.paying.answer import Reading, unrecorded
@@ -79,6 +90,7 @@ class Asked(NamedTuple):
     alarmed: Payment | None = None
     checkout: Checkout = CHECKOUT
     with_code: tuple[Payment, ...] = ()  # of whatever checkout
+    near: tuple[Payment, ...] = ()  # where the till numbers the checkouts
 
 
 LOST, PAID, DECLINED = Event.READ_TIMEOUT, Event.PAID, Event.FAILED
@@ -137,6 +149,10 @@ ADMIT = {
     "an id of its own does not ask for the last": Asked(
         "start", (row(DECLINED, told=False),), request_id=OWN_ID
     ),
+    "paid, nobody was told, and now it is another operator": Asked(
+        "tell",
+        (row(PAID, told=False)._replace(pay_request=wire()[:-1] + ', "operator_id": "124"}'),),
+    ),
     "declined a day ago, and nobody was told": Asked(
         "start", (row(DECLINED, told=False, closed_ago_ms=24 * HOUR_MS + 1),)
     ),
@@ -165,6 +181,34 @@ ADMIT = {
     "the code has just paid a part": Asked("code_used", (PART,), fee=200, with_code=(PART,)),
     "--another waives no used code": Asked(
         "code_used", (PART,), fee=200, with_code=(PART,), waived=ANOTHER
+    ),
+    # Where the till numbers the checkouts: is it another customer?
+    "the same amount is open": Asked("unsure", near=(row(LOST, checkout=ELSEWHERE),)),
+    "the same amount has long been open": Asked(
+        "unsure", near=(row(LOST, checkout=ELSEWHERE, age_ms=HOUR_MS),)
+    ),
+    "another amount is open, younger than a minute": Asked(
+        "unsure", near=(row(LOST, fee=99, checkout=ELSEWHERE, age_ms=MINUTE_MS - 1),)
+    ),
+    "another amount is open, a minute old": Asked(
+        "start", near=(row(LOST, fee=99, checkout=ELSEWHERE, age_ms=MINUTE_MS),)
+    ),
+    "the same amount was just paid": Asked(
+        "unsure", near=(row(PAID, checkout=ELSEWHERE, closed_ago_ms=MINUTE_MS - 1),)
+    ),
+    "the same amount was paid a minute ago": Asked(
+        "start", near=(row(PAID, checkout=ELSEWHERE, closed_ago_ms=MINUTE_MS),)
+    ),
+    "another amount was just paid": Asked(
+        "start", near=(row(PAID, fee=99, checkout=ELSEWHERE, closed_ago_ms=0),)
+    ),
+    "the same amount was just declined": Asked(
+        "start", near=(row(DECLINED, checkout=ELSEWHERE, closed_ago_ms=0),)
+    ),
+    "a used code before any question": Asked(
+        "code_used",
+        with_code=(row(LOST, checkout=ELSEWHERE),),
+        near=(row(LOST, checkout=ELSEWHERE),),
     ),
     # The platform spoke against the record of a payment.
     "an alarm": Asked("alarm", (ALARMED,), alarmed=ALARMED),
@@ -200,7 +244,7 @@ ADMIT = {
 def test_what_becomes_of_a_pay(case: Asked) -> None:
     """Start, resume, tell, or the one reason why nothing is sent."""
     text = wire(case.fee, request_id=case.request_id or "fresh", code=case.code)
-    ask = Ask(case.checkout, case.request_id, text, case.fee, case.waived, NOW_MS)
+    ask = Ask(case.checkout, case.request_id, text, case.fee, case.waived, NOW_MS, case.near)
     known = {p.request_id: p for p in case.payments}.get(case.request_id or "")
     mine = [p for p in case.payments if p.checkout == case.checkout]
     try:
@@ -215,6 +259,9 @@ def test_what_becomes_of_a_pay(case: Asked) -> None:
         case Resume(by) | Tell(by):
             assert type(decision).__name__.lower() == case.decision
             assert by in case.payments
+        case Unsure(by):
+            assert case.decision == "unsure"
+            assert by in case.near
         case Start():
             assert case.decision == "start"
 

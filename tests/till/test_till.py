@@ -451,14 +451,16 @@ def test_a_conflict_is_left_to_a_person(
 def test_the_rest_of_a_checkout_is_one_key_away(
     counter: Callable[..., Counter], gateway: Merciless
 ) -> None:
-    """After a part, Enter takes the rest of that checkout."""
+    """After a part, `+` takes the rest of that checkout; Enter alone never does."""
     rest = iter([300, 0])
     gateway.answer = lambda m: told(
         {"result_status": 1, "remaining_fee": next(rest), "current_pay_fee": m["pay_fee"]}
     )
     till = counter()
     sell(till, "2", "111")
-    till.see("STILL DUE  ￥3.00 (300 fen)", "(Enter: ￥3.00 · 111)")
+    till.see("STILL DUE  ￥3.00 (300 fen)", "(+: the rest, ￥3.00 · 111)")
+    till.type("+\r")
+    till.see("111: Amount, yuan (Enter: ￥3.00)")
     till.type("\r")
     till.see("￥3.00 · scan")
     till.type(f"{fresh_code()}\r")
@@ -513,11 +515,13 @@ def test_the_same_amount_again_is_a_question(
 def test_what_is_paid_is_not_charged_again(
     counter: Callable[..., Counter], gateway: Merciless
 ) -> None:
-    """A checkout that is paid is blocked, whoever paid it; the till goes on."""
+    """A checkout that is paid is told as soon as it is typed, before any scan; the till goes on."""
     till = counter()
     sell(till, "1", "111")
     till.see("√ PAID", "Amount")
-    sell(till, "1", "111")
+    till.type("1\r")
+    till.see("Checkout")
+    till.type("111\r")
     till.see("● BLOCKED", "already paid", "Amount")
     assert len(gateway.requests) == 1
     till.type("q\r")
@@ -591,9 +595,10 @@ def test_the_till_numbers_the_checkouts_itself(
     rest = iter([300, 0, 0])
     gateway.answer = lambda _members: told({"result_status": 1, "remaining_fee": next(rest)})
     till = counter()
-    for n, keys in enumerate(["2\r", "\r", "2\r"], 1):
-        till.see("Amount")
-        till.type(keys)
+    for n, keys in enumerate([("2\r",), ("+\r", "\r"), ("4\r",)], 1):
+        for key in keys:
+            till.see("Amount")
+            till.type(key)
         till.see("scan the payment code")
         till.type(f"{fresh_code()}\r")
         till.see(f"Today {n} ")
@@ -602,6 +607,172 @@ def test_the_till_numbers_the_checkouts_itself(
     first, second, third = (str(m["checkout_id"]) for m in gateway.requests)
     assert first == second != third
     assert first.startswith("001-2")
+
+
+# ── the till that numbers: is it another customer? ───────────────────────────────────────────
+
+
+def sell_numbered(at: Counter, amount: str, code: str = "") -> None:
+    at.see("Amount")
+    at.type(f"{amount}\r")
+    at.see("scan the payment code")
+    at.type(code or f"{fresh_code()}\r")
+
+
+@pytest.fixture
+def numbering(shop: Shop, gateway: Merciless, counter: Callable[..., Counter]) -> Counter:
+    shop.profile(gateway.url, till="{checkout: number}")
+    return counter()
+
+
+@pytest.mark.parametrize("answer", [None, PENDING], ids=["lost", "pending"])
+def test_an_open_amount_again_is_a_question(
+    gateway: Merciless, numbering: Counter, answer: bytes | None
+) -> None:
+    """The amount of an open payment once more is sent only for another customer; who says no is
+    back at the payment that there is.
+    """
+    till = numbering
+    gateway.answer = lambda m: answer if m["pay_fee"] == 1250 else paid(m)
+    sell_numbered(till, "12.50")
+    till.see("again in")
+    till.type("\r")
+    sell_numbered(till, "12.50")
+    till.see("￥12.50 is still open here", "Is this ANOTHER customer? [y/N]")
+    till.type("n\r")
+    till.see("Nothing was sent.", "DO NOT CHARGE AGAIN", "again in")
+    assert len({m["checkout_id"] for m in gateway.requests}) == 1
+    till.type("\r")
+    sell_numbered(till, "12.50")
+    till.see("Is this ANOTHER customer? [y/N]")
+    till.type("y\r")
+    till.see("Back to this one: r 2")
+    assert len({m["checkout_id"] for m in gateway.requests}) == 2
+
+
+def test_a_young_open_payment_is_a_question(gateway: Merciless, numbering: Counter) -> None:
+    """While a payment that is not a minute old is open, another amount is a question, too."""
+    till = numbering
+    gateway.answer = lambda m: None if m["pay_fee"] == 1250 else paid(m)
+    sell_numbered(till, "12.50")
+    till.see("again in")
+    till.type("\r")
+    sell_numbered(till, "3")
+    till.see("￥12.50 is still open here", "Is this ANOTHER customer? [y/N]")
+    till.type("y\r")
+    till.see("√ PAID", "￥3.00")
+
+
+def test_the_same_paid_amount_is_a_question(gateway: Merciless, numbering: Counter) -> None:
+    """The amount that was paid a moment ago is a question; its very code is refused outright;
+    another amount is sold without a word.
+    """
+    till = numbering
+    code = fresh_code()
+    sell_numbered(till, "12.50", f"{code}\r")
+    till.see("√ PAID", "Today 1")
+    sell_numbered(till, "12.50", f"{code}\r")
+    till.see("● BLOCKED", "This payment code was used already")
+    sell_numbered(till, "12.50")
+    till.see("￥12.50 was paid here", "Is this ANOTHER customer? [y/N]")
+    till.type(f"{fresh_code()}\r")
+    till.see("First answer: y or n.", "Is this ANOTHER customer? [y/N]")
+    till.type("\r")
+    till.see("Nothing was sent.", "√ PAID", "Amount")
+    sell_numbered(till, "3")
+    till.see("√ PAID", "Today 2")
+    assert len(gateway.requests) == len(gateway.charges) == 2
+
+
+def test_a_rest_is_never_the_next_customers(
+    shop: Shop, gateway: Merciless, numbering: Counter, counter: Callable[..., Counter]
+) -> None:
+    """Enter, Enter and a scan after a part pays nothing; the rest stays in sight by number, also
+    over another customer and a restart, until it is paid.
+    """
+    till = numbering
+    rests = iter([2800, 0, 0])
+    gateway.answer = lambda _m: told({"result_status": 1, "remaining_fee": next(rests)})
+    sell_numbered(till, "30")
+    till.see("STILL DUE", "part-paid 1 · ￥28.00 due", "(+: the rest, ￥28.00")
+    till.type("\r")
+    till.see("Amount, yuan: ")
+    till.type("\r")
+    till.see("Amount, yuan: ")
+    till.type(f"{fresh_code()}\r")
+    till.see("That was a code. First the amount")
+    sell_numbered(till, "5")
+    till.see("√ PAID", "Today 2", "part-paid 1")
+    till.type("q\r")
+    till.see("+1: STILL DUE  ￥28.00")
+    assert till.end() == 0
+    again = counter()
+    again.see("+1: STILL DUE  ￥28.00", "￥30.00 paid", "To take a rest: + and its number")
+    again.see("Amount")
+    again.type("+ 2\r")
+    again.see("There is no such part-paid checkout")
+    again.type("+1\r")
+    again.see("(Enter: ￥28.00)")
+    again.type("29\r")
+    again.see("● BLOCKED", "Only ￥28.00", "(+: the rest, ￥28.00")
+    again.type("+\r")
+    again.see("(Enter: ￥28.00)")
+    again.type(f"{fresh_code()}\r")
+    again.see("FULLY PAID", "Today 3 · ￥63.00   ? help")
+    assert [m["pay_fee"] for m in gateway.requests] == [3000, 500, 2800]
+    assert gateway.requests[0]["checkout_id"] == gateway.requests[2]["checkout_id"]
+
+
+def test_two_machines_may_both_be_till_001(
+    shop: Shop, gateway: Merciless, numbering: Counter
+) -> None:
+    """The number of a checkout holds six digits by lot besides till, date and time."""
+    sell_numbered(numbering, "1")
+    numbering.see("√ PAID")
+    assert re.fullmatch(r"001-\d{8}-\d{6}-[0-9a-f]{6}", gateway.requests[0]["checkout_id"])
+
+
+@pytest.mark.parametrize(
+    "typed", ["6901028075831", "https://qr.alipay.com/fkx12345", "302", "001-20261127-225620"]
+)
+def test_what_is_no_payment_code_is_not_sent(
+    gateway: Merciless, numbering: Counter, typed: str
+) -> None:
+    """The barcode of a bottle, a web address, the number of a checkout: told, and asked again."""
+    till = numbering
+    till.see("Amount")
+    till.type("1\r")
+    till.see("scan")
+    till.type(f"{typed}\r")
+    till.see("not a payment code", "scan the payment code: ")
+    assert gateway.requests == []
+    till.type(f"{fresh_code()}\r")
+    till.see("√ PAID")
+
+
+def test_an_unknown_code_is_a_question(gateway: Merciless, numbering: Counter) -> None:
+    """What may be another wallet's code is sent after a yes; a fresh scan is better than an answer,
+    and so is no.
+    """
+    till = numbering
+    till.see("Amount")
+    till.type("1\r")
+    till.see("scan")
+    till.type("99999999999999999999\r")
+    till.see("999999******9999 does not look like a payment code", "[y/N]")
+    till.type(f"{fresh_code()}\r")
+    till.see("√ PAID", "Amount")
+    till.type("2\r")
+    till.see("scan")
+    till.type("99999999999999999999\r")
+    till.see("[y/N]")
+    till.type("\r")
+    till.see("scan the payment code: ")
+    till.type("99999999999999999999\r")
+    till.see("[y/N]")
+    till.type("y\r")
+    till.see("√ PAID", "Today 2")
+    assert len(gateway.requests) == 2
 
 
 def test_amounts_in_fen(shop: Shop, counter: Callable[..., Counter], gateway: Merciless) -> None:
@@ -616,7 +787,7 @@ def test_amounts_in_fen(shop: Shop, counter: Callable[..., Counter], gateway: Me
 
 
 @pytest.mark.parametrize(
-    "amount", ["0", "0.00", "1.234", "1,5", "-1", "+1", "1e3", "１", "5000.01"]
+    "amount", ["0", "0.00", "1.234", "1,234", "1,234.50", "-1", "1e3", "12.", "5000.01"]
 )
 def test_an_amount_that_is_none_is_refused(
     counter: Callable[..., Counter], gateway: Merciless, amount: str
@@ -955,21 +1126,49 @@ def test_every_command_has_a_letter_and_a_word() -> None:
     assert wishes(entry(), "？\r")[-1] == Command("?", None)
 
 
-def test_an_offer_is_taken_by_enter_alone() -> None:
-    """Enter takes the offer; another amount asks for the checkout, also where the till numbers."""
+def test_a_rest_has_a_key_of_its_own() -> None:
+    """Enter drops an offered rest, an amount is the next customer's; `+` has taken a rest as soon
+    as the till grants it, and then Enter, an amount or a scan is about it.
+    """
+    for checkout in ("number", "ask"):
+        one = entry(checkout=checkout)
+        rest = Offer("111", 300, rest=True)
+        one.offer = rest
+        assert wishes(one, "\r") == []
+        assert one.offer is None
+        one.offer = rest
+        wishes(one, "2\r", "\r")
+        if checkout == "ask":
+            assert one.prompt is Prompt.CHECKOUT, "Enter is no checkout"
+            wishes(one, "112\r")
+        number = "112" if checkout == "ask" else ""
+        assert wishes(one, f"{CODE}\r")[-1] == Sale(200, number, CODE)
+        one.fresh()
+        one.offer = rest
+        assert wishes(one, "+\r")[-1] == Command("+", None)
+        for keys, fee in (("\r", 300), ("1\r", 100), ("", 300)):
+            one.take_rest(rest)
+            wishes(one, keys)
+            assert wishes(one, f"{CODE}\r")[-1] == Sale(fee, "111", CODE)
+
+
+def test_what_failed_is_scanned_at_once() -> None:
+    """The fresh code of a customer whose payment came to nothing needs no Enter before it, for a
+    minute; then, or after another amount, it is nobody's.
+    """
+    failed = Offer("111", 300, rest=False, scan_until_s=60.0)
     one = entry(checkout="number")
-    one.offer = Offer("111", 300, rest=True)
+    one.offer = failed
+    assert wishes(one, f"{CODE}\r", now_s=59.0)[-1] == Sale(300, "111", CODE)
+    one.fresh()
+    assert wishes(one, f"{CODE}\r", now_s=60.0) == [
+        Note("That was a code. First the amount, then scan.")
+    ]
     wishes(one, "\r")
     assert wishes(one, f"{CODE}\r")[-1] == Sale(300, "111", CODE)
     one.fresh()
     wishes(one, "2\r")
-    assert one.prompt is Prompt.CHECKOUT
-    wishes(one, "+\r")
-    assert wishes(one, f"{CODE}\r")[-1] == Sale(200, "", CODE)
-    one.fresh()
-    one.offer = Offer("111", 300, rest=False)
-    wishes(one, "2\r")
-    assert "scan" in one.label, "what failed does not hold up the next customer"
+    assert wishes(one, f"{CODE}\r")[-1] == Sale(200, "", CODE), "the next customer's"
 
 
 def test_a_checkout_may_look_like_a_code() -> None:
