@@ -6,7 +6,6 @@ Clock, ids, streams, environment and signals enter the program here and nowhere 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -364,9 +363,9 @@ class Run:
 
 def one_code(text: str) -> str:
     """The one code in what a scanner typed, whatever it puts around it. Raises UsageError."""
-    from posctl.money.scan import unframed  # noqa: PLC0415  only for who scans
+    from posctl.money.scan import pieces  # noqa: PLC0415  only for who scans
 
-    lines = [line for part in re.split(r"[\r\n\t\x02\x03]+", text) if (line := unframed(part))]
+    lines = pieces(text)
     if len(lines) == 1 and len(text) <= MAX_CODE_INPUT:
         return lines[0]
     if not lines:

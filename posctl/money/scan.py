@@ -15,6 +15,7 @@ from posctl.money.codes import WALLET_CODE, is_wallet_code, passes_luhn
 
 STX, ETX = "\x02", "\x03"
 SHORTEST_CODE = 16  # characters
+_LONGEST = 24  # digits of one code
 
 _AROUND = r"[\s\x00-\x20\x7f\ufeff]+"
 _AIM = r"\][A-Za-z][0-9A-Za-z](?=[^\s])"
@@ -38,6 +39,11 @@ def unframed(text: str) -> str:
     """`text` without what a scanner puts around what it read."""
     text = re.sub(f"^{_AROUND}|{_AROUND}$", "", text)
     return re.sub(f"^{_AROUND}", "", re.sub(f"^{_AIM}", "", text))
+
+
+def pieces(text: str) -> list[str]:
+    """The scans in `text`, each without its frame."""
+    return [one for part in re.split(r"[\r\n\t\x02\x03]+", text) if (one := unframed(part))]
 
 
 def what_is(text: str, *, allow_card_numbers: bool = False) -> Scan:
@@ -65,14 +71,11 @@ def is_several(text: str) -> bool:
     return any(holds_code(run) for run in runs)
 
 
-_LONGEST = 24  # digits of one code
-
-
 def holds_code(digits: str) -> bool:
     """Whether a wallet's code stands in a run of digits: alone, behind a digit of something else,
     or as one of several. Not further inside: an order's number begins with a date.
     """
-    several = len(digits) >= 2 * SHORTEST_CODE
+    several = len(digits) > _LONGEST
     starts = range(len(digits)) if several else (0, 1)
     return any(re.match(WALLET_CODE, digits[n:]) for n in starts)
 

@@ -24,6 +24,7 @@ from posctl.money.scan import (
     Scan,
     half_width,
     holds_code,
+    pieces,
     plain_amount,
     unframed,
     what_is,
@@ -243,6 +244,14 @@ class Entry:
             self._after_end, self._end_s = typed[-1] if typed[-1] in _ENDS else "", now_s
             yield from self._scanned(scanned, now_s)
             return
+        codes = pieces(typed)
+        if len(codes) > 1 and all(what_is(one) is Scan.CODE for one in codes):
+            if len(set(codes)) > 1:
+                yield Note(
+                    _("More than one payment code came in.") + " " + _("Scan the code once.")
+                )
+                return
+            typed = codes[0] + "\r"  # read twice
         if is_code and typed.endswith(ETX):  # ETX without STX
             self._framed = True
         for key in self._keys_of(typed, now_s):

@@ -98,9 +98,9 @@ class Counter:
         while not all(word in self.news for word in words):
             assert self._read(deadline), f"never said: {words} in\n{self.text}"
 
-    def type(self, keys: str) -> None:
+    def type(self, keys: str, encoding: str = "utf-8") -> None:
         self._seen = len(self.raw)
-        os.write(self._master, keys.encode())
+        os.write(self._master, keys.encode(encoding))
 
     def lean_on(self, key: str, until: Callable[[], bool]) -> None:
         """Hold `key`, as fast as a keyboard repeats it, until something is the case."""

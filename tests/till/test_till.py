@@ -296,6 +296,20 @@ def test_a_scanner_may_end_as_it_likes(
     assert "There is no" not in till.text
 
 
+def test_a_terminal_may_speak_gbk(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """In a GBK terminal two Chinese checkouts are two."""
+    till = counter(PYTHONIOENCODING="gbk")
+    for checkout in ("你", "好"):
+        till.see("Amount")
+        till.type("1\r")
+        till.see("Checkout")
+        till.type(f"{checkout}\r", "gbk")
+        till.see("scan the payment code")
+        till.type(f"{fresh_code()}\r")
+        till.see("PAID")
+    assert [m["checkout_id"] for m in gateway.requests] == ["你", "好"]
+
+
 def test_a_code_is_echoed_nowhere(counter: Callable[..., Counter], gateway: Merciless) -> None:
     """Scanned where the amount, the checkout or the code belongs: no whole code on the screen."""
     till = counter()

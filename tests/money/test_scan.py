@@ -1,0 +1,217 @@
+"""What a scanner really types, in one table: what it is, and what the till makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from posctl.cli.run import one_code
+from posctl.config.profile import TillKeys
+from posctl.config.profiles import read as read_config
+from posctl.errors import UsageError
+from posctl.money.order import check_value
+from posctl.money.scan import Scan, plain_amount, unframed, what_is
+from posctl.till.entry import Entry, Prompt, Sale
+
+CODE, OTHER = "281234567890123456", "289999999999999999"  # Alipay's; WeChat's and UnionPay's below
+
+# The same code, as scanners that were set up differently send it.
+FRAMES = {
+    "CR": f"{CODE}\r",
+    "LF": f"{CODE}\n",
+    "CR LF": f"{CODE}\r\n",
+    "LF CR": f"{CODE}\n\r",
+    "Tab": f"{CODE}\t",
+    "Tab CR": f"{CODE}\t\r",
+    "nothing": CODE,
+    "blanks behind": f"{CODE}  \r",
+    "a blank before": f" {CODE}\r",
+    "STX ETX": f"\x02{CODE}\x03",
+    "STX ETX CR": f"\x02{CODE}\x03\r",
+    "STX ETX CR LF": f"\x02{CODE}\x03\r\n",
+    "STX CR": f"\x02{CODE}\r",
+    "ETX": f"{CODE}\x03",
+    "AIM, Code 128": f"]C0{CODE}\r",
+    "AIM, GS1-128": f"]C1{CODE}\r",
+    "AIM, QR": f"]Q1{CODE}\r",
+    "AIM, QR with ECI": f"]Q3{CODE}\r",
+    "AIM, Data Matrix": f"]d2{CODE}\r",
+    "AIM, EAN": f"]E0{CODE}\r",
+    "STX AIM ETX": f"\x02]C0{CODE}\x03",
+    "STX AIM Tab": f"\x02]Q1{CODE}\t",
+    "a byte order mark": f"\ufeff{CODE}\r",
+}
+
+WHAT = {
+    CODE: Scan.CODE,
+    "2512345678901234": Scan.CODE,  # the shortest
+    "301234567890123456789012": Scan.CODE,  # the longest
+    "134567890123456789": Scan.CODE,  # WeChat
+    "6212345678901234567": Scan.CODE,  # UnionPay
+    CODE + CODE: Scan.SEVERAL,
+    CODE + OTHER: Scan.SEVERAL,
+    f"{CODE} {OTHER}": Scan.SEVERAL,
+    f"{CODE}\t{OTHER}": Scan.SEVERAL,
+    CODE * 3: Scan.SEVERAL,
+    "134567890123456789" + CODE: Scan.SEVERAL,
+    "6901028075831" + CODE: Scan.SEVERAL,  # a bottle, then the customer
+    f"A{CODE}": Scan.SEVERAL,
+    f"{CODE}#": Scan.SEVERAL,
+    "6901028075831": Scan.GOODS,
+    "6901234567892": Scan.GOODS,  # passes a card's check, too
+    "96385074": Scan.GOODS,
+    "036000291452": Scan.GOODS,
+    "16901028075838": Scan.GOODS,
+    "https://qr.alipay.com/fkx12345": Scan.LINK,
+    "HTTPS://QR.ALIPAY.COM/FKX12345": Scan.LINK,
+    "wxp://f2f0abcdefghijklmnop": Scan.LINK,
+    "www.example.com": Scan.LINK,
+    "u.wechat.com/abcdefghijk": Scan.LINK,
+    "302": Scan.SHORT,
+    "S14": Scan.SHORT,
+    "6901028075832": Scan.SHORT,  # a wrong check digit: still no code
+    "001-20261127-225620": Scan.SHORT,
+    "001-20261127-225620-3fa9c1": Scan.SHORT,
+    "20261127225620001": Scan.OTHER,
+    "99999999999999999999": Scan.OTHER,
+    "28OOOOOOOOOOOOOOO1": Scan.OTHER,
+    'éèà&éé"(è_çàéèà&éé': Scan.OTHER,
+}
+
+
+@pytest.mark.parametrize("typed", FRAMES.values(), ids=FRAMES)
+def test_a_frame_is_cut_off(typed: str) -> None:
+    """Whatever a scanner puts around a code is no part of it, at the till, with --scan and with
+    --code-stdin.
+    """
+    assert unframed(typed) == CODE
+    assert one_code(typed) == CODE
+    one = at_the_scan()
+    found = list(one.take(typed, 10.0)) or list(one.take("", one.scan_end_s))
+    assert [wish for wish in found if isinstance(wish, Sale)] == [Sale(100, "111", CODE)]
+    one.watch()
+    assert list(one.take("", 11.0)) == []
+    assert one.prompt is Prompt.WATCH, "nothing of the end is left for the next customer"
+
+
+@pytest.mark.parametrize("typed", FRAMES.values(), ids=FRAMES)
+def test_key_by_key_it_is_the_same(typed: str) -> None:
+    """A slow scanner's code comes key by key, and its frame is the same frame."""
+    if typed == FRAMES["ETX"]:
+        pytest.skip("ETX alone, by itself, is Ctrl-C")
+    one = at_the_scan()
+    found = [wish for n, key in enumerate(typed) for wish in one.take(key, 10 + n * 0.02)]
+    found = found or list(one.take("", one.scan_end_s))
+    assert [wish for wish in found if isinstance(wish, Sale)] == [Sale(100, "111", CODE)]
+
+
+@pytest.mark.parametrize("typed", FRAMES.values(), ids=FRAMES)
+def test_out_of_turn_it_is_a_code_all_the_same(typed: str) -> None:
+    """Before the amount it is told, at the checkout prompt it is asked about, and never shown."""
+    one = entry()
+    assert "That was a code" in str(list(one.take(typed, 10.0)))
+    assert one.echo == ""
+    list(one.take("1\r", 20.0))
+    list(one.take(typed, 30.0))
+    assert one.prompt is Prompt.CONFIRM
+    assert CODE not in one.label + one.echo
+
+
+@pytest.mark.parametrize(("typed", "what"), WHAT.items())
+def test_what_is_scanned_is_known(typed: str, what: Scan) -> None:
+    """Codes of wallets, several in one, goods, addresses, numbers; what is none of them is asked
+    about, and only a wallet's code is sent without a question.
+    """
+    assert what_is(typed) is what
+    one = at_the_scan()
+    sold = [wish for wish in one.take(f"{typed}\r", 10.0) if isinstance(wish, Sale)]
+    assert sold == ([Sale(100, "111", typed)] if what is Scan.CODE else [])
+    assert one.prompt is (Prompt.CONFIRM if what is Scan.OTHER else Prompt.CODE)
+
+
+@pytest.mark.parametrize("typed", [t for t, w in WHAT.items() if w.name in ("SEVERAL", "GOODS")])
+def test_no_way_in_takes_them(typed: str) -> None:
+    """Several codes in one and the barcodes of articles are refused wherever a code comes from."""
+    with pytest.raises(UsageError):
+        check_value("channel_account", unframed(typed), "the code")
+
+
+@pytest.mark.parametrize(
+    "text", [f"{CODE}\r{OTHER}\r", f"{CODE}\t{OTHER}", f"\x02{CODE}\x03\x02{OTHER}\x03"]
+)
+def test_two_scans_are_no_code(text: str) -> None:
+    """Two codes, each with its end, are one too many; the same one twice was read twice."""
+    one = at_the_scan()
+    assert "More than one" in str(list(one.take(text, 10.0)))
+    twice = list(one.take(text.replace(OTHER, CODE), 10.0))
+    assert [wish for wish in twice if isinstance(wish, Sale)] == [Sale(100, "111", CODE)]
+    with pytest.raises(UsageError) as refused:
+        one_code(text)
+    assert refused.value.code == "many_codes"
+
+
+def test_a_card_where_cards_are_taken() -> None:
+    """A card's number is asked about unless the profile allows cards."""
+    assert what_is("4111111111111111") is Scan.OTHER
+    assert what_is("4111111111111111", allow_card_numbers=True) is Scan.CODE
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(
+            "12.50",
+            "12.5",
+            "１２．５０",
+            "12。50",
+            "12,50",
+            "12，50",
+            "￥12.50",
+            "¥12.50",
+            "12.50元",
+        ),
+        *("￥１２。５０元", " 12.50 ", "　12.50", "12.50块", "12、50", "RMB12.50", "12.50圆整"),
+    ],
+)
+def test_an_amount_as_an_input_method_types_it(typed: str) -> None:
+    """Full-width digits and signs, `。` and commas for the point, ￥ and 元: the same money."""
+    one = entry()
+    list(one.take(f"{typed}\r", 10.0))
+    list(one.take("111\r", 20.0))
+    assert Sale(1250, "111", CODE) in list(one.take(f"{CODE}\r", 30.0))
+
+
+@pytest.mark.parametrize(
+    "typed", ["1,234", "1，234", "1,234.50", "1.234", "12.", "1.2.3", "-5", "1e3", "12元50", "元"]
+)
+def test_what_may_mean_another_amount_is_refused(typed: str) -> None:
+    """A thousand is no 1.23: what can be read in two ways is asked for again."""
+    one = entry()
+    list(one.take(f"{typed}\r", 10.0))
+    assert one.prompt is Prompt.AMOUNT
+    assert plain_amount("1,234") == "1.234"
+
+
+@pytest.mark.parametrize(("typed", "letter"), [("ｑ", "q"), ("？", "?"), ("＋", "+"), ("Ｏ", "o")])
+def test_a_command_as_an_input_method_types_it(typed: str, letter: str) -> None:
+    """Full-width letters and signs are commands, too."""
+    assert f"letter='{letter}'" in str(list(entry().take(f"{typed}\r", 10.0)))
+
+
+@pytest.mark.parametrize("id_", ["\ufffd\ufffd", "单\ufffd"])
+def test_what_could_not_be_read_is_no_checkout(id_: str) -> None:
+    """Bytes that are no text in the terminal's encoding would make one checkout of all."""
+    with pytest.raises(UsageError):
+        check_value("checkout_id", id_, "the checkout")
+
+
+def entry() -> Entry:
+    profile = read_config(None, {"HOME": "/nonexistent"}).profiles["training"]
+    return Entry(profile._replace(till=TillKeys()))
+
+
+def at_the_scan() -> Entry:
+    one = entry()
+    list(one.take("1\r", 0.0))
+    list(one.take("111\r", 1.0))
+    assert one.prompt is Prompt.CODE
+    return one
