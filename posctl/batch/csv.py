@@ -96,7 +96,7 @@ def _columns(row: Sequence[str], name: str) -> list[_Column]:
             members[at] = "checkout_id"
     for member in members:
         if member is not None and members.count(member) > 1:
-            raise bad_file(name, _("{name} stands twice").format(name=member))
+            raise bad_file(name, _("{name} is given twice").format(name=member))
     return columns
 
 
@@ -112,7 +112,7 @@ def _column(head: str, name: str, *, alone: bool) -> _Column:
     if known in _NAMES:
         return _Column(_NAMES[known], shown)
     if alone and not {";", "\t"}.isdisjoint(head):
-        raise bad_file(name, _("commas stand between its columns, not ; or tabs"))
+        raise bad_file(name, _("its columns must be separated by commas, not ; or tabs"))
     if known in (*_AMOUNTS, "amount"):
         raise UsageError(
             "no_unit",

@@ -148,7 +148,7 @@ class Results:
 
     def _lock(self) -> None:
         if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            raise _unusable(self.path, _("it is no file"))
+            raise _unusable(self.path, _("it is not a file"))
         # Whoever had it may have put a tidy file in its place meanwhile.
         if not lock(self._file.fileno(), _NEVER_WRITTEN) or not self._is_still_there():
             raise Busy(

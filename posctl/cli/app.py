@@ -110,7 +110,7 @@ def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
     """Put an error into words, on stderr or as the JSON object; returns the exit code."""
     if the_run.decided is not None:
         if not isinstance(error, KeyboardInterrupt):
-            words = _("posctl met an error of its own ({name}) while it told the result.")
+            words = _("Internal error ({name}) while the result was shown.")
             the_run.screen.note(words.format(name=type(error).__name__))
         return the_run.decided
     code = exit_code(error)
@@ -151,9 +151,7 @@ def _problem(error: BaseException) -> Problem:
     return Problem(
         "internal",
         "bug",
-        _("posctl met an error of its own ({name}). Nothing was sent.").format(
-            name=type(error).__name__
-        ),
+        _("Internal error ({name}). Nothing was sent.").format(name=type(error).__name__),
         (Say(_("Run it again with --debug and report what it prints.")),),
     )
 
@@ -185,7 +183,7 @@ def _usage_words(error: typer.TyperException) -> tuple[str, Hint]:
         return what.format(name=option), hint
     if "unexpected extra" in message:
         words = discreet(message.partition(" (")[2].removesuffix(")"))
-        return _("There is a word too many: {words}").format(words=words), hint
+        return _("Unexpected argument: {words}").format(words=words), hint
     return discreet(error.format_message()), hint
 
 

@@ -352,7 +352,7 @@ class Run:
             with self.interrupts.allowed():
                 text = self.stdin.read(MAX_CODE_INPUT + 1) if self.stdin is not None else ""
         except UnicodeDecodeError:
-            raise UsageError("bad_code", _("What came in for --code-stdin is no text.")) from None
+            raise UsageError("bad_code", _("The input for --code-stdin is not text.")) from None
         return one_code(text)
 
     def close(self) -> None:

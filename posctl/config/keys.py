@@ -89,7 +89,7 @@ def known_keys(section: Map, known: tuple[str, ...]) -> None:
             raise Bad(
                 "unknown_key",
                 line,
-                _("there is no key {key}").format(key=shown(key)),
+                _("unknown key {key}").format(key=shown(key)),
                 _("Did you mean {near}?").format(near=near)
                 if near
                 else _("There are: {names}").format(names=", ".join(known)),
@@ -120,7 +120,7 @@ def mapping_of(section: Map, key: str) -> Map:
         raise Bad(
             "bad_value",
             section.lines[key],
-            _("{key} holds keys, one a line").format(key=shown(key)),
+            _("{key} must be a mapping, one key per line").format(key=shown(key)),
         )
     return found or Map({}, {}, section.lines.get(key, section.line))
 
@@ -167,10 +167,10 @@ def gateway_of(section: Map) -> str:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
-        raise Bad("gateway", line, _("gateway is no plain https:// URL"), example) from None
+        raise Bad("gateway", line, _("gateway must be a plain https:// URL"), example) from None
     odd = parts.query or parts.fragment or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", url)
     if parts.scheme not in ("https", "http") or not host or odd or port == 0:
-        raise Bad("gateway", line, _("gateway is no plain https:// URL"), example)
+        raise Bad("gateway", line, _("gateway must be a plain https:// URL"), example)
     if parts.scheme == "http" and not _is_loopback(host):
         raise Bad("gateway", line, _("http:// is for this machine only; use https://"), example)
     shown_host = f"[{host}]" if ":" in host else host
@@ -316,6 +316,6 @@ def expanded(path: str, folder: Path) -> Path:
     except RuntimeError:
         raise ConfigError(
             "no_home",
-            _("There is no home folder to look in."),
+            _("The home folder is not known."),
             _("Set HOME, or POSCTL_CONFIG and POSCTL_JOURNAL."),
         ) from None

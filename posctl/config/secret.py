@@ -68,7 +68,7 @@ class Guarded:
             with os.fdopen(fd, "rb") as opened:
                 self._status = os.fstat(fd)
                 if not stat.S_ISREG(self._status.st_mode):
-                    raise ConfigError(what, _("{path} is no file.").format(path=path))
+                    raise ConfigError(what, _("{path} is not a file.").format(path=path))
                 self.raw = opened.read(most + 1)
         except FileNotFoundError:
             raise ConfigError(what, _("{path} does not exist.").format(path=path)) from None

@@ -99,7 +99,7 @@ class _Tree:
             done, self._list = self._list, None
             self._put(done)
         elif not self._keys or self._keys[-1] not in LIST_KEYS:
-            raise Bad("yaml", line, _("a list stands where none belongs"))
+            raise Bad("yaml", line, _("a list is not allowed here"))
         else:
             self._list = []
 

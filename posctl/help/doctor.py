@@ -265,7 +265,7 @@ def _counted(message: str, found: Health) -> Check:
 
 def _refuse_unwritable(folder: Path) -> None:
     if not folder.is_dir():
-        raise _unusable(folder, _("it is no folder"))
+        raise _unusable(folder, _("it is not a folder"))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _unusable(folder, _("it cannot be written"))
 
@@ -296,7 +296,11 @@ def disk(journal: Path, need_bytes: int = MIN_FREE_BYTES) -> Check:
     if free >= need_bytes:
         return Check("disk", "good", message)
     return Check(
-        "disk", "bad", message, said(_("Free some space: no row, no payment.")), Exit.JOURNAL
+        "disk",
+        "bad",
+        message,
+        said(_("Free some space: a payment that cannot be recorded is not sent.")),
+        Exit.JOURNAL,
     )
 
 
@@ -389,7 +393,7 @@ def _certificate(profile: Profile, doctor: Doctor) -> Check:
     words = _("The certificate is accepted, issued by {issuer}, valid for {days} more days.")
     message = words.format(issuer=found.issuer, days=days)
     if not found.is_public:
-        message += " " + _("The issuer is no public authority.")
+        message += " " + _("The issuer is not a public authority.")
         if profile.ca:
             message += " " + _("It is trusted through ca: {path}").format(path=profile.ca)
         hint = _("A proxy or a virus scanner may read along. Do not pay unless it is your own.")
@@ -421,7 +425,7 @@ def _clock(server_date: str | None, now_s: float) -> Check:
         told = parsedate_to_datetime(server_date or "")
         ahead_s = round(now_s - (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
-        message = _("The gateway does not tell its time: this machine's is not checked.")
+        message = _("The gateway does not send its time, so this machine's clock was not checked.")
         return Check("clock", "warn", message)
     if ahead_s > 0:
         message = _("{seconds} s ahead of the gateway.").format(seconds=ahead_s)

@@ -121,7 +121,7 @@ _BLOCKS = {
     Block.TOO_OLD: N_("Open for too long for posctl to send it again."),
     Block.RESTORED: N_("The journal was put back or taken over: a person has to find out first."),
     Block.OTHER_PROFILE: N_("The payment belongs to a merchant that the profile does not reach."),
-    Block.ALARM: N_("The platform spoke against the record of a payment on the checkout."),
+    Block.ALARM: N_("The platform contradicts our record of a payment on the checkout."),
 }
 
 _LIMITED = N_("The app may not call as often as this.")
@@ -151,8 +151,8 @@ _TOP_CODES = {
     32: N_("The protocol's version is missing."),
     33: N_("The protocol's version is invalid."),
     34: N_("The protocol's version is not supported."),
-    40: N_("A required argument is missing; its name stands behind the colon."),
-    41: N_("An argument is invalid; its name stands behind the colon."),
+    40: N_("A required argument is missing; its name follows the colon."),
+    41: N_("An argument is invalid; its name follows the colon."),
     42: N_("The request is forbidden at this session's level."),
     43: N_("A parameter has a wrong format or is out of range."),
     44: N_("Ambiguous: an error of the server (old) or an invalid access token (new)."),
@@ -178,7 +178,7 @@ _SUB_CODES: dict[str, tuple[int, str, str | None]] = {
         *(11, N_("This machine's IP address is not on the app's list.")),
         _CONSOLE,
     ),
-    "isv.appkey-not-exists": (29, N_("There is no such app key."), None),
+    "isv.appkey-not-exists": (29, N_("The app key does not exist."), None),
     "isp.get-app-error": (
         *(1, N_("The gateway does not know the app key, whatever the sub code's name suggests.")),
         N_("Check app_key and gateway of the profile: a key works in its own environment only."),
@@ -207,7 +207,7 @@ _SUB_CODES: dict[str, tuple[int, str, str | None]] = {
 _SUB_FAMILIES = (
     (r"isv\..+-not-exists?", "isv.XXX-not-exist", N_("What the parameter names does not exist.")),
     (r"isv\..+", "isv.*", N_("The call was refused: something in it is wrong.")),
-    (r"isp\..+", "isp.*", N_("The platform or the business had an error of its own.")),
+    (r"isp\..+", "isp.*", N_("The platform or the business system had an internal error.")),
     (r"accesscontrol\..+", "accesscontrol.*", _LIMITED),
 )
 
@@ -318,8 +318,8 @@ def _top_code(code: int) -> Entry:
 
 def _by_sub_code(code: str, title: str) -> Entry:
     money = _(
-        "isv.* charged nobody, unless it speaks of something paid, repeated or undecided; after "
-        "anything else the customer may have been charged."
+        "isv.* means that nobody was charged, unless it mentions something paid, repeated or "
+        "undecided; after anything else the customer may have been charged."
     )
     return Entry("top_code", code, title, None, money, _see_sub_code())
 

@@ -134,7 +134,7 @@ class Transaction(Protocol):
         """Acknowledge the alarms of a payment; how many there were."""
 
     def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
-        """The open payments, oldest first. To be gone through before anything is written."""
+        """The open payments, oldest first. Read to the end before writing."""
 
     def voucher_elsewhere(self, checkout: Checkout, vouchers: Sequence[str]) -> bool:
         """Whether a payment of another checkout has one of these ids of the platform's."""
@@ -199,7 +199,7 @@ class Journal(Protocol):
         """Every try of a payment, in order."""
 
     def open_payments(self, merchant: Merchant) -> Iterator[Payment]:
-        """The open payments, oldest first. To be gone through before anything is written."""
+        """The open payments, oldest first. Read to the end before writing."""
 
     def open_since(self, merchant: Merchant) -> tuple[int, int] | None:
         """How many are open and since when the oldest is; None when there are none."""

@@ -69,7 +69,7 @@ def _findings(db: sqlite3.Connection, highest: int, mark: Mark | None) -> Iterat
         yield Finding("damaged", _("SQLite cannot read it: {why}").format(why=error))
         return
     if mark is not None and mark.id != whole.id:
-        yield Finding("other", _("what stands beside it belongs to another journal"))
+        yield Finding("other", _("the file beside it belongs to another journal"))
     elif highest > max(last or 0, whole.last) or (mark and mark.reached > whole.reached):
         yield Finding("older", _("payments were recorded here that it does not know"))
 
@@ -114,5 +114,5 @@ def _contradictions(db: sqlite3.Connection) -> Iterator[Finding]:
               OR EXISTS (SELECT 1 FROM tries AS t WHERE t.seq=payments.seq AND n > payments.tries)
            ORDER BY seq"""
     ):
-        what = _("payment {request_id} counts {tries} tries, and {found} of them are there")
+        what = _("payment {request_id} should have {tries} tries, but {found} were found")
         yield Finding("tries", what.format(request_id=request_id, tries=tries, found=found))

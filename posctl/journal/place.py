@@ -51,7 +51,7 @@ def at_home(place: Callable[..., Path], environ: Mapping[str, str]) -> Path:
     if not path.is_absolute() or environ.get("HOME") == "":
         raise ConfigError(
             "no_home",
-            _("There is no home folder to look in."),
+            _("The home folder is not known."),
             _("Set HOME, or POSCTL_CONFIG and POSCTL_JOURNAL."),
         )
     return path

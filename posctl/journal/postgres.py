@@ -612,7 +612,9 @@ class PostgresJournal:
         if payment is None:
             raise JournalError(
                 "journal_corrupt",
-                _("The journal {path} is damaged or is no journal.").format(path=self._link.shown),
+                _("The journal {path} is damaged or is not a journal.").format(
+                    path=self._link.shown
+                ),
                 (
                     Say(_("Do not delete it. Check it, or restore a backup:")),
                     Type(("journal", "check")),

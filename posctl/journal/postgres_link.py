@@ -419,7 +419,7 @@ class Link:
                 _(
                     "The database of the journal {path} has no room: disk, memory, connections."
                 ).format(path=self.shown),
-                _("Tell whoever looks after it; then run the same command again."),
+                _("Tell whoever runs the database; then run the same command again."),
             )
         if state in ("25006", "42501"):
             return JournalError(
@@ -448,7 +448,7 @@ def _conninfo(url: str) -> str:
     except psycopg.Error:  # its text quotes the URL, password and all
         raise ConfigError(
             "journal",
-            _("The journal {path} is no usable URL.").format(path=masked_url(url)),
+            _("The journal {path} is not a usable URL.").format(path=masked_url(url)),
             _("It looks like this: {example}").format(
                 example="postgresql://USER@HOST:5432/DATABASE?sslmode=verify-full"
             ),

@@ -72,8 +72,8 @@ def refuse_unless_whole(link: Link, marks: Iterable[Mark | None], lock: str = ""
             (
                 Say(
                     _(
-                        "Another database is behind this address, or somebody took it over at "
-                        "another till. Ask who looks after it."
+                        "Another database is behind this address, or somebody adopted it at "
+                        "another till. Ask whoever runs it."
                     )
                 ),
                 *_adopt(),

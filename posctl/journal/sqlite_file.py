@@ -443,7 +443,7 @@ def refuse_unless_whole(
         raise JournalError(
             "journal_elsewhere",
             _(
-                "The journal {path} is of another machine: a copy of it may be at work there."
+                "The journal {path} belongs to another machine: a copy of it may be in use there."
             ).format(path=path),
             (
                 Say(_("Two copies would charge twice. Use the journal on its own machine.")),
@@ -501,9 +501,9 @@ def mounted(path: Path) -> JournalError:
 def unguarded(path: Path) -> JournalError:
     return JournalError(
         "journal_unguarded",
-        _("{held} is gone or damaged. It belongs to the journal and is no stale lock file.").format(
-            held=held_path(path)
-        ),
+        _(
+            "{held} is missing or damaged. It belongs to the journal and is not a stale lock file."
+        ).format(held=held_path(path)),
         (Say(_("Put it back, or let every posctl on this machine end.")), *how_to_adopt()),
     )
 
@@ -552,7 +552,7 @@ def older_than_noted(path: Path) -> JournalError:
 def damaged(path: Path) -> JournalError:
     return JournalError(
         "journal_corrupt",
-        _("The journal {path} is damaged or is no journal.").format(path=path),
+        _("The journal {path} is damaged or is not a journal.").format(path=path),
         (
             Say(_("Do not delete it. Check it, or restore a backup:")),
             Type(("journal", "check")),

@@ -39,7 +39,7 @@ class Block(StrEnum):
     TOO_OLD = "too_old"
     OTHER_PROFILE = "other_profile"
     RESTORED = "restored"  # a journal put back or taken over cannot know what became of it
-    ALARM = "alarm"  # the platform spoke against the record of a payment: a person decides
+    ALARM = "alarm"  # the platform contradicts our record of a payment: a person decides
 
 
 ANOTHER = frozenset({Block.PAID, Block.OVER_DUE, Block.REPEAT})

@@ -38,7 +38,7 @@ EVENT_WORDS = {
     Event.READ_TIMEOUT: N_("The gateway did not answer in time."),
     Event.DEADLINE: N_("The gateway's answer was not complete in time."),
     Event.CUT: N_("The connection broke after the request was sent."),
-    Event.GARBAGE: N_("What came back was no HTTP answer."),
+    Event.GARBAGE: N_("The reply was not an HTTP response."),
     Event.TRUNCATED: N_("The answer broke off."),
     Event.UNDECODABLE: N_("The answer could not be decoded."),
     Event.OVERSIZED: N_("The answer was too large to read."),
@@ -53,7 +53,7 @@ EVENT_WORDS = {
     Event.MAYBE_DUPLICATE: N_("The platform speaks of an earlier payment."),
     Event.UNDECIDED: N_("The platform has not decided yet."),
     Event.ALREADY_DONE: N_("The platform says that this was paid or finished before."),
-    Event.SYSTEM_ERROR: N_("The platform had an error of its own."),
+    Event.SYSTEM_ERROR: N_("The platform had an internal error."),
     Event.NO_VERDICT: N_("The platform's answer holds no verdict."),
     Event.PAID: N_("The platform says: paid."),
     Event.DECLINED: N_("The payment was declined."),
@@ -231,7 +231,7 @@ _RESOLVE = (
 )
 NO_PROOF = (
     _NEVER_AGAIN,
-    N_("What the platform says is no proof that nobody was charged."),
+    N_("The platform's answer does not prove that nobody was charged."),
     N_("Retry the same payment; it charges once at most:"),
     Type(("retry", "{request_id}")),
     N_("Look at the customer's phone, or ask the platform; that moves no money:"),
@@ -359,7 +359,7 @@ BLOCKED = {
         _FIND_OUT,
     ),
     Block.ALARM: (
-        N_("The platform spoke against the record of a payment on this checkout, of {money}."),
+        N_("The platform contradicts our record of a {money} payment on this checkout."),
         _SETTLE,
     ),
     Block.PAID: (
@@ -430,13 +430,13 @@ WARNINGS = {
     "fee_differs": N_("the platform charged another amount than was asked"),
     "channel_differs": N_("the platform used another payment channel than was asked"),
     "remaining_missing": N_("the platform did not say what is still due"),
-    "remaining_negative": N_("the platform says that less than nothing is due"),
+    "remaining_negative": N_("the platform reports a negative amount due"),
     "remaining_grew": N_("the platform says that more is due than before"),
     "code_set_aside": N_("the freshly scanned code was set aside: the open payment keeps its own"),
     "not_recorded": N_("the answer could not be recorded: run posctl retry for this payment"),
     "code_in_argv": N_("--code shows the payment code to everyone on this machine; use --scan"),
     "told_late": N_(
-        "this outcome was recorded earlier and had not been told; nothing was sent now"
+        "this outcome was recorded earlier but had not been shown yet; nothing was sent now"
     ),
 }
 

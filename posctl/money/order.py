@@ -407,7 +407,7 @@ def _flat(tree: dict[str, Any], name: str) -> dict[str, Any]:
         return tree
     inner = tree["pay_request"]
     if not isinstance(inner, dict) or set(tree) - {"pay_request", "shop_id"}:
-        raise _bad_file(name, _('beside "pay_request" only "shop_id" may stand'))
+        raise _bad_file(name, _('next to "pay_request" only "shop_id" is allowed'))
     shops = [shop for shop in (tree.get("shop_id"), inner.get("shop_id")) if shop is not None]
     if len({str(shop) for shop in shops}) > 1:
         raise _bad_file(name, _("its two shop_id differ"))
@@ -431,7 +431,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         names = [name for name, _value in pairs]
         twice = next(n for n in names if names.count(n) > 1)
-        raise ValueError(_("{name} stands twice").format(name=_shown(twice)))
+        raise ValueError(_("{name} is given twice").format(name=_shown(twice)))
     return members
 
 

@@ -70,7 +70,7 @@ def _money(paper: _Paper, payment: Payment) -> None:
     if due == 0:
         paper.pair(_("Still due"), _("nothing"))
     else:
-        told = _("not told by the platform") if due is None else advice.amount(due)
+        told = _("the platform did not say") if due is None else advice.amount(due)
         paper.pair(_("Still due"), told)
 
 

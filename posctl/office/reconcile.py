@@ -245,7 +245,7 @@ def _rows(file: BinaryIO, how: Statement, name: str) -> Iterator[Row]:
         except StopIteration:
             break
         except csv.Error as error:
-            why = _("it is no CSV ({why})").format(why=error)
+            why = _("it is not CSV ({why})").format(why=error)
             raise _bad(name, reader.line_num, why) from None
         if not any(cell.strip() for cell in cells):
             continue
@@ -282,7 +282,7 @@ def _encoding(file: BinaryIO, name: str) -> str:
     head = file.read(1 << 16)
     file.seek(0)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
-        raise _bad(name, 1, _("it is no CSV in UTF-8 or GBK; export or save it as one"))
+        raise _bad(name, 1, _("it is not CSV in UTF-8 or GBK; export or save it as one"))
     try:
         head[: head.rfind(b"\n") + 1 or len(head)].decode()
     except UnicodeDecodeError:
@@ -339,12 +339,12 @@ class _Columns(NamedTuple):
             return None
         fee = _fen(amount) if self.unit == "fen" else _yuan(amount)
         if fee is None:
-            raise _bad(name, line, _("{text} is no amount").format(text=ascii(amount[:40])))
+            raise _bad(name, line, _("{text} is not an amount").format(text=ascii(amount[:40])))
         at_ms = None
         if self.time is not None and (when := _cell(cells[self.time])):
             at_ms = _moment(when)
             if at_ms is None:
-                raise _bad(name, line, _("{text} is no time").format(text=ascii(when[:40])))
+                raise _bad(name, line, _("{text} is not a time").format(text=ascii(when[:40])))
         ids = tuple(dict.fromkeys(one for i in self.ids if (one := _cell(cells[i]))))
         return Row(line, ids, fee, at_ms)
 

@@ -147,7 +147,7 @@ def _draw_corrected(canvas: Canvas, report: Report) -> None:
 
 def alarm_words(report: Report) -> str:
     """That the sums are in doubt: the platform spoke against the record."""
-    return _("▲ ALARMS  {n}: the platform spoke against the record").format(n=len(report.alarms))
+    return _("▲ ALARMS  {n}: the platform contradicts our record").format(n=len(report.alarms))
 
 
 def _draw_alarmed(canvas: Canvas, report: Report) -> None:

@@ -71,7 +71,7 @@ def after_sending(request_id: str, hint: Hint) -> AfterSending:
     """What to tell of a bug met when a request may have left."""
     return AfterSending(
         request_id,
-        _("posctl met an error of its own after sending. The customer may have been charged."),
+        _("Internal error after sending. The customer may have been charged."),
         hint,
     )
 

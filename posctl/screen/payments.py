@@ -373,7 +373,7 @@ def states_due(result: Result) -> bool:
 def draw_due(canvas: Canvas, remaining_fee: int | None) -> None:
     """What the checkout still needs."""
     if remaining_fee is None:
-        draw_bar(canvas, _("STILL DUE  not told by the platform"), "yellow", gap=True)
+        draw_bar(canvas, _("STILL DUE: unknown (the platform did not say)"), "yellow", gap=True)
     elif remaining_fee == 0:
         draw_bar(canvas, _("CHECKOUT FULLY PAID"), "green", gap=True)
     else:

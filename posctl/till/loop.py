@@ -139,7 +139,7 @@ class Till:
             self._forget_codes()
             raise AfterSending(
                 next(iter(self._workers.in_flight), ""),
-                _("posctl met an error of its own at the till. Payments may be open."),
+                _("Internal error at the till. Payments may be open."),
                 (Say(_("See what is open:")), Type(("pending",))),
             ) from bug
         return self._end()

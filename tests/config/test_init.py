@@ -246,7 +246,7 @@ def test_a_secret_that_is_not_there_yet(insists: str, exit_code: int, fresh: Sho
     answers = [
         *instead((WAY[0], "3\n"))[:at],
         ("The variable's name:", "NOT_SET\n"),
-        ("Use it all the same? [y/N]", insists),
+        ("Use it anyway? [y/N]", insists),
     ]
     if insists == "\n":
         answers += [("same? [y/N]\nThe AppSecret:", "1\n"), TYPED]

@@ -201,15 +201,15 @@ def test_the_profile_names_columns_unit_and_encoding(write: Write) -> None:
 
 
 BAD = {
-    f"{ALIPAY}\n1,2,x,2026-01-31 1:00:00,ten,\n": "line 2: 'ten' is no amount",
-    f"{ALIPAY}\n1,2,x,2026-01-31 1:00:00,1.234,\n": "line 2: '1.234' is no amount",
-    f"{ALIPAY}\n1,2,x,2026-01-31 1:00:00,12,34.50,\n1,2,x,soon,1,\n": "line 3: 'soon' is no time",
-    f"{ALIPAY}\n1,2,x,2026-02-30 1:00:00,1,\n": "line 2: '2026-02-30 1:00:00' is no time",
+    f"{ALIPAY}\n1,2,x,2026-01-31 1:00:00,ten,\n": "line 2: 'ten' is not an amount",
+    f"{ALIPAY}\n1,2,x,2026-01-31 1:00:00,1.234,\n": "line 2: '1.234' is not an amount",
+    f"{ALIPAY}\n1,2,x,2026-01-31 1:0:0,12,34.50,\n1,2,x,soon,1,\n": "line 3: 'soon' is not a time",
+    f"{ALIPAY}\n1,2,x,2026-02-30 1:00:00,1,\n": "line 2: '2026-02-30 1:00:00' is not a time",
     f"{ALIPAY}\n1,2\n": "line 2: it has too few columns",
-    f'#\n\n{ALIPAY}\n1,2,x,2026-01-31 1:00:00,1,"a\nb\n': "it is no CSV",
-    f'{ALIPAY}\n1,"2"3,x,2026-01-31 1:00:00,1,\n': "line 2: it is no CSV",
+    f'#\n\n{ALIPAY}\n1,2,x,2026-01-31 1:00:00,1,"a\nb\n': "it is not CSV",
+    f'{ALIPAY}\n1,"2"3,x,2026-01-31 1:00:00,1,\n': "line 2: it is not CSV",
     f"{ALIPAY}\n1,2,x,2026-01-31 1:00:00,1,{'x' * (1 << 20)}\n": "line 2: the line is too long",
-    f'{ALIPAY}\n1,2,x,2026-01-31 1:00:00,1,"{"x" * 200_000}"\n': "line 2: it is no CSV",
+    f'{ALIPAY}\n1,2,x,2026-01-31 1:00:00,1,"{"x" * 200_000}"\n': "line 2: it is not CSV",
     "a,b\n1,2\n": "no line names the columns",
     "": "no line names the columns",
     "x\n" * 300 + ALIPAY: "no line names the columns",
@@ -230,7 +230,7 @@ def test_what_is_no_text_is_refused(write: Write, tmp_path: Path) -> None:
     how = Statement()
     for raw in (path.read_bytes(), b"PK\x03\x04\x14\x00\x06\x00"):
         path.write_bytes(raw)
-        with pytest.raises(UsageError, match="no CSV in UTF-8 or GBK"):
+        with pytest.raises(UsageError, match="not CSV in UTF-8 or GBK"):
             list(read_rows(path, how))
     path.write_bytes(ALIPAY.encode() + b"\n1,\xff\xff,x,2026-01-31 1:00,1,\n")
     with pytest.raises(UsageError, match="line 2: it is not utf-8 text"):

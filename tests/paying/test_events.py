@@ -1389,7 +1389,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], str | None]] = {
     "another channel": ({"current_payment_channel": 1007}, "another payment channel"),
     "no remainder": ({"remaining_fee": None}, "did not say what is still due"),
     "an odd remainder": ({"remaining_fee": "x"}, "did not say what is still due"),
-    "a negative remainder": ({"remaining_fee": -1}, "less than nothing"),
+    "a negative remainder": ({"remaining_fee": -1}, "a negative amount due"),
     "nothing odd": ({}, None),
     "silence about the amount": ({"current_pay_fee": None}, None),
     "silence about the channel": ({"current_payment_channel": None}, None),

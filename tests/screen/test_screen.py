@@ -120,7 +120,7 @@ VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] 
     "untold": (
         {"en": "√ PAID", "zh": "√ 已付款"},
         None,
-        {"en": "STILL DUE not told by the platform", "zh": "还需支付 平台未告知"},
+        {"en": "STILL DUE: unknown (the platform did not say)", "zh": "还需支付 平台未告知"},
     ),
     "fail": ({"en": "× FAILED", "zh": "× 付款失败"}, NOT_CHARGED, None),
     "not_sent": ({"en": "× NOT SENT", "zh": "× 未发出，未扣款"}, NOT_CHARGED, None),

@@ -85,7 +85,7 @@ def named(text: str) -> str:
     except UsageError as error:
         raise UsageError(
             error.code,
-            _("What stands for {name} is no request_id.").format(name="REQUEST_ID"),
+            _("{name} is not a valid request_id.").format(name="REQUEST_ID"),
             (
                 *(Say(_("List payments with:")), Type(("history",))),
                 *(Say(_("For a checkout:")), Type(("checkout", "CHECKOUT_ID"))),

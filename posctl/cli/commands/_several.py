@@ -92,7 +92,7 @@ def tell_several(
         View(data, lambda canvas: draw_results(canvas, several.payments, profile, live=live))
     )
     if several.bug is not None:
-        words = _("posctl met an error of its own ({name}) while it told the result.")
+        words = _("Internal error ({name}) while the result was shown.")
         run.screen.note(words.format(name=type(several.bug).__name__))
     if problem is not None:
         run.screen.problem(problem)

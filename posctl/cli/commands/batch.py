@@ -100,7 +100,7 @@ def batch_run(options: BatchOptions, run: Run) -> Exit:
         except Exception as bug:
             raise AfterSending(
                 checked.id,
-                _("posctl met an error of its own while the batch ran."),
+                _("Internal error while the batch ran."),
                 _("Run the same command again: nobody is charged twice."),
             ) from bug
         with suppress(OSError):  # every record is there, if not in order
@@ -136,7 +136,7 @@ def _bytes(name: str, run: Run) -> bytes:
         return run.stdin.buffer.read(MAX_BYTES + 1)
     try:
         if not Path(name).is_file():  # a folder, a FIFO or a device would never end
-            raise UsageError("bad_file", _("{path} is no file.").format(path=name))
+            raise UsageError("bad_file", _("{path} is not a file.").format(path=name))
         with Path(name).open("rb") as opened:
             return opened.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:

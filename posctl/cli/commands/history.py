@@ -46,7 +46,7 @@ def history(
         str | None,
         typer.Option(help=_("One of: {list}.").format(list=", ".join(OUTCOMES)), metavar="OUTCOME"),
     ] = None,
-    limit: Annotated[str, typer.Option(help=_("At most so many."), metavar="N")] = "50",
+    limit: Annotated[str, typer.Option(help=_("Show at most N."), metavar="N")] = "50",
 ) -> int:
     run: Run = ctx.obj
     since_ms, until_ms = day_span(day, run.now_s()) if day else (None, None)
@@ -106,6 +106,6 @@ def day_span(day: str, now_s: float) -> tuple[int, int]:
         since, until = (time.mktime(start.timetuple()) for start in starts)
     except (ValueError, OverflowError):
         raise UsageError(
-            "bad_day", _("{day} is no day: today, yesterday or 2026-01-31.").format(day=day)
+            "bad_day", _("{day} is not a day: today, yesterday or 2026-01-31.").format(day=day)
         ) from None
     return int(since * 1000), int(until * 1000)

@@ -81,7 +81,7 @@ def _refuse(path: Path, run: Run) -> None:
     if not run.can_ask():
         raise UsageError(
             "no_terminal",
-            _("posctl init asks questions, and there is no terminal to ask on."),
+            _("posctl init asks questions and needs a terminal to ask them on."),
             _("Copy config.example.yaml of posctl's source to {path}, and fill it in.").format(
                 path=path
             ),
@@ -236,7 +236,7 @@ class _Questions:
             draft.profile(self._path).secret.reveal(self._run.environ)
         except ConfigError as error:
             self._say_wrong(error.message, error.hint)
-            if not self._run.confirm(_("Use it all the same?")):
+            if not self._run.confirm(_("Use it anyway?")):
                 return False
         self._draft = draft
         return True

@@ -243,9 +243,9 @@ def _tell_of(outlook: "Outlook", run: Run) -> None:
 @app.command(
     cls=Command,
     help=_(
-        "Export the closed payments that are older than so many days, then delete them. Open "
-        "payments stay, and checkouts that had anything newer. A request_id that was pruned is "
-        "unknown: a script that repeats it pays again."
+        "Export the closed payments that are older than DAYS days, then delete them. Open "
+        "payments stay, and so do checkouts that had anything newer. A pruned request_id is "
+        "forgotten: a script that repeats it pays again."
     ),
     epilog="posctl journal prune --older-than 400 --export payments-2025.jsonl",
 )

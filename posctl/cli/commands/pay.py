@@ -203,7 +203,7 @@ def _file_bytes(name: str, run: Run) -> bytes:
     path = Path(name)
     try:
         if not path.is_file():  # a folder, a FIFO or a device would never end
-            raise UsageError("bad_file", _("{path} is no file.").format(path=name))
+            raise UsageError("bad_file", _("{path} is not a file.").format(path=name))
         with path.open("rb") as opened:
             return opened.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -21,7 +21,7 @@ app = new_app()
 
 @app.command(
     cls=Command,
-    help=_("The open payments, oldest first, and the alarms nobody has acknowledged."),
+    help=_("The open payments, oldest first, and the alarms not yet acknowledged."),
     epilog="posctl pending\nposctl pending --check\nposctl pending --shop 12 --machine 003",
 )
 def pending(

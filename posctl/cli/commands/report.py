@@ -307,7 +307,8 @@ def _moment(text: str, now_s: float) -> tuple[int, int]:
         local_s = time.mktime(moment.timetuple()) if moment.tzinfo is None else moment.timestamp()
     except (ValueError, OverflowError):
         raise UsageError(
-            "bad_moment", _("{when} is no day and no time: 2026-01-31T09:30.").format(when=text)
+            "bad_moment",
+            _("{when} is neither a day nor a time such as 2026-01-31T09:30.").format(when=text),
         ) from None
     return int(local_s * 1000), int(local_s * 1000)
 
@@ -369,13 +370,13 @@ def _refuse_open(running: Report, options: ReportOptions, run: Run) -> None:
         raise Busy(
             "alarms",
             _(
-                "The shift was not closed. Alarms that nobody has acknowledged: {n}; the platform "
-                "spoke against the record."
+                "The shift was not closed. Alarms not yet acknowledged: {n}; the platform "
+                "contradicts our record."
             ).format(n=len(running.alarms)),
             (
                 Say(_("Settle them first:")),
                 command(running, "pending"),
-                Say(_("Or close it all the same, and say why:")),
+                Say(_("Or close it anyway, and say why:")),
                 command(running, "report", "--close", "--note", "…"),
             ),
         )
@@ -386,7 +387,7 @@ def _refuse_open(running: Report, options: ReportOptions, run: Run) -> None:
             _("The shift was not closed.") + " " + unreached_words(first),
             (
                 *way_to(first),
-                Say(_("Or close it all the same, and say why:")),
+                Say(_("Or close it anyway, and say why:")),
                 command(running, "report", "--close", "--note", "…"),
             ),
         )
@@ -400,7 +401,7 @@ def _refuse_open(running: Report, options: ReportOptions, run: Run) -> None:
             (
                 Say(_("Settle them first:")),
                 command(running, "pending"),
-                Say(_("Or close it all the same, and say why:")),
+                Say(_("Or close it anyway, and say why:")),
                 command(running, "report", "--close", "--note", "…"),
             ),
         )

@@ -59,7 +59,9 @@ def retry(
     every: Annotated[bool, typer.Option("--all", help=_("All open payments."))] = False,
     due: Annotated[
         bool,
-        typer.Option("--due", help=_("Those whose turn it is, up to 15 minutes old; for cron.")),
+        typer.Option(
+            "--due", help=_("Those due for another try, at most 15 minutes old (for cron).")
+        ),
     ] = False,
     wait: Annotated[
         str | None,
@@ -147,7 +149,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
         named(one)
     several = Several(run.load().profile)
     if options.due and not run.own_journal().hold_sweep():
-        run.screen.note(_("Another posctl retry --due is at work; this one leaves it alone."))
+        run.screen.note(_("Another posctl retry --due is running; this one does nothing."))
         return tell_several(several, run)
     request_ids = _which(options, run)
     if not request_ids:

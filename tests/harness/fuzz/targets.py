@@ -263,7 +263,7 @@ def _check_command_line(words: list[str]) -> None:
         code = cli.run(argv, home, _stream(), out, err)
     said = _text(out)
     assert code in (0, 2, 3), _text(err)
-    assert "posctl met an error of its own" not in _text(err)
+    assert "Internal error" not in _text(err)
     assert not re.search(f"[{OBEYED}]", said + _text(err))
     if said.startswith("{"):
         data: dict[str, Any] = json.loads(said)
