@@ -57,6 +57,12 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session
+def mutate(session: nox.Session) -> None:
+    """Small faults in the rooms that decide about money: do the fast tests see them? Minutes."""
+    session.run("python", "tests/harness/mutate.py", *session.posargs)
+
+
+@nox.session
 def words(session: nox.Session) -> None:
     """The Chinese catalogue: new sentences taken in, then compiled. Translate what is empty."""
     pot = Path(session.create_tmp()) / "posctl.pot"

@@ -1,0 +1,993 @@
+"""The road of a payment, in milliseconds: the real journal, and a gateway that plays a script.
+
+What becomes of the row, what is told, and what is sent, for every kind of ending. The same roads
+with real sockets and processes are in `test_events.py`, `test_open.py` and `test_sweep.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import pytest
+from scenes import CODE
+
+from posctl.config.profile import Profile
+from posctl.config.secret import Secret
+from posctl.errors import AfterSending, Busy, JournalError, UsageError
+from posctl.gateway.exchange import Exchange, Post, Sent
+from posctl.gateway.top import ACTION_QUERY_METHOD, PAY_METHOD, sign
+from posctl.hint import Say
+from posctl.journal import Journal
+from posctl.journal.sqlite import SqliteJournal
+from posctl.money.admit import Block
+from posctl.money.order import Limits, check
+from posctl.money.outcome import Event, Exit, Outcome, State
+from posctl.money.record import Payment, Who
+from posctl.money.result import Result
+from posctl.paying.by_hand import close_by_hand
+from posctl.paying.desk import Desk, Patience
+from posctl.paying.many import Watch
+from posctl.paying.pay import pay, retry
+from posctl.paying.retries import Sweep, due_at_ms, sweep
+from posctl.paying.status import ask_checkout, ask_payment, record_status
+
+SECRET = "helloworld"
+NOW_S = 1_767_250_800.0
+DEFAULTS = {
+    "shop_id": "1",
+    "operator_id": "123",
+    "machine_id": "001",
+    "buyer_id": "1",
+    "source": "hema",
+    "merchant_code": "HM",
+}
+OTHER_CODE = "289999999999999999"
+
+Does = Callable[[bytes, Sent], Exchange]
+
+
+# ── what comes back ──────────────────────────────────────────────────────────────────────────
+
+
+def says(body: bytes, http_status: int = 200) -> Does:
+    def play(_form: bytes, sent: Sent) -> Exchange:
+        sent.may_have_left = True
+        return Exchange(None, may_have_left=True, http_status=http_status, body=body)
+
+    return play
+
+
+def ends(event: Event, *, left: bool = True) -> Does:
+    def play(_form: bytes, sent: Sent) -> Exchange:
+        sent.may_have_left = left
+        return Exchange(event, may_have_left=left, detail="as the script says")
+
+    return play
+
+
+def stops(*, left: bool) -> Does:
+    """Ctrl-C while it is on the wire."""
+
+    def play(_form: bytes, sent: Sent) -> Exchange:
+        sent.may_have_left = left
+        raise KeyboardInterrupt
+
+    return play
+
+
+def model(status: object = 1, **more: object) -> bytes:
+    members = {
+        "result_status": status,
+        "remaining_fee": 0,
+        "current_pay_fee": 100,
+        "current_payment_channel": 1006,
+        "success": True,
+        **more,
+    }
+    kept = {name: value for name, value in members.items() if value is not None}
+    content = {"result": {"model": kept, "is_success": True}, "request_id": "trace-1"}
+    return json.dumps({"alibaba_pos_order_pay_response": content}, ensure_ascii=False).encode()
+
+
+def error(
+    code: int, sub_code: str | None = None, sub_msg: str | None = None, msg: str = ""
+) -> bytes:
+    content = {"code": code, "msg": msg, "sub_code": sub_code, "sub_msg": sub_msg}
+    return json.dumps({"error_response": content}, ensure_ascii=False).encode()
+
+
+PAID = says(model(1, payment_order_id="P1", channel_order_id="C1"))
+PENDING = says(model(3, remaining_fee=None, current_pay_fee=None))
+DECLINED = says(model(2, result_code="ACQ.BUYER_BALANCE_NOT_ENOUGH"))
+LOST = ends(Event.READ_TIMEOUT)
+UNSENT = ends(Event.REFUSED, left=False)
+BANNED = says(
+    error(7, "accesscontrol.limited-by-api-access-count", "This ban will last for 9 more seconds")
+)
+
+
+# ── a till ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Script:
+    """A gateway that plays what it was given, the last line again and again."""
+
+    def __init__(self) -> None:
+        self.lines: list[Does] = [PAID]
+        self.forms: list[dict[str, str]] = []
+        self.mistrusted: set[int] = set()
+        self.may_leave: list[bool] = []
+
+    def post(self, form: bytes, sent: Sent) -> Exchange:
+        self.forms.append(dict(parse_qsl(form.decode(), keep_blank_values=True)))
+        self.may_leave.append(sent.may_leave())
+        sent.connection = len(self.forms)
+        line = self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
+        return line(form, sent)
+
+    def mistrust(self, connection: int) -> None:
+        self.mistrusted.add(connection)
+
+    def trusts(self, connection: int) -> bool:
+        return connection not in self.mistrusted
+
+
+class Failing:
+    """A journal whose transactions fail from now on, as on a full disk."""
+
+    def __init__(self, journal: SqliteJournal, after: int) -> None:
+        self._journal, self._after = journal, after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def transact(self, work: Callable[[Any], Any]) -> Any:
+        if self._after == 0:
+            raise JournalError("full", "The disk is full.")
+        self._after -= 1
+        return self._journal.transact(work)
+
+
+class Till:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = SqliteJournal(path)
+        self.gateway = Script()
+        self.now_s = NOW_S
+        self.ids = (f"00000000-0000-4000-8000-{n:012d}" for n in range(1, 1000))
+        self.profile = Profile(
+            "store-1", "https://gw/router/rest", "12345678", Secret("secret", SECRET)
+        )
+        self.fails_after: int | None = None
+
+    @property
+    def desk(self) -> Desk:
+        journal: Any = self.journal
+        if self.fails_after is not None:
+            journal = Failing(self.journal, self.fails_after)
+        return Desk(
+            profile=self.profile,
+            secret=SECRET,
+            journal=cast("Journal", journal),
+            gateway=cast("Post", self.gateway),
+            who=lambda machine_id, operator_id: Who("host", 1, machine_id, operator_id),
+            now_s=lambda: self.now_s,
+            uptime_s=lambda: self.now_s,
+            new_id=lambda: next(self.ids),
+            interruptible=nullcontext,
+            profiles=(self.profile,),
+        )
+
+    def then(self, *lines: Does) -> None:
+        self.gateway.lines = list(lines)
+
+    def pay(
+        self,
+        *lines: Does,
+        patience: Patience | None = None,
+        waived: frozenset[Block] = frozenset(),
+        **members: str,
+    ) -> Result:
+        if lines:
+            self.then(*lines)
+        asked = {"pay_fee": "100", "checkout_id": "111", "channel_account": CODE} | members
+        asked = {name: value for name, value in asked.items() if value}
+        order = check(asked, {}, DEFAULTS, Limits(500_000))
+        return pay(order, self.desk, waived, patience)
+
+    def retry(self, *lines: Does, request_id: str | None = None, **how: Any) -> Result:
+        if lines:
+            self.then(*lines)
+        return retry(self.payment(request_id), self.desk, how.pop("waived", frozenset()), **how)
+
+    def payment(self, request_id: str | None = None) -> Payment:
+        found = self.journal.payment(request_id or self.first_id())
+        assert found is not None
+        return found
+
+    def first_id(self) -> str:
+        (row,) = self.rows("SELECT request_id FROM payments ORDER BY seq LIMIT 1")
+        return str(row["request_id"])
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        with closing(sqlite3.connect(self.path)) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute(query)]
+
+    def is_free(self) -> bool:
+        """Whether nobody holds the payment any more: another process may send it."""
+        with self.held_elsewhere() as got_it:
+            return got_it
+
+    @contextmanager
+    def held_elsewhere(self) -> Iterator[bool]:
+        """Another process holds the payment meanwhile; False when it could not get it."""
+        said, says_ = os.pipe()
+        ends, end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(end)
+                other = SqliteJournal(self.path)
+                payment = other.payment(self.first_id())
+                assert payment is not None
+                os.write(says_, b"1" if other.transact(lambda tx: tx.hold(payment)) else b"0")
+                os.read(ends, 1)
+            finally:
+                os._exit(0)
+        os.close(says_)
+        try:
+            yield os.read(said, 1) == b"1"
+        finally:
+            for fd in (end, said, ends):
+                os.close(fd)
+            os.waitpid(child, 0)
+
+
+@pytest.fixture
+def till(tmp_path: Path) -> Iterator[Till]:
+    made = Till(tmp_path / "journal.db")
+    with closing(made.journal):
+        yield made
+
+
+def patience(till: Till, wait_s: float, slept: list[float] | None = None) -> Patience:
+    """Waiting on the till's own clock."""
+    slept = [] if slept is None else slept
+
+    def pause(seconds: float, _result: Result) -> None:
+        slept.append(seconds)
+        till.now_s += seconds
+
+    return Patience(wait_s, lambda: till.now_s, pause)
+
+
+# ── one try ──────────────────────────────────────────────────────────────────────────────────
+
+ENDS: dict[str, tuple[Does, Outcome, Exit]] = {
+    "paid": (PAID, Outcome.SUCCESS, Exit.OK),
+    "declined": (DECLINED, Outcome.FAIL, Exit.FAIL),
+    "unsent": (UNSENT, Outcome.NOT_SENT, Exit.NOT_SENT),
+    "refused": (says(error(40)), Outcome.REJECTED, Exit.REJECTED),
+    "pending": (PENDING, Outcome.PENDING, Exit.PENDING),
+    "lost": (LOST, Outcome.UNKNOWN, Exit.UNKNOWN),
+    "contradicts itself": (says(model(1, success=False)), Outcome.CONFLICT, Exit.CONFLICT),
+    "not TOP": (says(b"<html>"), Outcome.UNKNOWN, Exit.UNKNOWN),
+    "redirected": (says(b"", 302), Outcome.UNKNOWN, Exit.UNKNOWN),
+    "Ctrl-C before": (stops(left=False), Outcome.NOT_SENT, Exit.INTERRUPTED),
+    "Ctrl-C after": (stops(left=True), Outcome.UNKNOWN, Exit.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_one_try(till: Till, name: str) -> None:
+    """What is told is what is recorded; one request, the recorded bytes, rightly signed; nobody
+    holds the payment afterwards.
+    """
+    does, outcome, code = ENDS[name]
+    result = till.pay(does)
+    assert (result.outcome, result.exit_code, result.resumed) == (outcome, code, False)
+    payment = till.payment()
+    assert result.payment is not None
+    assert result.payment.standing == payment.standing
+    (form,) = till.gateway.forms
+    assert (form["method"], form["shop_id"]) == (PAY_METHOD, "1")
+    assert form["sign"] == sign(form, SECRET, "hmac-sha256")
+    assert till.gateway.may_leave == [True]
+    (one,) = till.rows("SELECT * FROM tries")
+    assert (one["machine_id"], one["operator_id"]) == ("001", "123")
+    assert till.is_free()
+    closed = payment.standing.paid is not None
+    assert (CODE in payment.pay_request) is not closed, "a code goes when its payment closes"
+    assert (result.problem is None) is (outcome in (Outcome.SUCCESS, Outcome.PENDING))
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_same_pay_again(till: Till, name: str) -> None:
+    """An open payment is resumed under its own id; one that nobody was told of is told; after one
+    that was told and did not charge a new one begins.
+    """
+    does, outcome, _code = ENDS[name]
+    first = till.pay(does)
+    assert first.payment is not None
+    again = till.pay(PAID)
+    if outcome is Outcome.CONFLICT:
+        assert again.outcome is Outcome.BLOCKED
+        assert len(till.gateway.forms) == 1
+        return
+    assert again.payment is not None
+    assert (again.payment.request_id, again.resumed) == (first.payment.request_id, True)
+    is_open = first.payment.open
+    assert len(till.gateway.forms) == (2 if is_open else 1)
+    warned = any("told" in one or "shown" in one for one in again.warnings)
+    assert warned is not is_open
+    if is_open:
+        assert again.outcome is Outcome.SUCCESS
+        assert {form["pay_request"] for form in till.gateway.forms} == {
+            till.gateway.forms[0]["pay_request"]
+        }
+        return
+    assert again.outcome is outcome
+    till.journal.mark_told([first.payment.request_id])
+    third = till.pay(PAID)
+    if outcome is Outcome.SUCCESS:
+        assert third.outcome is Outcome.BLOCKED
+        assert third.blocked_by is not None
+    else:
+        assert third.payment is not None
+        assert (third.outcome, third.resumed) == (Outcome.SUCCESS, False)
+        assert third.payment.request_id != first.payment.request_id
+
+
+def test_a_fresh_code_is_set_aside(till: Till) -> None:
+    """A resumed payment goes with its own code; that the new one was not used is said, and only
+    when it was another one.
+    """
+    till.pay(LOST)
+    again = till.pay(LOST, channel_account=OTHER_CODE)
+    assert any("code" in one for one in again.warnings)
+    assert CODE in till.gateway.forms[-1]["pay_request"]
+    same = till.pay(LOST)
+    without = till.pay(LOST, channel_account="")
+    assert (same.warnings, without.warnings) == ((), ())
+
+
+def test_a_first_payment_sets_no_code_aside(till: Till) -> None:
+    """Of a first try nothing is said of codes."""
+    assert till.pay(PAID).warnings == ()
+
+
+@pytest.mark.parametrize("given", ["", "order-0001"])
+@pytest.mark.parametrize("name", ["declined", "unsent", "refused", "lost"])
+def test_a_request_id_that_is_used_up(till: Till, name: str, given: str) -> None:
+    """A given id that closed without a charge is used up, which is said: another one is needed."""
+    sent = till.pay(ENDS[name][0], request_id=given)
+    again = till.pay(PAID if name == "lost" else LOST, request_id=given)
+    for result in (sent, again):
+        hint = () if result.problem is None else result.problem.hint
+        said = " ".join(part.text for part in hint if isinstance(part, Say))
+        used_up = bool(given) and name != "lost"
+        assert ("used up" in said) is used_up, said
+        if used_up:
+            assert ("Nothing was sent" in said) is (result is again)
+    assert len(till.gateway.forms) == (2 if name == "lost" else 1)
+
+
+def test_what_is_due_is_the_last_success(till: Till) -> None:
+    """Only a success tells what is due: this one, or the last before it; and nothing does, where
+    there was none.
+    """
+    declined = model(2, remaining_fee=7, result_code="ACQ.BUYER_BALANCE_NOT_ENOUGH")
+    assert till.pay(says(declined)).remaining_fee is None
+    till.journal.mark_told([till.first_id()])
+    assert till.pay(says(model(1, remaining_fee=400))).remaining_fee == 400
+    till.now_s += 3600
+    till.journal.mark_told([row["request_id"] for row in till.rows("SELECT * FROM payments")])
+    for does in (says(declined), says(model(3, remaining_fee=9)), LOST):
+        result = till.pay(does, pay_fee="50", channel_account=OTHER_CODE)
+        assert (result.outcome is Outcome.SUCCESS, result.remaining_fee) == (False, 400)
+
+
+def test_what_is_blocked_says_by_whom(till: Till) -> None:
+    """A blocked payment tells what was asked, what stands in its way, and what is due."""
+    till.pay(says(model(1, remaining_fee=400)))
+    till.journal.mark_told([till.first_id()])
+    blocked = till.pay(pay_fee="500", channel_account=OTHER_CODE, order_id="o-2")
+    assert (blocked.outcome, blocked.exit_code) == (Outcome.BLOCKED, Exit.BLOCKED)
+    assert blocked.asked is not None
+    assert blocked.blocked_by is not None
+    assert (blocked.asked.pay_fee, blocked.asked.order_id) == (500, "o-2")
+    assert (blocked.asked.request_id, blocked.asked.checkout_id) == (None, "111")
+    assert (blocked.blocked_by.request_id, blocked.remaining_fee) == (till.first_id(), 400)
+    assert blocked.problem is not None
+    assert blocked.problem.code == "more_than_due"
+
+
+# ── asking on ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_patience_one_try(till: Till) -> None:
+    """One `pay`, one request, whatever came of it."""
+    for does in (PENDING, LOST):
+        till.pay(does)
+    assert len(till.gateway.forms) == 2
+
+
+def test_patience_asks_after_2_s_and_then_every_5(till: Till) -> None:
+    """It goes on until the payment is settled."""
+    slept: list[float] = []
+    result = till.pay(LOST, PENDING, PENDING, PAID, patience=patience(till, 60, slept))
+    assert (result.outcome, slept) == (Outcome.SUCCESS, [2.0, 5.0, 5.0])
+    assert result.payment is not None
+    assert result.payment.tries == 4
+    assert till.is_free()
+
+
+def test_patience_ends(till: Till) -> None:
+    """What is open when the time is over is told as it is; the last pause is as long as is left."""
+    slept: list[float] = []
+    result = till.pay(PENDING, patience=patience(till, 8, slept))
+    assert (result.outcome, slept) == (Outcome.PENDING, [2.0, 5.0, 1.0])
+    assert till.pay(PENDING, patience=patience(till, 0, slept)).outcome is Outcome.PENDING
+    assert len(slept) == 3
+
+
+def test_patience_needs_none_for_what_is_settled(till: Till) -> None:
+    """A verdict is told at once; a conflict is never asked about again."""
+    slept: list[float] = []
+    assert till.pay(DECLINED, patience=patience(till, 60, slept)).outcome is Outcome.FAIL
+    conflict = says(model(1, success=False))
+    found = till.pay(conflict, checkout_id="112", patience=patience(till, 60, slept))
+    assert (found.outcome, slept) == (Outcome.CONFLICT, [])
+
+
+@pytest.mark.parametrize(("wait_s", "pauses"), [(60, [2.0, 10.0]), (11, [2.0])])
+def test_patience_waits_out_a_ban(till: Till, wait_s: float, pauses: list[float]) -> None:
+    """A rate limit that names its ban is waited out, and a second more; one that is longer than the
+    time that is left ends the waiting.
+    """
+    slept: list[float] = []
+    result = till.pay(LOST, BANNED, PAID, patience=patience(till, wait_s, slept))
+    assert slept == pauses
+    assert result.outcome is (Outcome.SUCCESS if len(pauses) == 2 else Outcome.UNKNOWN)
+
+
+def test_patience_is_interrupted(till: Till) -> None:
+    """Ctrl-C in a pause: the last record says what is known, and so does the exit code."""
+
+    def pause(_seconds: float, _result: Result) -> None:
+        raise KeyboardInterrupt
+
+    result = till.pay(PENDING, patience=Patience(60, lambda: till.now_s, pause))
+    assert (result.exit_code, len(till.gateway.forms)) == (Exit.PENDING, 1)
+    assert till.is_free()
+
+
+def test_patience_meets_a_person(till: Till) -> None:
+    """Closed by hand in a pause, it is told so, and nothing more is sent; held back for a person,
+    it is told as it was.
+    """
+
+    def close(_seconds: float, _result: Result) -> None:
+        till.now_s += 2
+        journal = till.journal
+        close_by_hand(till.payment(), "me", "seen", int(till.now_s * 1000), journal, paid=True)
+
+    result = till.pay(PENDING, PAID, patience=Patience(60, lambda: till.now_s, close))
+    assert result.payment is not None
+    assert (result.payment.standing.state, result.resumed) == (State.RESOLVED, True)
+    assert len(till.gateway.forms) == 1
+
+
+def test_patience_sends_nothing_too_old(till: Till) -> None:
+    """After a quarter of an hour nothing is sent by itself."""
+
+    def sleep(_seconds: float, _result: Result) -> None:
+        till.now_s += 901
+
+    result = till.pay(PENDING, PAID, patience=Patience(3600, lambda: till.now_s, sleep))
+    assert (result.outcome, len(till.gateway.forms)) == (Outcome.PENDING, 1)
+
+
+# ── the journal fails ────────────────────────────────────────────────────────────────────────
+
+
+def test_no_record_no_payment(till: Till) -> None:
+    """Where the row cannot be written nothing is sent."""
+    till.fails_after = 0
+    with pytest.raises(JournalError):
+        till.pay(PAID)
+    assert till.gateway.forms == []
+
+
+@pytest.mark.parametrize(
+    ("does", "outcome"),
+    [(PAID, Outcome.SUCCESS), (DECLINED, Outcome.UNKNOWN), (LOST, Outcome.UNKNOWN)],
+)
+def test_an_answer_that_cannot_be_recorded(till: Till, does: Does, outcome: Outcome) -> None:
+    """The verdict is told, with a warning; "not charged" is not, since the row stays open."""
+    till.fails_after = 1
+    result = till.pay(does)
+    assert result.outcome is outcome
+    assert any("record" in one for one in result.warnings)
+    till.fails_after = None
+    assert till.payment().open
+    again = till.pay(PAID)
+    assert (again.outcome, again.resumed) == (Outcome.SUCCESS, True)
+
+
+def test_a_bug_after_sending(till: Till) -> None:
+    """It is told with the request_id, and the row stays open."""
+    till.gateway.mistrust = None  # type: ignore[assignment,method-assign]  # the bug
+    anothers = says(model(1, request_id="00000000-0000-4000-8000-999999999999"))
+    with pytest.raises(AfterSending) as caught:
+        till.pay(anothers)
+    assert caught.value.request_id == till.first_id()
+
+
+# ── whose answer it is ───────────────────────────────────────────────────────────────────────
+
+ANOTHERS: dict[str, dict[str, object]] = {
+    "another request_id": {"request_id": "00000000-0000-4000-8000-999999999999"},
+    "another checkout_id": {"checkout_id": "112"},
+    "another order_id": {"order_id": "112"},
+}
+
+
+@pytest.mark.parametrize("name", ANOTHERS)
+def test_an_answer_to_another_payment(till: Till, name: str) -> None:
+    """Nothing of it is kept or told, and its connection is not used again."""
+    more = {"payment_order_id": "P9", "result_message": OTHER_CODE, **ANOTHERS[name]}
+    result = till.pay(says(model(1, **more)))
+    assert result.outcome is Outcome.CONFLICT
+    assert till.gateway.mistrusted == {1}
+    payment = till.payment()
+    assert payment.verdict.payment_order_id is None
+    (one,) = till.rows("SELECT * FROM tries")
+    assert one["raw"] is None
+    assert OTHER_CODE not in json.dumps(till.rows("SELECT * FROM tries"))
+
+
+def test_an_answer_that_names_this_payment(till: Till) -> None:
+    """Its own names are none of another's."""
+    result = till.pay(says(model(1, checkout_id="111", order_id="111")))
+    assert (result.outcome, till.gateway.mistrusted) == (Outcome.SUCCESS, set())
+
+
+@pytest.mark.parametrize("name", ["payment_order_id", "channel_order_id"])
+def test_a_voucher_of_another_checkout(till: Till, name: str) -> None:
+    """A stale answer: it names what another checkout was paid with, and so counts for nothing."""
+    till.pay(says(model(1, **{name: "V1"})))
+    till.now_s += 3600
+    result = till.pay(says(model(1, **{name: "V1"})), checkout_id="112", channel_account=OTHER_CODE)
+    assert result.outcome is Outcome.CONFLICT
+    assert till.gateway.mistrusted == {2}
+    assert result.payment is not None
+    assert getattr(result.payment.verdict, name) is None
+
+
+@pytest.mark.parametrize("voucher", ["0", "-", "null", "NONE", None])
+def test_a_voucher_that_names_nothing(till: Till, voucher: str | None) -> None:
+    """So little tells no payment from another."""
+    for n, code in enumerate((CODE, OTHER_CODE)):
+        result = till.pay(
+            says(model(1, payment_order_id=voucher)), checkout_id=f"c{n}", channel_account=code
+        )
+        assert result.outcome is Outcome.SUCCESS
+
+
+def test_the_same_voucher_again_is_its_own(till: Till) -> None:
+    """A payment's own voucher, told before, is no news."""
+    till.pay(says(model(3, payment_order_id="V1")))
+    result = till.pay(says(model(1, payment_order_id="V1")))
+    assert result.outcome is Outcome.SUCCESS
+    assert till.payment().verdict.payment_order_id == "V1"
+
+
+def test_another_voucher_for_the_same_payment(till: Till) -> None:
+    """The record of the first stays, and a person decides."""
+    till.pay(says(model(3, payment_order_id="V1", channel_order_id="C1", remaining_fee=5)))
+    result = till.pay(says(model(1, payment_order_id="V2", channel_order_id="C2")))
+    assert result.outcome is Outcome.CONFLICT
+    verdict = till.payment().verdict
+    assert (verdict.payment_order_id, verdict.channel_order_id) == ("V1", "C1")
+    assert verdict.remaining_fee == 5
+
+
+def test_the_voucher_of_a_pending_answer_is_kept(till: Till) -> None:
+    """A later answer without one takes nothing away; an error keeps the model's words, too."""
+    till.pay(says(model(3, payment_order_id="V1")))
+    till.pay(says(error(10, "isp.unknown-error")))
+    assert till.payment().verdict.payment_order_id == "V1"
+    till.pay(says(model(1)))
+    assert till.payment().verdict.payment_order_id == "V1"
+
+
+def test_closed_by_a_person_meanwhile(till: Till) -> None:
+    """An answer against what a person said is an alarm and told as a conflict; the record stays."""
+
+    def closes(paid: bool) -> Does:
+        def play(form: bytes, sent: Sent) -> Exchange:
+            with closing(SqliteJournal(till.path)) as other:
+                payment = other.payment(till.first_id())
+                assert payment is not None
+                # What a person with another posctl would be refused for; the lease may have gone.
+                till.journal.let_go(payment)
+                close_by_hand(payment, "me", "seen", int(till.now_s * 1000), other, paid=paid)
+            return PAID(form, sent)
+
+        return play
+
+    result = till.pay(closes(paid=False))
+    assert (result.outcome, result.exit_code) == (Outcome.CONFLICT, Exit.CONFLICT)
+    (alarm,) = till.rows("SELECT * FROM alarms")
+    assert alarm["event"] == "paid"
+    payment = till.payment()
+    assert (payment.standing.state, payment.standing.paid) == (State.RESOLVED, False)
+
+
+# ── what is kept of an answer ────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("where", ["result_message", "result_code", "payment_order_id"])
+def test_an_answer_that_echoes_the_code(till: Till, where: str) -> None:
+    """A payment code is cut out of all that is kept and told, whatever field it stands in."""
+    result = till.pay(says(model(2, **{where: f"code {CODE} refused"})))
+    assert result.payment is not None
+    kept = json.dumps([till.rows("SELECT * FROM payments"), till.rows("SELECT * FROM tries")])
+    assert CODE not in kept
+    assert CODE not in repr(result.problem)
+
+
+def test_an_error_that_echoes_the_code(till: Till) -> None:
+    """The same, of an error of the gateway's."""
+    said = f"bad {CODE}"
+    for body in (error(50, f"isv.x:{CODE}", said), error(40, None, None, said)):
+        till.pay(says(body), checkout_id=str(len(till.gateway.forms)), channel_account=CODE)
+    assert CODE not in json.dumps(till.rows("SELECT * FROM tries"))
+
+
+def test_another_customers_code_is_cut_out(till: Till) -> None:
+    """What looks like a wallet's code is kept of no answer; numbers that it may name are."""
+    voucher = "2888888888888888"
+    till.pay(says(model(1, result_message=f"seen {OTHER_CODE}", payment_order_id=voucher)))
+    verdict = till.payment().verdict
+    assert verdict.payment_order_id == voucher
+    assert OTHER_CODE not in json.dumps(till.rows("SELECT * FROM tries"))
+    assert verdict.result_message is not None
+    assert OTHER_CODE not in verdict.result_message
+
+
+def test_a_long_answer_is_capped(till: Till) -> None:
+    """The journal keeps 16,384 characters of an answer."""
+    till.pay(says(b"x" * 20_000))
+    (one,) = till.rows("SELECT * FROM tries")
+    assert one["raw"] == "x" * 16_384
+
+
+def test_what_the_business_said(till: Till) -> None:
+    """Every member of the model stands in the record, and the trace id of the envelope."""
+    more: dict[str, object] = {"payment_order_id": "P1", "channel_order_id": "C1"}
+    till.pay(says(model(1, result_code="OK", result_message="fine", **more)))
+    verdict = till.payment().verdict
+    assert verdict._asdict() == {
+        "result_status": 1,
+        "remaining_fee": 0,
+        "current_pay_fee": 100,
+        "current_payment_channel": 1006,
+        "payment_order_id": "P1",
+        "channel_order_id": "C1",
+        "result_code": "OK",
+        "result_message": "fine",
+        "trace_id": "trace-1",
+    }
+
+
+WARNINGS: dict[str, tuple[dict[str, object], str | None]] = {
+    "all is well": ({}, None),
+    "another fee": ({"current_pay_fee": 99}, "fee_differs"),
+    "no fee": ({"current_pay_fee": None}, None),
+    "another channel": ({"current_payment_channel": 1005}, "channel_differs"),
+    "no channel": ({"current_payment_channel": None}, None),
+    "no rest told": ({"remaining_fee": None}, "remaining_missing"),
+    "a negative rest": ({"remaining_fee": -1}, "remaining_negative"),
+    "a rest": ({"remaining_fee": 1}, None),
+    "a rest that no fee could be": ({"remaining_fee": 10**12}, "remaining_missing"),
+    "a negative one that no fee could be": ({"remaining_fee": -(10**12)}, "remaining_missing"),
+}
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_what_is_odd_about_a_success(till: Till, name: str) -> None:
+    """It stays a success, and says what is odd."""
+    more, warning = WARNINGS[name]
+    till.pay(says(model(1, **more)))
+    assert till.payment().warnings == (() if warning is None else (warning,))
+
+
+@pytest.mark.parametrize(("rest", "grew"), [(399, False), (400, False), (401, True)])
+def test_a_rest_that_grew(till: Till, rest: int, grew: bool) -> None:
+    """More is due after a part than before it: odd."""
+    till.pay(says(model(1, remaining_fee=400)))
+    till.journal.mark_told([till.first_id()])
+    till.now_s += 3600
+    result = till.pay(says(model(1, remaining_fee=rest)), pay_fee="50", channel_account=OTHER_CODE)
+    assert result.payment is not None
+    assert ("remaining_grew" in result.payment.warnings) is grew
+
+
+def test_a_pending_one_says_why_its_latest_try_failed(till: Till) -> None:
+    """It stays pending and tells the failure as a warning; a mere question does not."""
+    assert till.pay(PENDING).warnings == ()
+    assert till.pay(PENDING).warnings == ()
+    result = till.pay(LOST)
+    assert (result.outcome, len(result.warnings)) == (Outcome.PENDING, 1)
+
+
+# ── a retry ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_retry_resends_the_same(till: Till) -> None:
+    """Its own id and payload, a fresh timestamp; told as resumed."""
+    till.pay(LOST)
+    till.now_s += 60
+    result = till.retry(PAID)
+    assert (result.outcome, result.resumed) == (Outcome.SUCCESS, True)
+    first, second = till.gateway.forms
+    assert first["pay_request"] == second["pay_request"]
+    assert first["timestamp"] != second["timestamp"]
+    assert till.is_free()
+
+
+def test_a_retry_of_what_is_closed_or_too_old(till: Till) -> None:
+    """Told again, or refused; nothing is sent."""
+    till.pay(LOST)
+    till.now_s += 25 * 3600
+    blocked = till.retry()
+    assert blocked.problem is not None
+    assert blocked.asked is not None
+    assert (blocked.outcome, blocked.problem.code) == (Outcome.BLOCKED, "too_old")
+    assert (blocked.asked.request_id, blocked.asked.pay_fee) == (till.first_id(), 100)
+    till.now_s -= 25 * 3600
+    till.retry(PAID)
+    told = till.retry(LOST)
+    assert (told.outcome, told.resumed, len(till.gateway.forms)) == (Outcome.SUCCESS, True, 2)
+
+
+def test_by_itself_only_a_quarter_of_an_hour(till: Till) -> None:
+    """A person may resend what posctl itself would not."""
+    till.pay(LOST)
+    till.now_s += 901
+    assert till.retry(automatic=True).outcome is Outcome.BLOCKED
+    assert till.retry(PAID).outcome is Outcome.SUCCESS
+
+
+def test_due_at_doubles_is_bounded_and_keeps_to_a_ban(till: Till) -> None:
+    """5 s after the first try, then twice as long each time, at most two minutes; down to half of
+    it, by the payment's own number; never within a ban.
+    """
+    till.pay(LOST)
+    payment = till.payment()
+    last = till.journal.last_try(payment)
+    bounds = []
+    for tries in range(1, 60):
+        one = payment._replace(tries=tries)
+        waits_ms = due_at_ms(one, last) - one.updated_ms
+        most_ms = min(5000 * 2 ** min(tries, 10), 120_000)
+        assert most_ms // 2 <= waits_ms <= most_ms
+        bounds.append(waits_ms / most_ms)
+    assert max(bounds) > 0.9
+    assert min(bounds) < 0.6
+    assert due_at_ms(payment, last) == due_at_ms(payment, None)
+    till.pay(BANNED)
+    banned = till.payment()
+    assert due_at_ms(banned, till.journal.last_try(banned)) - banned.updated_ms >= 10_000
+
+
+# ── many ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def swept(till: Till, *lines: Does, automatic: bool = False) -> list[Result]:
+    till.then(*lines)
+    ids = [row["request_id"] for row in till.rows("SELECT request_id FROM payments ORDER BY seq")]
+    clock = iter(range(0, 10_000, 30))
+    watch = Watch(lambda: float(next(clock)), lambda: None)
+    return list(sweep(ids, Sweep(till.desk, frozenset(), automatic, watch)))
+
+
+def opened(till: Till, n: int) -> None:
+    for one in range(n):
+        till.pay(LOST, checkout_id=f"c{one}", channel_account="")
+
+
+def test_a_sweep_settles_all(till: Till) -> None:
+    """Each once, each recorded, each let go."""
+    opened(till, 70)
+    results = swept(till, says(model(1)))
+    assert [one.outcome for one in results] == [Outcome.SUCCESS] * 70
+    assert len({one.payment.request_id for one in results if one.payment}) == 70
+    assert all(one.resumed for one in results)
+    assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"success"}
+    assert len(till.gateway.forms) == 140
+    assert till.is_free()
+
+
+def test_a_sweep_tells_what_it_does_not_send(till: Till) -> None:
+    """Closed ones as recorded, those for a person as blocked."""
+    opened(till, 3)
+    till.retry(says(model(1)))
+    till.now_s += 901
+    results = swept(till, says(model(1)), automatic=True)
+    assert sorted(str(one.outcome) for one in results) == ["blocked", "blocked", "success"]
+    assert len(till.gateway.forms) == 4
+
+
+def test_a_sweep_waits_out_a_ban_three_times(till: Till) -> None:
+    """Then the payment is told as it is."""
+    opened(till, 1)
+    (result,) = swept(till, BANNED)
+    assert result.outcome is Outcome.UNKNOWN
+    assert len(till.gateway.forms) == 1 + 4
+    (result,) = swept(till, BANNED, BANNED, says(model(1)))
+    assert result.outcome is Outcome.SUCCESS
+
+
+def test_a_sweep_whose_journal_fails(till: Till) -> None:
+    """What is on its way is told, with a warning, and then why it went no further."""
+    opened(till, 2)
+    till.fails_after = 1
+    found: list[Result] = []
+    till.then(says(model(1)))
+    ids = [row["request_id"] for row in till.rows("SELECT request_id FROM payments")]
+    watch = Watch(lambda: 0.0, lambda: None)
+    found.extend(sweep(ids, Sweep(till.desk, frozenset(), False, watch)))
+    assert all(any("record" in warning for warning in one.warnings) for one in found)
+    assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"sending"}
+
+
+# ── asking without paying ────────────────────────────────────────────────────────────────────
+
+
+def answered(word: str | None, **more: object) -> Does:
+    content = {"result": {"model": {"action_status": word, "checkout_status": word, **more}}}
+    body = {"alibaba_pos_pay_action_query_response": content}
+    body["alibaba_pos_paystatus_query_response"] = content
+    method = {"alibaba_pos_pay_action_query_response": content}
+    other = {"alibaba_pos_paystatus_query_response": content}
+
+    def play(form: bytes, sent: Sent) -> Exchange:
+        is_action = b"action.query" in form
+        return says(json.dumps(method if is_action else other).encode())(form, sent)
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "paid"),
+    [("DONE", State.SUCCESS, True), ("NEVER", State.FAIL, False), ("WAIT", State.PENDING, None)],
+)
+def test_a_word_that_the_profile_spells_out(
+    till: Till,
+    word: str,
+    state: State,
+    paid: bool | None,
+) -> None:
+    """It closes the payment, and its code goes; the question stands in the record."""
+    words = {"DONE": "success", "NEVER": "fail", "WAIT": "pending"}
+    till.profile = till.profile._replace(status_words=words)
+    till.pay(LOST)
+    till.then(answered(word))
+    asked = ask_payment(till.payment(), till.desk)
+    settled = record_status(till.payment(), asked, int(till.now_s * 1000), till.desk)
+    assert (settled.standing.state, settled.standing.paid) == (state, paid)
+    assert till.payment().standing == settled.standing
+    form = till.gateway.forms[-1]
+    assert form["method"] == ACTION_QUERY_METHOD
+    assert json.loads(form["payment_action_request"]) == {
+        "request_id": till.first_id(),
+        "buyer_id": 1,
+    }
+    assert form["sign"] == sign(form, SECRET, "hmac-sha256")
+    assert (CODE in till.payment().pay_request) is (paid is None)
+    assert till.is_free()
+    assert (asked.word, asked.meaning) == (word, words[word])
+
+
+def test_a_word_that_nobody_explained(till: Till) -> None:
+    """It is shown and recorded, and closes nothing."""
+    till.pay(LOST)
+    till.then(answered("SUCCESS", channel_name="alipay"))
+    asked = ask_payment(till.payment(), till.desk)
+    settled = record_status(till.payment(), asked, 0, till.desk)
+    assert (asked.word, asked.meaning, asked.channel_name) == ("SUCCESS", None, "alipay")
+    assert settled.open
+    assert till.payment().open
+    assert asked.end.message == "SUCCESS"
+
+
+def test_old_news_close_nothing(till: Till) -> None:
+    """A question asked before the latest try says nothing of that try."""
+    till.profile = till.profile._replace(status_words={"DONE": "success"})
+    till.pay(LOST)
+    before = till.payment()
+    till.then(answered("DONE"))
+    asked = ask_payment(before, till.desk)
+    till.retry(LOST)
+    assert record_status(before, asked, 0, till.desk).open
+    assert till.payment().open
+
+
+def test_a_word_against_the_record(till: Till) -> None:
+    """An alarm, told as a conflict; the record stays. One that agrees is none."""
+    till.profile = till.profile._replace(status_words={"DONE": "success", "NEVER": "fail"})
+    till.pay(PAID)
+    for word, alarms in (("DONE", 0), ("NEVER", 1)):
+        till.then(answered(word))
+        asked = ask_payment(till.payment(), till.desk)
+        settled = record_status(till.payment(), asked, 0, till.desk)
+        assert (settled.standing.state is State.CONFLICT) is bool(alarms)
+        assert len(till.rows("SELECT * FROM alarms")) == alarms
+    assert till.payment().standing.state is State.SUCCESS
+
+
+def test_a_status_that_could_not_be_asked(till: Till) -> None:
+    """Nothing closes; what went wrong is in the answer."""
+    till.pay(LOST)
+    for does, event in (
+        (LOST, Event.READ_TIMEOUT),
+        (says(b"<html>"), Event.NOT_TOP),
+        (says(error(40, None, f"bad {CODE}")), Event.GATEWAY_REFUSED),
+    ):
+        till.then(does)
+        asked = ask_payment(till.payment(), till.desk)
+        assert (asked.end.event, asked.word) == (event, None)
+        assert CODE not in repr(asked)
+        assert record_status(till.payment(), asked, 0, till.desk).open
+
+
+def test_a_checkout_is_asked_about(till: Till) -> None:
+    """By its id; no single payment is closed by that."""
+    till.then(answered("SUCCESS"))
+    asked = ask_checkout("1", "111", 1, till.desk)
+    (form,) = till.gateway.forms
+    assert json.loads(form["pay_status_request"]) == {"checkout_id": "111", "buyer_id": 1}
+    assert (form["shop_id"], asked.word) == ("1", "SUCCESS")
+
+
+# ── by hand ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_a_person_closes_it(till: Till, paid: bool) -> None:
+    """On that person's word, with the note; its code goes, and nobody holds it."""
+    till.pay(LOST)
+    done = close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=paid)
+    assert (done.standing.state, done.standing.paid) == (State.RESOLVED, paid)
+    assert CODE not in till.payment().pay_request
+    assert till.is_free()
+
+
+def test_a_person_closes_nothing_that_moved(till: Till) -> None:
+    """Closed already: 2. Tried again since it was looked at: 30. Being sent right now: 30."""
+    till.pay(LOST)
+    seen = till.payment()
+    till.retry(LOST)
+    with pytest.raises(Busy) as tried:
+        close_by_hand(seen, "me", "seen", 5, till.journal, paid=True)
+    assert tried.value.code == "tried_again"
+    with till.held_elsewhere() as got_it, pytest.raises(Busy) as held:
+        assert got_it
+        close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=True)
+    assert held.value.code == "held"
+    till.retry(PAID)
+    with pytest.raises(UsageError) as closed:
+        close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=False)
+    assert closed.value.code == "closed"
+    assert till.payment().standing.paid is True
