@@ -52,8 +52,8 @@ def unquoted(cell: str) -> str:
     back-ticks, an apostrophe before it, ="…" around it.
     """
     text = cell.strip()
-    if found := re.fullmatch(r'="?([^"]*)"?', text):
-        text = found[1]
+    if found := re.fullmatch(r'="([^"]*)"|=([0-9]+)', text):
+        text = found[1] or found[2] or ""
     return text.strip("`'\"‘’“” \t\u00a0\u3000").strip()
 
 

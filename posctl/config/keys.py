@@ -43,7 +43,7 @@ _RECEIPT_KEYS = ("header", "footer", "width")
 _TILL_KEYS = ("amount", "checkout")
 
 
-_STATEMENT_KEYS = ("id", "amount", "amount_unit", "time", "encoding")
+_STATEMENT_KEYS = ("id", "amount", "amount_unit", "time", "refund", "encoding")
 
 
 _DECLINE_CODE = r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,62}[A-Za-z0-9])?"
@@ -298,6 +298,7 @@ def statement_of(section: Map) -> Statement:
         amount_unit=choice_of(found, "amount_unit", ("yuan", "fen")),
         time=word_of(found, "time"),
         encoding=choice_of(found, "encoding", ("utf-8", "gbk")),
+        refund=word_of(found, "refund"),
     )
 
 

@@ -33,6 +33,7 @@ class Receipt(NamedTuple):
 
 class Statement(NamedTuple):
     """The columns of the platform's or the bank's statement; None: those of its usual exports.
+    `refund` is one that tells what was given back of a line's amount.
 
     `amount_unit` is "yuan" or "fen", `encoding` "utf-8" or "gbk".
     """
@@ -42,6 +43,7 @@ class Statement(NamedTuple):
     amount_unit: str | None = None
     time: str | None = None
     encoding: str | None = None
+    refund: str | None = None
 
 
 class TillKeys(NamedTuple):

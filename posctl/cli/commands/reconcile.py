@@ -1,46 +1,49 @@
 """`posctl reconcile`: the journal beside the platform's or the bank's statement."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.cli.commands._files import write_out
+from posctl.cli.commands._files import refuse_unwritable, write_out
 from posctl.cli.commands.history import day_span
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.config.profile import Statement
 from posctl.errors import UsageError
 from posctl.hint import said
-from posctl.messages import _
+from posctl.messages import N_, _
 from posctl.money.order import yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
 from posctl.money.result import Problem, iso, problem_json
-from posctl.office.reconcile import (
-    MARGIN_MS,
-    Found,
-    Item,
-    Reconciled,
-    read_rows,
-    reconcile,
-    span_of,
-)
+from posctl.office.reconcile import MARGIN_MS, Found, Item, Reconciled, name_earlier, reconcile
 from posctl.office.reconcile_screen import draw_reconciled
+from posctl.office.statement import What, read_rows, span_of, unread_columns
+from posctl.screen.brush import date_time, named
 from posctl.screen.screen import View
 
 app = new_app()
+
+
+class ReconcileOptions(NamedTuple):
+    """What the command line said."""
+
+    statement: str
+    day: str | None = None
+    csv: str | None = None
 
 
 @app.command(
     name="reconcile",
     cls=Command,
     help=_(
-        "Set the journal beside a statement of the platform's or the bank's, a CSV file in UTF-8 "
-        "or GBK: what matches, what only one of them has, and amounts that differ. Lines are "
-        "matched by payment_order_id, channel_order_id or request_id; several lines of one "
-        "payment, as after a refund, are summed. Alipay's exports are read as they are; other "
-        "columns are named in the profile (statement). Exits 0 when everything matches, else 22."
+        "Set the journal beside a statement of the platform's or the bank's: a CSV file in UTF-8, "
+        "GBK or UTF-16, or a zip archive with one in it. It says what matches, what only one of "
+        "them has, amounts that differ, what was given back, and which lines were skipped. Lines "
+        "are matched by payment_order_id, channel_order_id or request_id. Alipay's and WeChat's "
+        "exports are read as they are; other columns are named in the profile (statement). Exits 0 "
+        "when everything matches, else 22."
     ),
     epilog="posctl reconcile statement.csv\n"
     "posctl reconcile statement.csv --day yesterday --csv differences.csv",
@@ -59,32 +62,67 @@ def reconcile_command(
         typer.Option(help=_("Write what does not match for a spreadsheet."), metavar="FILE|-"),
     ] = None,
 ) -> int:
-    run: Run = ctx.obj
-    if csv == "-" and run.screen.json:
+    return reconcile_run(ReconcileOptions(statement=statement, day=day, csv=csv), ctx.obj)
+
+
+def reconcile_run(options: ReconcileOptions, run: Run) -> Exit:
+    """The whole behaviour of `reconcile`, without the framework."""
+    if options.csv == "-" and run.screen.json:
         raise UsageError("one_stdout", _("Only one of --csv - and --json can be printed."))
-    profile = run.load().profile
-    path = Path(statement)
-    since_ms, until_ms = _period(path, profile.statement, day, run)
-    which = Filter(
-        merchant=profile.merchant,
-        since_ms=since_ms - MARGIN_MS,
-        until_ms=until_ms + MARGIN_MS,
-    )
-    payments = run.journal().history(which)
-    found = reconcile(payments, read_rows(path, profile.statement), since_ms, until_ms)
+    refuse_unwritable(options.csv)
+    found = _compared(options, run)
     problem = None if found.good else _problem(found)
     code = Exit.OK if found.good else Exit.CONFLICT
-    if csv is not None:
+    if options.csv is not None:
         from posctl.office.sheet import sheet  # noqa: PLC0415  only for --csv
 
-        write_out(csv, sheet(_COLUMNS, _table(found)), run)
+        write_out(options.csv, sheet([_(name) for name in _COLUMNS], _table(found)), run)
     run.banner()
-    if csv != "-":
+    _mention_unread(options, run)
+    if options.csv != "-":
         data = _json(found, code, problem, run)
+        profile = run.load().profile
         run.screen.show(View(data, lambda canvas: draw_reconciled(canvas, found, profile)))
     if problem and not run.screen.interactive:
         run.screen.problem(problem)
     return code
+
+
+def _compared(options: ReconcileOptions, run: Run) -> Reconciled:
+    """Both sides, set beside each other. Raises UsageError, JournalError."""
+    profile = run.load().profile
+    path = Path(options.statement)
+    since_ms, until_ms = _period(path, profile.statement, options.day, run)
+    which = Filter(
+        merchant=profile.merchant, since_ms=since_ms - MARGIN_MS, until_ms=until_ms + MARGIN_MS
+    )
+    journal = run.journal()
+    rows = read_rows(path, profile.statement)
+    found = reconcile(journal.history(which), rows, since_ms, until_ms)
+    if found.shortened:
+        raise _shortened(path, found)
+    earlier = Filter(merchant=profile.merchant, until_ms=since_ms - MARGIN_MS)
+    name_earlier(found, journal.history(earlier))
+    return found
+
+
+def _shortened(path: Path, found: Reconciled) -> UsageError:
+    words = _(
+        "{name}: a spreadsheet has shortened the ids in {n} lines, the first in line {line}: their "
+        "digits are lost, and nothing can be matched by them."
+    )
+    return UsageError(
+        "shortened_number",
+        words.format(name=path.name, n=len(found.shortened), line=found.shortened[0]),
+        _("Download the statement again, and do not open it in a spreadsheet before."),
+    )
+
+
+def _mention_unread(options: ReconcileOptions, run: Run) -> None:
+    unread = unread_columns(Path(options.statement), run.load().profile.statement)
+    if unread:
+        words = _("Not read, though it may be money given back: {names}. See statement: refund.")
+        run.screen.note("▲ " + words.format(names=", ".join(unread)))
 
 
 def _period(path: Path, how: Statement, day: str | None, run: Run) -> tuple[int, int]:
@@ -104,12 +142,17 @@ def _period(path: Path, how: Statement, day: str | None, run: Run) -> tuple[int,
 def _problem(found: Reconciled) -> Problem:
     words = _(
         "The statement and the journal differ: {ours} only in the journal, {theirs} only in the "
-        "statement, {differ} with another amount."
+        "statement, {differ} with another amount, {refunds} given back."
     )
     return Problem(
         "conflict",
         "not_matching",
-        words.format(ours=found.only_ours.n, theirs=found.only_theirs.n, differ=found.differ.n),
+        words.format(
+            ours=found.only_ours.n,
+            theirs=found.only_theirs.n,
+            differ=found.differ.n,
+            refunds=found.refunds.n,
+        ),
         said(_("A person decides about each; charge nobody again because of it.")),
     )
 
@@ -126,23 +169,38 @@ def _json(found: Reconciled, code: Exit, problem: Problem | None, run: Run) -> d
         "until": iso(found.until_ms),
         "lines": found.rows,
         "lines_outside": found.outside,
+        "skipped": {what.value: _skipped(found, what) for what in What if what not in _MONEY},
         "matched": found.matched,
         "matched_fee": found.matched_fee,
+        "statement": {
+            "gross_fee": found.charged,
+            "refund_fee": found.given_back,
+            "net_fee": found.charged - found.given_back,
+        },
         **{
-            name: {"count": kind.n, "fee": kind.fee, "items": [_item(one) for one in kind.items]}
+            name: {"count": kind.n, "fee": kind.fee}
+            | {"more_fee": kind.more, "less_fee": kind.less}
+            | {"items": [_item(one) for one in kind.items]}
             for name, kind in _kinds(found)
         },
         "error": problem_json(problem),
     }
 
 
+_MONEY = (What.PAYMENT, What.REFUND)
+_LINES_TOLD = 20
+
+
+def _skipped(found: Reconciled, what: What) -> dict[str, Any]:
+    lines = found.skipped.get(what)
+    if lines is None:
+        return {"count": 0, "fee": 0, "lines": []}
+    return {"count": lines.n, "fee": lines.fee, "lines": lines.lines[:_LINES_TOLD]}
+
+
 def _kinds(found: Reconciled) -> tuple[tuple[str, Found], ...]:
-    return (
-        ("only_ours", found.only_ours),
-        ("only_theirs", found.only_theirs),
-        ("differ", found.differ),
-        ("open", found.open),
-    )
+    kinds = (found.only_ours, found.only_theirs, found.differ, found.refunds, found.open)
+    return tuple(zip(_KINDS, kinds, strict=True))
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -155,21 +213,24 @@ def _item(item: Item) -> dict[str, Any]:
         "at": None if item.at_ms is None else iso(item.at_ms),
         "ids": list(item.ids),
         "line": item.line,
+        "lines": list(item.lines),
     }
 
 
 _COLUMNS = (
-    *("kind", "request_id", "checkout_id", "outcome", "fee", "yuan", "statement_fee"),
-    *("statement_yuan", "at", "line", "ids"),
+    *(N_("kind"), N_("request_id"), N_("checkout_id"), N_("outcome"), N_("fee"), N_("yuan")),
+    *(N_("statement_fee"), N_("statement_yuan"), N_("at"), N_("line"), N_("ids")),
 )
+_KINDS = (N_("only_ours"), N_("only_theirs"), N_("differ"), N_("refunds"), N_("open"))
 
 
 def _table(found: Reconciled) -> list[tuple[object, ...]]:
     return [
         (
-            *(name, one.request_id, one.checkout_id, one.outcome, one.fee, yuan(one.fee)),
-            *(one.theirs, yuan(one.theirs), None if one.at_ms is None else iso(one.at_ms)),
-            *(one.line, " ".join(one.ids)),
+            *(_(name), one.request_id, one.checkout_id),
+            *(one.outcome and named(one.outcome), one.fee, yuan(one.fee)),
+            *(one.theirs, yuan(one.theirs), None if one.at_ms is None else date_time(one.at_ms)),
+            *(" ".join(map(str, one.lines)) or one.line, " ".join(one.ids)),
         )
         for name, kind in _kinds(found)
         for one in kind.items
