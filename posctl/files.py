@@ -8,10 +8,33 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+# What somebody has open cannot be deleted, renamed or replaced on Windows, and `rename` overwrites
+# nothing. tests/harness/windows_rules.py keeps these rules elsewhere.
+OPEN_STAYS = os.name == "nt"
+
 
 def make_file(path: Path) -> None:
     """An empty file for its owner alone. Raises FileExistsError, OSError."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    _keep_to_user(path)
+
+
+def make_folder(path: Path) -> None:
+    """A folder for its owner alone, and those above it; one that is there stays as it is. Raises
+    OSError.
+    """
+    is_new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if is_new:
+        _keep_to_user(path)
+
+
+def _keep_to_user(path: Path) -> None:
+    """What modes do elsewhere."""
+    if sys.platform == "win32":
+        from posctl.windows import keep_to_user  # noqa: PLC0415  there is no such file elsewhere
+
+        keep_to_user(path)
 
 
 def draft_beside(path: Path) -> Path:
@@ -44,6 +67,9 @@ def place_file(draft: Path, path: Path) -> None:
 
     The draft may stay as a second name; `remove` it.
     """
+    if OPEN_STAYS:  # a second name could not be removed while another process has the file open
+        draft.rename(path)
+        return
     try:
         path.hardlink_to(draft)
     except FileExistsError:
@@ -62,9 +88,10 @@ def remove(draft: Path) -> None:
 
 def sync(path: Path) -> None:
     """Make a file, or what a folder holds, durable."""
-    if os.name != "posix" and path.is_dir():  # Windows has no such thing for folders
+    is_folder = path.is_dir()
+    if is_folder and os.name != "posix":  # Windows has no such thing for folders
         return
-    fd = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    fd = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)  # nor for what is only read
     try:
         os.fsync(fd)
     finally:

@@ -8,9 +8,11 @@ Microsoft (PowerShell).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
@@ -124,6 +126,23 @@ def _for_cmd(word: str) -> str:
 
 def _for_powershell(word: str) -> str:
     return "'" + re.sub("['‘’‚‛]", r"\g<0>\g<0>", word) + "'"
+
+
+# ── whose files are ──────────────────────────────────────────────────────────────────────────
+
+
+ON_WINDOWS = os.name == "nt"
+
+
+def keep_others_out(path: Path, mode: str = "600") -> Type:
+    """What takes `path` out of other users' reach: `mode` is chmod's; on Windows the list of those
+    who may is this user alone.
+    """
+    if not ON_WINDOWS:
+        return Type((mode, str(path)), program="chmod")
+    user = os.environ.get("USERNAME", "")
+    rights = f"{user}:(OI)(CI)F" if path.is_dir() else f"{user}:F"
+    return Type((str(path), "/inheritance:r", "/grant:r", rights), program="icacls")
 
 
 # ── what to type, what to say ────────────────────────────────────────────────────────────────

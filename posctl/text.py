@@ -17,6 +17,14 @@ UNSAFE = (
 )
 
 
+def reason(error: Exception) -> str:
+    """Why the system refused, in its own words, without the full stop that Windows sets. Never from
+    the error's number: Python does not know those of Windows' sockets.
+    """
+    said = getattr(error, "strerror", None) or type(error).__name__
+    return str(said).rstrip(".。 \n")
+
+
 MAX_SHOWN = 1024  # characters of one text from elsewhere; no id and no evidence is longer
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from posctl import files
 from posctl.config.profile import Profile
 from posctl.errors import Busy, UsageError
 from posctl.files import lock, write_draft
@@ -18,6 +19,7 @@ from posctl.messages import _
 from posctl.money.outcome import Outcome
 from posctl.money.result import Result, result_json
 from posctl.screen.contract import json_line
+from posctl.text import reason
 
 
 class Said(NamedTuple):
@@ -71,12 +73,14 @@ class Results:
         self._paid_strangers: set[str] = set()
         self._places: dict[int, tuple[int, int]] = {}  # line → offset and length of its record
         self._in_order = True
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
+            with suppress(FileExistsError):
+                files.make_file(path)
             # Unbuffered: what a full disk refused must not be written when the file is closed.
             self._file = io.FileIO(os.open(path, flags, 0o600), "r+")
         except OSError as error:
-            raise _unusable(path, error.strerror or type(error).__name__) from None
+            raise _unusable(path, reason(error)) from None
         try:
             self._lock()
             self._read()
@@ -88,10 +92,18 @@ class Results:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._let_go()
         if not self._places and not self._strangers:  # nothing was sent: leave nothing behind
             with suppress(OSError):
                 self.path.unlink()
         self._file.close()
+
+    def _let_go(self) -> None:
+        """Before it is deleted or replaced, where that needs it: elsewhere it stays locked until it
+        is gone. Whoever opens it in between keeps it as it is.
+        """
+        if files.OPEN_STAYS:
+            self._file.close()
 
     def add(self, news: Sequence[tuple[int, Result]], profile: Profile) -> None:
         """Append the records of a group and sync them. Raises OSError; then nothing was added."""
@@ -125,6 +137,7 @@ class Results:
             return
         draft = write_draft(self.path, self._records())
         try:
+            self._let_go()
             draft.replace(self.path)
         finally:
             draft.unlink(missing_ok=True)
@@ -224,7 +237,8 @@ class Results:
 
 
 _BEGIN = b'{"posctl":1,"command":"batch",'
-_NEVER_WRITTEN = 1 << 40  # the byte that is locked
+# The byte that is locked. Windows' C library locks none beyond 2 GiB; no batch writes half of that.
+_NEVER_WRITTEN = 0x7FFFFFFE
 
 
 def _unusable(path: Path, why: str) -> UsageError:

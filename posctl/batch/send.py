@@ -21,6 +21,7 @@ from posctl.paying.desk import Desk
 from posctl.paying.many import CHUNK, Done, Watch, send_all
 from posctl.paying.pay import blocked, told
 from posctl.paying.row import checkout_of, open_order
+from posctl.text import reason
 
 BAN_TRIES = 3  # so often one line waits out a rate limit in one run
 
@@ -241,8 +242,6 @@ class _Book:
 def _unwritable(path: Path, error: OSError) -> JournalError:
     return JournalError(
         "results_unwritable",
-        _("The results file {path} cannot be written: {why}.").format(
-            path=path, why=error.strerror or type(error).__name__
-        ),
+        _("The results file {path} cannot be written: {why}.").format(path=path, why=reason(error)),
         _("The journal has every payment. Make room, then run the same command again."),
     )

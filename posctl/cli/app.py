@@ -7,6 +7,7 @@ every command; what a command function gets is its own options and a `Run` (`ctx
 
 import importlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TextIO
 
@@ -241,13 +242,19 @@ def _command(argv: Sequence[str]) -> str | None:
 
 
 def _language(flag: str | None, environ: Mapping[str, str]) -> str:
-    """`--lang`, $POSCTL_LANG, the locale. A wrong flag is refused later, in English."""
+    """`--lang`, $POSCTL_LANG, the locale, the language of the user's Windows. A wrong flag is
+    refused later, in English.
+    """
     for wanted in (flag, environ.get("POSCTL_LANG")):
         if wanted in LANGUAGES:
             return wanted
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if environ.get(name):
             return "zh" if environ[name].lower().startswith("zh") else "en"
+    if sys.platform == "win32":  # which sets none of them
+        from posctl.windows import display_language  # noqa: PLC0415  there is no such file elsewhere
+
+        return display_language()
     return "en"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,7 @@ class Globals(NamedTuple):
 
 
 class Interrupts:
-    """Ctrl-C, SIGTERM and a closed terminal, let through only where they can do no harm.
+    """Ctrl-C, Ctrl-Break, SIGTERM, a closed terminal: let through only where they can do no harm.
 
     Between an answer and its record they wait; around the network and at pauses they raise
     KeyboardInterrupt at once.
@@ -62,7 +63,7 @@ class Interrupts:
         """Take the signals over for a command that moves money."""
         import signal  # noqa: PLC0415  only commands that pay need it
 
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._on_signal)
 
@@ -350,7 +351,9 @@ class Run:
         """A payment code from a pipe. Raises UsageError."""
         try:
             with self.interrupts.allowed():
-                text = self.stdin.read(MAX_CODE_INPUT + 1) if self.stdin is not None else ""
+                raw = self.stdin.buffer.read(MAX_CODE_INPUT + 1) if self.stdin is not None else b""
+            encoding = self.stdin.encoding if self.stdin is not None else "utf-8"
+            text = typed_text(raw, encoding)
         except UnicodeDecodeError:
             raise UsageError("bad_code", _("The input for --code-stdin is not text.")) from None
         return one_code(text)
@@ -359,6 +362,15 @@ class Run:
         """Close whatever was opened, the last first."""
         while self._closing:
             self._closing.pop()()
+
+
+def typed_text(raw: bytes, encoding: str) -> str:
+    """What came in through a pipe. PowerShell and Notepad put a mark before it that says how it is
+    written; without one it is in the pipe's own `encoding`. Raises UnicodeDecodeError.
+    """
+    if raw.startswith(BOM_UTF8):
+        return raw.decode("utf-8-sig")
+    return raw.decode("utf-16" if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else encoding)
 
 
 def one_code(text: str) -> str:

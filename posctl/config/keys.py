@@ -15,7 +15,7 @@ from posctl.config.profile import (
     TillKeys,
 )
 from posctl.config.secret import KeptIn, Secret
-from posctl.config.yamltext import Bad, Map, shown
+from posctl.config.yamltext import DOUBLE_QUOTED, Bad, Map, shown
 from posctl.errors import ConfigError, UsageError
 from posctl.gateway.exchange import Timeout
 from posctl.journal.place import is_database
@@ -99,9 +99,11 @@ def known_keys(section: Map, known: tuple[str, ...]) -> None:
 def word_of(section: Map, key: str) -> str | None:
     """The text that `key` holds; None when it holds none."""
     found = section.items.get(key)
-    if isinstance(found, Map | list) or (found and re.search(r"[\x00-\x1f\x7f-\x9f]", found)):
+    odd = isinstance(found, str) and re.search(r"[\x00-\x1f\x7f-\xa0\u2028\u2029]", found)
+    if isinstance(found, Map | list) or odd:
         what = _("{key} is text on one line").format(key=shown(key))
-        raise Bad("bad_value", section.lines[key], what)
+        # "C:\new" and "C:\Local" are such texts, as YAML reads them.
+        raise Bad("bad_value", section.lines[key], what, _(DOUBLE_QUOTED) if odd else "")
     return found or None
 
 

@@ -12,8 +12,9 @@ from posctl.config.profile import Profile
 from posctl.config.profiles import meaning
 from posctl.config.secret import KeptIn
 from posctl.errors import ConfigError
-from posctl.files import place_file, write_draft
+from posctl.files import make_folder, place_file, write_draft
 from posctl.messages import _
+from posctl.text import reason
 
 GATEWAY = "https://eco.taobao.com/router/rest"
 
@@ -95,7 +96,7 @@ def write(files: Sequence[NewFile]) -> None:
     placed: list[Path] = []
     try:
         for file in files:
-            file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(file.path.parent)
             drafts.append(write_draft(file.path, [file.text.encode()]))
         # What replaces comes last: when anything fails, the older file is still there.
         pairs = zip(files, drafts, strict=True)
@@ -110,9 +111,7 @@ def write(files: Sequence[NewFile]) -> None:
             path.unlink(missing_ok=True)
         raise ConfigError(
             "config_unwritable",
-            _("{path} cannot be written: {why}.").format(
-                path=files[-1].path, why=error.strerror or type(error).__name__
-            ),
+            _("{path} cannot be written: {why}.").format(path=files[-1].path, why=reason(error)),
             _("Check the folder, or name another file with --config."),
         ) from None
     finally:

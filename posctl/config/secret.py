@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from posctl.errors import ConfigError
-from posctl.hint import Say, Type
+from posctl.hint import Say
 from posctl.messages import _
+from posctl.shell import keep_others_out
+from posctl.text import reason
 
 MAX_SECRET_BYTES = 4096
 COMMAND_TIMEOUT_S = 30.0
@@ -53,7 +56,7 @@ class Secret(NamedTuple):
         if self.kept_in == "secret":
             return "******"
         # A command's arguments may hold a token of their own.
-        return self.value.split()[0] + " …" if self.kept_in == "secret_command" else self.value
+        return f"{_program(self.value)} …" if self.kept_in == "secret_command" else self.value
 
 
 class Guarded:
@@ -73,7 +76,7 @@ class Guarded:
         except FileNotFoundError:
             raise ConfigError(what, _("{path} does not exist.").format(path=path)) from None
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
+            why = reason(error)
             raise ConfigError(
                 what, _("{path} cannot be read: {why}.").format(path=path, why=why)
             ) from None
@@ -84,7 +87,12 @@ class Guarded:
         self._refuse_writable()
 
     def _refuse_writable(self) -> None:
-        if os.name != "posix":
+        if sys.platform == "win32":
+            from posctl.windows import others  # noqa: PLC0415  there is no such file elsewhere
+
+            self._others = others(self._path)
+            if self._others is not None and self._others.writers:
+                raise self._changeable()
             return
         mode, owner = self._status.st_mode, self._status.st_uid
         if owner not in (0, os.geteuid()):
@@ -92,22 +100,28 @@ class Guarded:
                 self._what, _("{path} belongs to another user.").format(path=self._path)
             )
         if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not self._group_is_owner()):
-            raise ConfigError(
-                self._what,
-                _("{path} can be changed by others.").format(path=self._path),
-                (Say(_("Type:")), Type(("go-w", str(self._path)), program="chmod")),
-            )
+            raise self._changeable()
+
+    def _changeable(self) -> ConfigError:
+        return ConfigError(
+            self._what,
+            _("{path} can be changed by others.").format(path=self._path),
+            (Say(_("Type:")), keep_others_out(self._path, "go-w")),
+        )
 
     def refuse_readable(self) -> None:
         """It holds a secret: nobody else may read it."""
-        mode = self._status.st_mode
-        if os.name == "posix" and (
-            mode & stat.S_IROTH or (mode & stat.S_IRGRP and not self._group_is_owner())
-        ):
+        if sys.platform == "win32":
+            is_readable = self._others is not None and bool(self._others.readers)
+        else:
+            mode = self._status.st_mode
+            for_group = mode & stat.S_IRGRP and not self._group_is_owner()
+            is_readable = bool(mode & stat.S_IROTH or for_group)
+        if is_readable:
             raise ConfigError(
                 self._what,
                 _("{path} holds a secret and can be read by others.").format(path=self._path),
-                (Say(_("Type:")), Type(("600", str(self._path)), program="chmod")),
+                (Say(_("Type:")), keep_others_out(self._path)),
             )
 
     def _group_is_owner(self) -> bool:
@@ -115,6 +129,8 @@ class Guarded:
 
         With their umask of 002 every file is born writable for that group.
         """
+        if sys.platform == "win32":
+            return False
         import grp  # noqa: PLC0415  rarely needed
         import pwd  # noqa: PLC0415
 
@@ -134,7 +150,8 @@ def _run(command: str) -> bytes:
 
     try:
         done = subprocess.run(
-            shlex.split(command),
+            # Windows takes a line apart by itself, in which `\\` is part of a path.
+            command if os.name == "nt" else shlex.split(command),
             stdin=subprocess.DEVNULL,  # stdin may hold the payment code
             stdout=subprocess.PIPE,
             timeout=COMMAND_TIMEOUT_S,
@@ -143,12 +160,21 @@ def _run(command: str) -> bytes:
     except subprocess.TimeoutExpired:
         why = _("no answer in {seconds:.0f} s").format(seconds=COMMAND_TIMEOUT_S)
     except (OSError, ValueError, IndexError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
+        why = f"{_program(command)}: {reason(error)}"
     else:
         if done.returncode == 0:
             return done.stdout[: MAX_SECRET_BYTES + 1]
         why = _("exit code {code}").format(code=done.returncode)
     raise ConfigError("secret_command", _("secret_command failed: {why}.").format(why=why))
+
+
+def _program(command: str) -> str:
+    """The first word of a command, as it may be shown: not whole when it may be a secret that was
+    put into the wrong key.
+    """
+    found = re.match(r"""\s*(?:"([^"]*)"|'([^']*)'|(\S+))""", command)
+    word = next((part for part in found.groups() if part), "") if found else ""
+    return word if len(word) <= 24 or re.search(r"[\\/]", word) else word[:6] + "…"
 
 
 def _checked_secret(text: str, where: str) -> str:
@@ -168,4 +194,8 @@ def utf8(raw: bytes, what: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigError("encoding", _("{what} is not UTF-8.").format(what=what)) from None
+        raise ConfigError(
+            "encoding",
+            _("{what} is not UTF-8.").format(what=what),
+            _("Save it as UTF-8; Notepad has that under Save as, Encoding."),
+        ) from None

@@ -7,16 +7,18 @@ here from its events: no alias, no tag, no list but of texts, no second document
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from posctl.hint import Hint
-from posctl.messages import _
+from posctl.messages import N_, _
 from posctl.startup import light_imports
 
 if TYPE_CHECKING:
     from yaml.events import Event, ScalarEvent
 
+DOUBLE_QUOTED = N_(r"In double quotes \ begins an escape: put a path in single quotes, or in none.")
 MAX_DEPTH = 5  # the deepest key, `profiles: store-1: defaults: shop_id`, is at 4
 
 
@@ -55,7 +57,8 @@ def parse(text: str) -> Map:
             tree.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Bad("yaml", mark.line + 1 if mark else 1, _("this is not YAML")) from None
+        hint = _(DOUBLE_QUOTED) if re.search("hex|escape", str(error.problem)) else ""
+        raise Bad("yaml", mark.line + 1 if mark else 1, _("this is not YAML"), hint) from None
     except yaml.YAMLError:  # a character that YAML does not know
         raise Bad("yaml", 1, _("this is not YAML")) from None
     return tree.root

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Mapping
@@ -327,7 +328,7 @@ def _is_trustworthy(folder: str) -> bool:
     except OSError:
         return False
     return (
-        os.name == "posix"
+        sys.platform != "win32"
         and status.st_uid in (0, os.geteuid())
         and not status.st_mode & 0o022
         and _hashed_certificates(folder) >= _MANY_CERTIFICATES

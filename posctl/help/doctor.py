@@ -8,10 +8,12 @@ it (code 21 or the like), and that refusal is the proof that TOP is there.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -25,7 +27,7 @@ from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.gateway.exchange import Exchange, Sent
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import PAY_METHOD, ErrorAnswer, read_reply
-from posctl.hint import Hint, Say, Type, said
+from posctl.hint import Hint, Say, said
 from posctl.journal import not_begun
 from posctl.journal.place import is_database, masked_url
 from posctl.messages import _
@@ -34,6 +36,9 @@ from posctl.money.order import FIELDS, not_in
 from posctl.money.outcome import Event, Exit, Outcome
 from posctl.money.record import OpenOf
 from posctl.paying.unreached import unreached, unreached_words, way_to
+from posctl.sddl import Others
+from posctl.shell import keep_others_out
+from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.journal.health import Health
@@ -103,6 +108,7 @@ class Doctor(NamedTuple):
             yield from _unreached(journal_found.merchants, loaded)
             yield from self._network(profile)
         yield terminal(self.stdout)
+        yield from zone(self.environ, os.name)
 
     def _network(self, profile: Profile) -> Iterator[Check]:
         if profile.gateway == TRAINING:
@@ -178,8 +184,10 @@ def files(journal: Path) -> Check:
     """Who else can read or change the journal. The configuration and the secret are refused when
     they are read, if others can.
     """
-    if os.name != "posix":
-        return Check("files", "good", _("This system has no file modes to look at."))
+    if sys.platform == "win32":
+        from posctl.windows import name_of, others  # noqa: PLC0415  there is no such file elsewhere
+
+        return by_lists(journal, others, name_of)
     folder = journal.parent
     found = _mode(folder)
     if found is not None and found & stat.S_IWOTH and not found & stat.S_ISVTX:
@@ -200,8 +208,44 @@ def files(journal: Path) -> Check:
     return loose or Check("files", "good", " · ".join(said) or _("There are none yet."))
 
 
+def by_lists(
+    journal: Path, others: Callable[[Path], Others | None], name_of: Callable[[str], str]
+) -> Check:
+    """The same on Windows, by the access lists of the files that are there."""
+    ends = ("", "-wal", "-shm", ".held")
+    paths = [journal.parent, *(journal.with_name(f"{journal.name}{end}") for end in ends)]
+    private, unknown = [], []
+    loose: Check | None = None
+    for path in paths:
+        if not path.exists():
+            continue
+        found = others(path)
+        if found is None:
+            unknown.append(path.name)
+        elif found.writers:
+            words = _("{path} can be changed by: {names}.")
+            return _let_in("bad", words, path, map(name_of, found.writers))
+        elif found.readers and path != journal.parent:
+            words = _("{path} can be read by: {names}. It may hold payment codes.")
+            loose = loose or _let_in("warn", words, path, map(name_of, found.readers))
+        else:
+            private.append(path.name)
+    if unknown:
+        words = _("This disk keeps no access lists: others may read {names}.")
+        hint = _("Keep the journal on the machine's own NTFS disk.")
+        return Check("files", "warn", words.format(names=" · ".join(unknown)), said(hint))
+    words = _("Open to this user and administrators alone: {names}")
+    return loose or Check("files", "good", words.format(names=" · ".join(private)))
+
+
+def _let_in(status: Status, words: str, path: Path, names: Iterable[str]) -> Check:
+    mend = (Say(_("Type:")), keep_others_out(path))
+    message = words.format(path=path, names=", ".join(names))
+    return Check("files", status, message, mend, Exit.JOURNAL)
+
+
 def _exposed(status: Status, words: str, mode: str, path: Path) -> Check:
-    mend = (Say(_("Type:")), Type((mode, str(path)), program="chmod"))
+    mend = (Say(_("Type:")), keep_others_out(path, mode))
     return Check("files", status, words.format(path=path), mend, Exit.JOURNAL)
 
 
@@ -232,7 +276,7 @@ def journal_check(path: Path, *, live: bool) -> Check:
     except JournalError as error:
         return _failed("journal", error)
     except OSError as error:  # a folder on the way to it that may not be entered
-        return _failed("journal", _unusable(path, error.strerror or type(error).__name__))
+        return _failed("journal", _unusable(path, reason(error)))
     words = _("{path}: whole; payments: {count}, open: {open}")
     return _counted(words.format(path=path, count=found.payments, open=found.open), found)
 
@@ -289,7 +333,7 @@ def disk(journal: Path, need_bytes: int = MIN_FREE_BYTES) -> Check:
         folder = _nearest(journal)
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return _failed("disk", _unusable(journal, error.strerror or type(error).__name__))
+        return _failed("disk", _unusable(journal, reason(error)))
     message = _("{free} MB are free for the journal in {folder}.").format(
         free=free // 1_000_000, folder=folder
     )
@@ -319,6 +363,17 @@ def terminal(stdout: TextIO | None) -> Check:
             said(_("Use a UTF-8 terminal, or set PYTHONUTF8=1.")),
         )
     return Check("terminal", "good", _("Its encoding is {encoding}.").format(encoding=encoding))
+
+
+def zone(environ: Mapping[str, str], os_name: str) -> Iterator[Check]:
+    """Whether the TZ that is set means anything to Windows' C library, which knows no cities."""
+    named = environ.get("TZ", "")
+    known = r"|UTC|GMT|[A-Za-z]{3}[+-]?\d{1,2}(:\d\d){0,2}([A-Za-z]{3})?"
+    if os_name != "nt" or re.fullmatch(known, named):
+        return
+    words = _("TZ={name} means UTC to Windows: shifts, days and receipts are hours off.")
+    hint = _("Remove TZ: Windows' own time zone then holds. Or, for China, set TZ=CST-8.")
+    yield Check("zone", "warn", words.format(name=named), said(hint))
 
 
 # ── on the way to the gateway ────────────────────────────────────────────────────────────────

@@ -109,6 +109,8 @@ _EXITS = {
     ),
 }
 
+_CLOSED_WINDOW = "3221225786"  # STATUS_CONTROL_C_EXIT, the exit code of who was in it
+
 _BLOCKS = {
     Block.HELD: N_("Another till or process is sending this payment at this moment."),
     Block.OPEN: N_("The checkout is held by an open payment that differs from this one."),
@@ -220,6 +222,8 @@ def explain(word: str) -> list[Entry]:
         return [_refund()]
     if re.fullmatch(r"[1-9][0-9]{2,8}", wanted) and int(wanted) > 100:
         found.append(_over_100(wanted))
+    if wanted == _CLOSED_WINDOW:
+        found = [_exit(Exit.BUG)._replace(code=wanted)]
     if re.fullmatch(r"journal_[a-z]+", wanted.lower()):
         found.append(_exit(Exit.JOURNAL)._replace(kind="error", code=wanted))
     if not any(entry.kind == "sub_code" for entry in found):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posctl.errors import Busy, JournalError, UsageError
-from posctl.files import draft_beside, place_file, remove, sync
+from posctl.files import draft_beside, make_folder, place_file, remove, sync
 from posctl.hint import Say, Type
 from posctl.journal.check import Examined, Finding, examine
 from posctl.journal.companion import Companion, machine, mark_at
@@ -40,6 +40,7 @@ from posctl.journal.sqlite_file import (
 from posctl.journal.unite import Outlook, last_number, leave_to_person, unite
 from posctl.messages import _
 from posctl.money.record import Payment
+from posctl.text import reason
 
 # ── back up ──────────────────────────────────────────────────────────────────────────────────
 
@@ -83,7 +84,7 @@ def _draft_beside(target: Path) -> Path:
     except OSError as error:
         raise UsageError(
             "bad_file",
-            _("{path} cannot be written: {why}.").format(path=target, why=error.strerror),
+            _("{path} cannot be written: {why}.").format(path=target, why=reason(error)),
         ) from None
 
 
@@ -209,7 +210,7 @@ def _must_be_there(backup: Path) -> None:
 
 def _make_folder(path: Path) -> None:
     with told_as_journal_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
 
 
 def _agreed(found: Outlook, accepted: Outlook) -> None:

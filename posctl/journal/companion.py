@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
-from posctl.files import lock, unlock
+from posctl.files import lock, make_file, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,11 @@ class Companion:
         with _sharing:
             key = _key_at(path)
             if key not in _shared:
-                fd = os.open(path, flags | (os.O_CREAT if make else 0), 0o600)
-                if make and owner is not None and hasattr(os, "geteuid") and os.geteuid() == 0:
+                if make:
+                    with suppress(FileExistsError):
+                        make_file(path)
+                fd = os.open(path, flags)
+                if sys.platform != "win32" and make and owner is not None and os.geteuid() == 0:
                     os.fchown(fd, owner.st_uid, owner.st_gid)
                 found = os.fstat(fd)
                 key = found.st_dev, found.st_ino
@@ -126,7 +129,7 @@ class Companion:
                 self._put(mark._replace(last=max(said.last, mark.last)))
 
     def _line(self) -> bytes:
-        if hasattr(os, "pread"):
+        if sys.platform != "win32":
             return os.pread(self._fd, LINE, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
         return os.read(self._fd, LINE)

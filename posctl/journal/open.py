@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,8 @@ def note_of(config: Path, place: str, environ: Mapping[str, str]) -> Path | None
     if not config.exists():
         return None
     where = Path(place)
-    return config.parent / f"{where.name}.{crc32(str(where.absolute()).encode()):08x}.note"
+    whole = os.path.normcase(where.absolute())  # on Windows ABC and abc are one file
+    return config.parent / f"{Path(whole).name}.{crc32(whole.encode()):08x}.note"
 
 
 def _address(url: str) -> str:

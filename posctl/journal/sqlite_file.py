@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from posctl.errors import JournalError
-from posctl.files import draft_beside, place_file, remove, sync
+from posctl.files import draft_beside, make_folder, place_file, remove, sync
 from posctl.hint import Hint, Say, Type
 from posctl.journal import moved
 from posctl.journal.companion import LINE as COMPANION
@@ -26,8 +26,14 @@ from posctl.journal.rows import (
 )
 from posctl.messages import _
 from posctl.money.record import NewPayment, Payment
+from posctl.shell import keep_others_out
+from posctl.text import reason
 
 APPLICATION_ID = 0x706F7363  # "posc": tells our file from anybody's SQLite file
+
+
+# ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION: Windows moves nothing that somebody has open.
+_IN_USE = (32, 33)
 
 
 BUSY_S = 10.0  # how long a busy journal is waited for
@@ -285,7 +291,7 @@ def identity(path: Path) -> tuple[int, int, bool]:
 
 def create_file(path: Path) -> None:
     """A whole journal or none: built beside its place, 0600, then linked into it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     draft = draft_beside(path)
     try:
         db = sqlite3.connect(draft, isolation_level=None)
@@ -482,9 +488,12 @@ def linked(path: Path) -> JournalError:
     return JournalError(
         "journal_linked",
         _("The journal {path} has a second name (a hard link).").format(path=path),
-        _(
-            "By the other name it would be paid a second time. Remove one: find -samefile {path}"
-        ).format(path=path),
+        (
+            Say(_("By the other name it would be paid a second time. Find both, and remove one:")),
+            Type(("hardlink", "list", str(path)), program="fsutil")
+            if os.name == "nt"
+            else Type((str(path.parent), "-samefile", str(path)), program="find"),
+        ),
     )
 
 
@@ -513,12 +522,12 @@ def unusable_companion(path: Path, error: OSError) -> JournalError:
     held = held_path(path)
     return JournalError(
         "journal_unwritable",
-        _("{held} of the journal cannot be used: {why}.").format(
-            held=held, why=error.strerror or type(error).__name__
-        ),
+        _("{held} of the journal cannot be used: {why}.").format(held=held, why=reason(error)),
         (
             Say(_("Give it to the journal's owner:")),
-            Type((f"--reference={path}", str(held)), program="chown"),
+            keep_others_out(held)
+            if os.name == "nt"
+            else Type((f"--reference={path}", str(held)), program="chown"),
         ),
     )
 
@@ -578,11 +587,15 @@ def told_as_journal_error(path: Path) -> Iterator[None]:
                 ),
                 _("Put it back, or restore a backup, before anything is paid."),
             ) from error
+        if getattr(error, "winerror", None) in _IN_USE:
+            raise JournalError(
+                "journal_locked",
+                _("The journal {path} is in use by another program.").format(path=path),
+                _("Stop the tills and what backs it up, then run the same command again."),
+            ) from error
         raise JournalError(
             "journal_unwritable",
-            _("The journal {path} cannot be used: {why}.").format(
-                path=path, why=error.strerror or type(error).__name__
-            ),
+            _("The journal {path} cannot be used: {why}.").format(path=path, why=reason(error)),
             (Say(_("Check the folder, its permissions and the disk:")), Type(("doctor",))),
         ) from error
 

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.table import SNIFFED, encoding_of, refuse_binary
+from posctl.text import reason
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
@@ -50,9 +51,7 @@ class Records:
         except OSError as error:
             raise UsageError(
                 "bad_statement",
-                _("{path} cannot be read: {why}.").format(
-                    path=self._path, why=error.strerror or type(error).__name__
-                ),
+                _("{path} cannot be read: {why}.").format(path=self._path, why=reason(error)),
             ) from None
 
     def bad(self, line: int, why: str) -> UsageError:

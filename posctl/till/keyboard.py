@@ -26,6 +26,8 @@ if sys.platform == "win32":
     import msvcrt
     import threading
 
+    from posctl.windows import console_as_before, console_for_till
+
     class Keyboard:
         """The console's keyboard; `with` it, typing is not echoed."""
 
@@ -33,10 +35,11 @@ if sys.platform == "win32":
             self._woken = threading.Event()
 
         def __enter__(self) -> Self:
+            self._before = console_for_till()
             return self
 
         def __exit__(self, *_: object) -> None:
-            pass
+            console_as_before(self._before)
 
         def wake(self) -> None:
             """Let `read` return, from any thread."""
@@ -89,7 +92,8 @@ else:
 
         def __exit__(self, *_: object) -> None:
             with suppress(termios.error):  # the terminal may be gone
-                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+                # What was typed and not read is dropped: a scanned code is no command of a shell's.
+                termios.tcsetattr(self._fd, termios.TCSAFLUSH, self._before)
 
         def wake(self) -> None:
             """Let `read` return, from any thread."""

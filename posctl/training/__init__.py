@@ -6,7 +6,6 @@ TOP, `gateway.py` the business behind it, `ledger.py` what both remember, `serve
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from posctl.errors import ConfigError
 from posctl.hint import Say, Type
 from posctl.messages import _
+from posctl.text import reason
 from posctl.training.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def serve(ledger_path: Path, port: int, ready: Callable[[str, str, str], None]) 
 
     from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]  # Ctrl-Break
+    before = [signal.signal(getattr(signal, n), signal.default_int_handler) for n in names]
     try:
         server = _server(ledger_path, port)
         try:
@@ -54,7 +55,8 @@ def serve(ledger_path: Path, port: int, ready: Callable[[str, str, str], None]) 
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for name, handler in zip(names, before, strict=True):
+            signal.signal(getattr(signal, name), handler)
 
 
 def reset(ledger_path: Path) -> None:
@@ -90,7 +92,7 @@ def _server(ledger_path: Path, port: int) -> Server:
         raise ConfigError(
             "training_port",
             _("Port {port} on this machine cannot be used: {why}.").format(
-                port=port, why=os.strerror(error.errno or 0)
+                port=port, why=reason(error)
             ),
             _("Give another one with --port, or none for a free one."),
         ) from None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.files import make_file
+from posctl.files import make_file, make_folder
 
 _VERSION = 1
 _BUSY_S = 10.0
@@ -217,7 +217,7 @@ def _create(path: Path) -> None:
 
     Never for a file that is there: to close it would drop the locks that this process has on it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     with suppress(FileExistsError):
         make_file(path)
 

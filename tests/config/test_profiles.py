@@ -268,6 +268,30 @@ def test_secret_from_a_command(written: Callable[..., Path], tmp_path: Path) -> 
         assert SECRET not in secret.describe()
 
 
+@pytest.mark.parametrize("path", [r"C:\users\x.db", r"C:\pos\x.db", r"C:\new\x.db", r"C:\Local\x"])
+def test_a_path_in_double_quotes(written: Callable[..., Path], path: str) -> None:
+    """A path whose backslashes YAML takes for escapes is refused, and single quotes are named."""
+    text = CONTRACT.replace("/var/lib/posctl/journal.db", f'"{path}"')
+    assert "single quotes" in as_text(refused(written(text)).hint)
+
+
+def test_an_encoding_of_notepads(written: Callable[..., Path]) -> None:
+    """A file in UTF-16 is refused, and what to choose in Notepad is named."""
+    assert "Notepad" in as_text(refused(written(CONTRACT.encode("utf-16"))).hint)
+
+
+def test_the_command_that_is_not_there_is_named(written: Callable[..., Path]) -> None:
+    """What secret_command calls is named when it is not found; what may be a secret is not."""
+    secret = store(_kept(written, "secret_command", "'/no/such keeper' word")).secret
+    with pytest.raises(ConfigError, match="/no/such keeper"):
+        secret.reveal({})
+    by_mistake = "0123456789abcdef0123456789abcdef"
+    secret = store(_kept(written, "secret_command", by_mistake)).secret
+    with pytest.raises(ConfigError) as caught:
+        secret.reveal({})
+    assert by_mistake not in caught.value.message + secret.describe()
+
+
 def test_the_configuration_is_guarded(written: Callable[..., Path]) -> None:
     """With a secret in it others must not read it; with or without, others must not write it."""
     for mode in (0o644, 0o604, 0o622, 0o602):

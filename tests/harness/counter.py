@@ -72,6 +72,15 @@ class Counter:
         self._slave = self._master = -1
 
     @property
+    def left_over(self) -> bytes:
+        """What was typed that the command has not read."""
+        mode = termios.tcgetattr(self._slave)
+        mode[3] &= ~termios.ICANON
+        mode[6][termios.VMIN], mode[6][termios.VTIME] = 0, 0
+        termios.tcsetattr(self._slave, termios.TCSANOW, mode)
+        return os.read(self._slave, 4096)
+
+    @property
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip("\n")
 

@@ -42,18 +42,21 @@ from posctl.help import certificate, doctor
 from posctl.help.doctor import (
     Check,
     Doctor,
+    by_lists,
     disk,
     files,
     journal_check,
     shared_journal,
     terminal,
     worst,
+    zone,
 )
 from posctl.help.screen import NAMES
 from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.money.outcome import Exit
+from posctl.sddl import Others, others_in, private_list
 from posctl.shell import as_text
 
 if TYPE_CHECKING:
@@ -62,6 +65,20 @@ if TYPE_CHECKING:
 REFUSED = b'{"error_response":{"code":21,"msg":"Missing Method","request_id":"t-1"}}'
 NOON_S = 1_900_000_000  # a time of day in 2030, for certificates and clocks
 DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("tz", "warned"),
+    [
+        *((name, True) for name in ("Asia/Shanghai", ":Asia/Shanghai", "PRC", "Etc/GMT-8")),
+        *((name, False) for name in ("", "UTC", "CST-8", "CST-08:00", "IST-5:30", "EST5EDT")),
+    ],
+)
+def test_a_time_zone_that_windows_does_not_know(tz: str, *, warned: bool) -> None:
+    """On Windows a TZ with a city or a country in it is UTC, and doctor says so; nowhere else."""
+    environ = {"TZ": tz} if tz else {}
+    assert [check.status for check in zone(environ, "nt")] == ["warn"] * warned
+    assert not list(zone(environ, "posix"))
 
 
 @pytest.fixture
@@ -637,3 +654,65 @@ def test_the_worst_finding_goes_to_stderr(shop: Shop) -> None:
     assert ran.code == 3
     assert "checks.1.name: config" in ran.out.splitlines()
     assert "Error:" in ran.err
+
+
+ME = "S-1-5-21-1-2-3-1001"
+
+
+@pytest.mark.parametrize(
+    ("sddl", "readers", "writers"),
+    [
+        # In a user's own folder; what posctl makes; of a drive's own root; of ProgramData.
+        (f"O:{ME}D:(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;FA;;;{ME})", "", ""),
+        (f"O:{ME}{private_list(ME)}", "", ""),
+        (
+            "O:BAD:(A;ID;FA;;;BA)(A;ID;FA;;;SY)(A;ID;0x1301bf;;;AU)(A;ID;0x1200a9;;;BU)",
+            "AU BU",
+            "AU",
+        ),
+        (f"O:{ME}D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)S:AI(ML;;NW;;;HI)", "BU", ""),
+        # Everybody by letters, by no list, by an empty one; another user's; what says no.
+        (f"O:{ME}D:(A;;FR;;;WD)(A;;GW;;;AN)", "WD", "AN"),
+        (f"O:{ME}D:NO_ACCESS_CONTROL", "WD", "WD"),
+        (f"O:{ME}", "WD", "WD"),
+        (f"O:{ME}D:", "", ""),
+        ("O:S-1-5-21-1-2-3-1002D:(A;;FA;;;BA)", "", "S-1-5-21-1-2-3-1002"),
+        (f"O:{ME}D:(D;;FA;;;WD)(A;OICIIO;FA;;;BU)(A;;0x120080;;;WD)", "", ""),
+        (f"O:{ME}D:(A;;SDWD;;;BU)(A;;WO;;;IU)", "", "BU IU"),
+    ],
+)
+def test_who_an_access_list_lets_in(sddl: str, readers: str, writers: str) -> None:
+    """Whom a list lets read or change a file, but for its user, the system and administrators."""
+    assert others_in(sddl, ME) == Others(tuple(readers.split()), tuple(writers.split()))
+
+
+def test_the_administrator_is_no_other() -> None:
+    """The machine's own Administrator, whom SDDL calls LA, is known for the user that he is."""
+    mine = "S-1-5-21-1-2-3-500"
+    assert others_in("O:LAD:(A;;FA;;;LA)", mine) == Others()
+    assert others_in("O:LAD:(A;;FA;;;LA)", ME) == Others(("LA",), ("LA",))
+
+
+def test_a_folder_for_files_of_ones_own() -> None:
+    """A folder in which others can make files of their own, and delete none of ours, is good."""
+    own = f"O:{ME}D:(A;OICI;FA;;;{ME})(A;CI;0x100006;;;BU)"
+    assert others_in(own, ME, folder=True).writers == ()
+    assert others_in(own.replace("0x100006", "0x100046"), ME, folder=True).writers == ("BU",)
+
+
+def test_the_journals_lists(tmp_path: Path) -> None:
+    """On Windows the journal's files are good, warned of or bad by their lists, which are named."""
+    journal = tmp_path / "journal.db"
+    journal.touch()
+
+    def found(status: str, others: Others | None) -> str:
+        check = by_lists(
+            journal, lambda path: others if path == journal else Others(), lambda sid: f"<{sid}>"
+        )
+        assert check.status == status
+        return check.message
+
+    assert "journal.db" in found("good", Others())
+    assert "<BU>" in found("warn", Others(readers=("BU",)))
+    assert "<WD>" in found("bad", Others(writers=("WD",)))
+    assert "journal.db" in found("warn", None)

@@ -32,6 +32,12 @@ def english() -> Iterator[None]:
     use_language("en")
 
 
+def test_a_closed_window_has_its_code() -> None:
+    """What Windows ends a program with whose window was closed promises nothing, as 1."""
+    (entry,) = explain("3221225786")
+    assert entry.money == of("exit_code", 1).money
+
+
 def numbers_of_the_protocol() -> list[str]:
     """Every code in the first column of section 6's table."""
     cells = [line.split("|")[1] for line in CODES.splitlines() if re.match(r"\| [0-9]", line)]

@@ -13,6 +13,8 @@ import pytest
 from conftest import Ran, Shop
 from pty_run import pty_run
 
+from posctl.cli.run import one_code, typed_text
+
 FULL = Path("/dev/full")
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 ID = "75626abc-452d-486e-970d-e65e12fc1456"
@@ -483,3 +485,18 @@ def test_training_help_lists_the_codes(shop: Shop) -> None:
     ran = shop.run("training", "--help")
     for code in (PARTIAL, FAIL, PENDING_THEN_PAID, CUT_AFTER_CHARGE, FOREVER):
         assert code in ran.out
+
+
+@pytest.mark.parametrize(
+    ("raw", "encoding"),
+    [
+        (b"2812345678901234567\r\n", "utf-8"),
+        (b"\xef\xbb\xbf2812345678901234567\r\n", "gbk"),
+        ("2812345678901234567\n".encode("utf-16"), "utf-8"),
+        (b"\xfe\xff" + "2812345678901234567".encode("utf-16-be"), "cp1252"),
+        ("\uff12\uff18".encode("gbk"), "gbk"),
+    ],
+)
+def test_a_code_as_powershell_and_notepad_write_it(raw: bytes, encoding: str) -> None:
+    """The mark that tells how a text is written is no part of the code behind it."""
+    assert one_code(typed_text(raw, encoding)) in ("2812345678901234567", "\uff12\uff18")

@@ -17,6 +17,7 @@ from merciless import Members, Merciless, paid, told
 from pty_run import pty_run
 from rich.console import Console
 
+from posctl import shell as shell_module
 from posctl.cli.app import COMMANDS
 from posctl.errors import UsageError
 from posctl.hint import Say, Type
@@ -26,6 +27,7 @@ from posctl.shell import (
     Shell,
     as_text,
     command_line,
+    keep_others_out,
     line_of,
     same_command,
     shell_at_hand,
@@ -289,6 +291,19 @@ def _argv(line: str) -> list[str]:
 def test_cmd_hands_every_word_on(wanted: list[str]) -> None:
     """Neither cmd.exe nor the program's own reading of the line changes a word."""
     assert _argv(_after_cmd(command_line(wanted, Shell.CMD))) == wanted
+
+
+def test_what_keeps_others_out_is_the_systems_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On Windows the rights of others are taken away by icacls, which knows no modes."""
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    assert keep_others_out(folder, "o-w") == Type(("o-w", str(folder)), program="chmod")
+    monkeypatch.setattr(shell_module, "ON_WINDOWS", True)
+    monkeypatch.setenv("USERNAME", "till")
+    words = (str(folder), "/inheritance:r", "/grant:r", "till:(OI)(CI)F")
+    assert keep_others_out(folder) == Type(words, program="icacls")
 
 
 def _powershell_words(line: str) -> list[str]:

@@ -345,6 +345,17 @@ def test_the_terminal_is_left_as_it_was(
     assert till.echoes
 
 
+def test_what_is_typed_after_leaving_reaches_no_shell(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """A code that is scanned while the till leaves is dropped: the shell behind it gets none."""
+    till = counter()
+    till.see("Amount")
+    till.type(f"q\r{CODE}\r")
+    till.process.wait()
+    assert till.left_over == b""
+
+
 # ── what is open ─────────────────────────────────────────────────────────────────────────────
 
 

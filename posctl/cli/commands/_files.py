@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from posctl.errors import UsageError
 from posctl.messages import _
+from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.cli.run import Run
@@ -37,7 +38,5 @@ def write_out(target: str, text: str, run: Run) -> None:
 def _cannot_write(target: str, error: OSError) -> UsageError:
     return UsageError(
         "cannot_write",
-        _("{path} cannot be written: {why}.").format(
-            path=target, why=error.strerror or type(error).__name__
-        ),
+        _("{path} cannot be written: {why}.").format(path=target, why=reason(error)),
     )

@@ -16,6 +16,7 @@ from posctl.money.order import yuan
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Problem, problem_json
 from posctl.screen.screen import View
+from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.batch.file import Batch
@@ -140,7 +141,7 @@ def _bytes(name: str, run: Run) -> bytes:
         with Path(name).open("rb") as opened:
             return opened.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
+        why = reason(error)
         raise UsageError(
             "bad_file", _("{path} cannot be read: {why}.").format(path=name, why=why)
         ) from None

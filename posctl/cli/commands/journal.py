@@ -21,6 +21,7 @@ from posctl.money.result import Problem, alarm_json, iso, payment_json, problem_
 from posctl.screen.brush import draw_pairs
 from posctl.screen.contract import plain
 from posctl.screen.screen import View
+from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.journal.check import Examined
@@ -384,7 +385,7 @@ def _export(closed: "Iterator[Closed]", file: Path) -> None:
     except OSError as error:
         raise UsageError(
             "bad_file",
-            _("{path} cannot be written: {why}.").format(path=file, why=error.strerror),
+            _("{path} cannot be written: {why}.").format(path=file, why=reason(error)),
         ) from None
 
 

@@ -17,6 +17,7 @@ from posctl.money.codes import masked
 from posctl.money.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
 from posctl.money.outcome import Exit, Outcome
 from posctl.screen.screen import View
+from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.money.result import Result
@@ -207,7 +208,7 @@ def _file_bytes(name: str, run: Run) -> bytes:
         with path.open("rb") as opened:
             return opened.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
+        why = reason(error)
         raise UsageError(
             "bad_file", _("{path} cannot be read: {why}.").format(path=name, why=why)
         ) from None
