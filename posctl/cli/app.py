@@ -28,10 +28,10 @@ from posctl.errors import (
 )
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import LANGUAGES, N_, _, use_language
-from posctl.money.codes import discreet
+from posctl.money.codes import codes_typed, discreet
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Asked, Problem, Result, result_json
-from posctl.screen.screen import Screen, View
+from posctl.screen.screen import FORMATS, Manner, Screen, View
 from posctl.shell import as_text, shell_at_hand, use_shell
 
 # name → (module, what it does), in the order of the help.
@@ -58,6 +58,7 @@ COMMANDS = {
     "training": ("training", N_("Run or empty the local training gateway.")),
 }
 GLOBAL_NAMES = Globals._fields
+LISTED = ("history", "pending", "checkout", "show", "report", "reconcile")  # as CSV, too
 PAYING = frozenset({"pay", "retry"})  # their errors carry every key of a payment
 
 
@@ -89,7 +90,10 @@ def run(
     early = _early(argv)
     use_language(_language(early.get("--lang"), environ))
     use_shell(shell_at_hand(os.name, environ), argv)
-    screen = Screen(stdout, stderr, json="--json" in early, field=early.get("--field"))
+    asked = "json" if "--json" in early else early.get("--format")
+    asked = asked if asked in FORMATS else None  # else it is refused below
+    manner = Manner(asked, early.get("--field"), None, "--quiet" in early, codes_typed(argv))
+    screen = Screen(stdout, stderr, manner)
     the_run = Run(Globals(), environ, stdin, screen)
     try:
         rv = _app().main(list(argv), prog_name="posctl", standalone_mode=False, obj=the_run)
@@ -212,7 +216,7 @@ def _nearest(word: str, names: Any) -> str | None:
 # ── what must be known before the command line is parsed ─────────────────────────────────────
 
 
-_GLOBAL_VALUES = ("--lang", "--field", "--profile", "--config")
+_GLOBAL_VALUES = ("--lang", "--field", "--profile", "--config", "--format")
 
 
 def _early(argv: Sequence[str]) -> dict[str, str]:
@@ -223,7 +227,7 @@ def _early(argv: Sequence[str]) -> dict[str, str]:
         if word == "--":
             break
         name, equals, value = word.partition("=")
-        if word == "--json":
+        if word in ("--json", "--quiet"):
             found[word] = ""
         elif name in _GLOBAL_VALUES:
             found[name] = value if equals else next(words, "")
@@ -294,10 +298,17 @@ def _with_globals(command: Any, root_params: list[Any]) -> Any:
     return command
 
 
-def _take_globals(the_run: Run, params: dict[str, Any]) -> None:
+def _take_globals(the_run: Run, params: dict[str, Any], command: str) -> None:
     """What stood after the command's name goes to the run, not to the command."""
     shared = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
     the_run.add_globals(Globals(**shared))
+    if the_run.screen.manner.format == "csv" and command not in LISTED:
+        raise UsageError(
+            "no_list",
+            _("{command} lists nothing: --format csv is for {names}.").format(
+                command=command, names=", ".join(LISTED)
+            ),
+        )
 
 
 def _print_version(ctx: typer.Context, wanted: bool) -> None:
@@ -323,9 +334,19 @@ def _root(
     as_json: Annotated[
         bool, typer.Option("--json", help=N_("Print one JSON object on one line."))
     ] = False,
+    format: Annotated[  # noqa: A002  the option's name
+        str | None,
+        typer.Option(
+            help=N_("text as on a terminal, keys, json, or csv of a list; also into a pipe."),
+            metavar="HOW",
+        ),
+    ] = None,
     field: Annotated[
         str | None, typer.Option(help=N_("Print one bare value of it."), metavar="KEY")
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help=N_("No notes on stderr, errors and warnings alone."))
+    ] = False,
     lang: Annotated[str | None, typer.Option(help=N_("en or zh."), metavar="LANG")] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help=N_("Use no colour."))] = False,
     debug: Annotated[
@@ -339,7 +360,18 @@ def _root(
     ] = False,
 ) -> None:
     the_run: Run = ctx.obj
-    the_run.add_globals(Globals(profile, config, as_json, field, lang, no_color, debug))
+    given = Globals(
+        profile=profile,
+        config=config,
+        as_json=as_json,
+        format=format,
+        field=field,
+        quiet=quiet,
+        lang=lang,
+        no_color=no_color,
+        debug=debug,
+    )
+    the_run.add_globals(given)
 
 
 def _app() -> Any:

@@ -89,7 +89,7 @@ class _Help:
 
     def invoke(self, ctx: Any) -> Any:
         if self.take_globals is not None:
-            self.take_globals(ctx.obj, ctx.params)
+            self.take_globals(ctx.obj, ctx.params, ctx.command_path.split()[1])
         return super().invoke(ctx)  # type: ignore[misc]  # the class beside this one
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -18,7 +18,7 @@ from posctl.errors import ConfigError, JournalError, UsageError
 from posctl.hint import Say, Type
 from posctl.messages import LANGUAGES, _
 from posctl.screen.brush import age
-from posctl.screen.screen import Screen
+from posctl.screen.screen import FORMATS, Manner, Screen
 from posctl.shell import use_globals
 from posctl.startup import light_imports
 
@@ -42,7 +42,9 @@ class Globals(NamedTuple):
     profile: str | None = None
     config: str | None = None
     as_json: bool = False
+    format: str | None = None
     field: str | None = None
+    quiet: bool = False
     lang: str | None = None
     no_color: bool = False
     debug: bool = False
@@ -121,14 +123,31 @@ class Run:
             self.globals = self.globals._replace(**{name: new})
         if self.globals.lang is not None and self.globals.lang not in LANGUAGES:
             raise UsageError("bad_lang", _("--lang is one of: {choice}.").format(choice="en, zh"))
-        self.screen = Screen(
-            self.screen.stdout,
-            self.screen.stderr,
-            json=self.screen.json or self.globals.as_json,  # seen before anything was parsed
-            field=self.globals.field or self.screen.field,
-            color=False if self.globals.no_color else None,
-        )
+        self.screen = Screen(self.screen.stdout, self.screen.stderr, self._manner())
         use_globals(self.globals.profile, self.globals.config)
+
+    def _manner(self) -> Manner:
+        given, seen = self.globals, self.screen.manner  # seen before anything was parsed
+        asked = given.format or seen.format
+        if asked not in (None, *FORMATS):
+            words = _("--format is one of: {choice}.").format(choice=", ".join(FORMATS))
+            raise UsageError("bad_format", words)
+        if given.as_json and asked not in (None, "json"):
+            raise UsageError(
+                "given_twice",
+                _("Only one of --json and --format {name} can be given.").format(name=asked),
+            )
+        field = given.field or seen.field
+        if field is not None and asked in ("text", "csv"):
+            words = _("--field prints one bare value, not {name}.").format(name=asked)
+            raise UsageError("given_twice", words)
+        return Manner(
+            format="json" if given.as_json else asked,
+            field=field,
+            color=False if given.no_color else None,
+            quiet=given.quiet or seen.quiet,
+            codes=seen.codes,
+        )
 
     @property
     def profile_name(self) -> str | None:

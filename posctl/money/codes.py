@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 CODE_FIELDS = ("channel_account", "alipay_account")
@@ -67,6 +67,14 @@ def on_training_sheet(code: str) -> bool:
 def wallet_codes_in(text: str) -> frozenset[str]:
     """What looks like a wallet's code in a text, whoever's it is."""
     return frozenset(re.findall(rf"(?<![0-9])(?:{WALLET_CODE})(?![0-9])", text))
+
+
+def codes_typed(words: Iterable[str]) -> tuple[str, ...]:
+    """What looks like payment codes in a command line: one alone, or several scanned one behind
+    another, also behind what a scanner puts before one.
+    """
+    runs = (run for word in words for run in re.findall(r"(?:\][A-Za-z][0-9])?([0-9]+)", word))
+    return tuple(dict.fromkeys(run for run in runs if re.match(WALLET_CODE, run)))
 
 
 def without_codes(text: str, codes: tuple[str, ...]) -> str:

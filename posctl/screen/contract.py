@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from posctl.money.codes import without_codes
 from posctl.text import UNSAFE, is_safe, one_line
 
 if TYPE_CHECKING:
@@ -28,6 +29,29 @@ def _plain_value(name: str, value: object) -> Iterator[tuple[str, str]]:
             yield from _plain_value(f"{name}.{i}", item)
     else:
         yield one_line(name), bare(value)
+
+
+_IDS = ("request_id", "payment_order_id", "channel_order_id")  # whole, though typed as an argument
+
+
+def discreetly(data: object, codes: tuple[str, ...], name: str = "") -> Any:
+    """`data` with `codes` masked in every text but the ids that the platform gave."""
+    if isinstance(data, str):
+        return data if name in _IDS else without_codes(data, codes)
+    if isinstance(data, Mapping):
+        return {key: discreetly(value, codes, key) for key, value in data.items()}
+    if _is_list(data):
+        return [discreetly(value, codes, name) for value in data]
+    return data
+
+
+def rows_of(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a command lists: the first list of objects in its data."""
+    for value in data.values():
+        rows = [row for row in value if isinstance(row, Mapping)] if _is_list(value) else []
+        if rows:
+            return [dict(plain(row)) for row in rows]
+    return []
 
 
 def bare(value: object) -> str:

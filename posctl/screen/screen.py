@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from posctl.hint import Hint, Type
 from posctl.messages import _, language
 from posctl.money import advice
+from posctl.money.codes import without_codes
 from posctl.money.outcome import Outcome
 from posctl.screen.brush import LOOKS, Canvas
-from posctl.screen.contract import bare, json_pieces, pick, plain
+from posctl.screen.contract import bare, discreetly, json_pieces, pick, plain, rows_of
 from posctl.screen.streams import (
+    Discreet,
     in_ascii,
     is_pipe,
     is_tty,
@@ -52,26 +54,36 @@ class View(NamedTuple):
     draw: Callable[[Canvas], None]
 
 
-class Screen:
-    """Where and how to show things. `stdout` and `stderr` are None when they were closed.
-
-    `color` False is no colour; None is what the terminal and NO_COLOR say.
+class Manner(NamedTuple):
+    """How results are told: one of FORMATS, None for what stdout is; one `field` of them; colour,
+    None for what the terminal and NO_COLOR say; `quiet` without notes; `codes` are payment codes
+    that were typed as arguments, to be masked in whatever is said.
     """
+
+    format: str | None = None
+    field: str | None = None
+    color: bool | None = None
+    quiet: bool = False
+    codes: tuple[str, ...] = ()
+
+
+FORMATS = ("text", "keys", "json", "csv")
+
+
+class Screen:
+    """Where and how to show things. `stdout` and `stderr` are None when they were closed."""
 
     def __init__(
         self,
         stdout: TextIO | None,
         stderr: TextIO | None,
-        *,
-        json: bool = False,
-        field: str | None = None,
-        color: bool | None = None,
+        manner: Manner | None = None,
     ) -> None:
         self.stdout = stdout
         self.stderr = stderr
-        self.json = json
-        self.field = field
-        self.color = color
+        self.manner = manner or Manner()
+        self.json = self.manner.format == "json"
+        self.field = self.manner.field
         self._consoles: dict[tuple[TextIO, int | None], Console] = {}  # by columns: windows grow
         self.begun = False  # whether a result has begun to go out: there must not be two
         for stream in (stdout, stderr):
@@ -80,7 +92,13 @@ class Screen:
     @property
     def interactive(self) -> bool:
         """Whether a person reads stdout as it comes."""
-        return not self.json and self.field is None and is_tty(self.stdout)
+        return self.manner.format in (None, "text") and self.field is None and is_tty(self.stdout)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether results are drawn for a person, who may read them later."""
+        asked = self.manner.format
+        return self.field is None and (asked == "text" or (asked is None and is_tty(self.stdout)))
 
     def show(self, view: View) -> bool:
         """Write the result to stdout. False when it could not be written out whole; that is said
@@ -92,12 +110,16 @@ class Screen:
 
     def _show(self, view: View, stdout: TextIO) -> bool:
         self.begun = True
+        if self.manner.codes:
+            view = view._replace(data=discreetly(view.data, self.manner.codes))
         if self.json:
             ascii_only = not speaks_unicode(stdout)
             return write_pieces(stdout, json_pieces(view.data, ascii_only=ascii_only))
         if self.field is not None:
             return write(stdout, bare(self._field(self.field, view.data)) + "\n")
-        if is_tty(stdout):
+        if self.manner.format == "csv" and not view.data.get("error"):
+            return write(stdout, _as_csv(view.data))
+        if self.drawn:
             try:
                 canvas = Canvas(self._console(stdout))
                 view.draw(canvas)
@@ -126,8 +148,8 @@ class Screen:
         except KeyError:
             # Pay and retry looked at the name before they sent; an error says enough itself.
             if data.get("command") not in ("pay", "retry") and not data.get("error"):
-                self.note("▲ " + _("There is no field {name}.").format(name=field[:64]))
-                self.note(_("There are: {names}").format(names=", ".join(data)))
+                self._say("▲ " + _("There is no field {name}.").format(name=field[:64]))
+                self._say(_("There are: {names}").format(names=", ".join(data)))
             return None
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
@@ -137,11 +159,16 @@ class Screen:
         """One line of banner, progress or warning on stderr, and a `command` whole behind it; below
         it, where a terminal has no room beside it.
         """
-        line = one_line(text)
+        if not self.manner.quiet:
+            self._say(text, command)
+
+    def _say(self, text: str, command: Type | None = None) -> None:
+        """As `note`, and whether or not notes are wanted."""
+        line = self._discreet(one_line(text))
         if command is None:
             write(self.stderr, self._in_lines(line) + "\n")
             return
-        typed = one_line(line_of(command))
+        typed = self._discreet(one_line(line_of(command)))
         width = width_of(self.stderr) if self.stderr and is_tty(self.stderr) else None
         if width is None or len(line) + 1 + len(typed) < width:
             write(self.stderr, f"{line} {typed}\n")
@@ -176,26 +203,30 @@ class Screen:
 
     def _printed(self, printed: bool) -> bool:  # noqa: FBT001  said of what was just written
         if not printed and self.stdout is not None and not is_pipe(self.stdout):
-            self.note(_("▲ The result could not be written to stdout."))
+            self._say(_("▲ The result could not be written to stdout."))
         return printed
 
     def ask(self, question: str) -> None:
         """A question on stderr, the cursor left behind it."""
-        write(self.stderr, one_line(question))
+        write(self.stderr, self._discreet(one_line(question)))
+
+    def _discreet(self, text: str) -> str:
+        return without_codes(text, self.manner.codes)
 
     def problem(self, problem: Problem) -> None:
         """What went wrong and what to type next, on stderr."""
-        self.note(_("Error: {text}").format(text=problem.message))
+        self._say(_("Error: {text}").format(text=problem.message))
         self._type_next(problem.hint)
 
     def warn(self, text: str, hint: Hint) -> None:
         """What somebody must know besides, and what to type, on stderr."""
-        self.note(f"▲ {text}")
+        self._say(f"▲ {text}")
         self._type_next(hint)
 
     def _type_next(self, hint: Hint) -> None:
         for line in lines_of(hint):
-            write(self.stderr, f"  → {one_line(line)}\n")  # a command must be whole to be copied
+            typed = self._discreet(one_line(line))
+            write(self.stderr, f"  → {typed}\n")  # a command must be whole to be copied
 
     def input_line(self, text: str, *, keep: bool = False) -> bool:
         """Write over the terminal's last line and leave the cursor behind `text`, or behind the
@@ -295,18 +326,34 @@ class Screen:
 
         from rich.console import Console  # noqa: PLC0415  40 ms, only for a terminal
 
+        file: Any = Discreet(stream, self.manner.codes) if self.manner.codes else stream
         return Console(
-            file=stream,
-            width=width,
+            file=file,
+            width=width or (None if is_tty(stream) else _columns(environ)),
             height=24,  # nothing here asks for it, but without it Rich takes 80 columns when dumb
             # A terminal that calls itself dumb gets colour when FORCE_COLOR says so. A pipe never
             # does: its lines are read by scripts.
             color_system="standard" if environ.get("FORCE_COLOR") else "auto",
-            no_color=True if self.color is False else None,
+            no_color=True if self.manner.color is False else None,
             highlight=False,
             markup=False,
             emoji=False,
         )
+
+
+def _columns(environ: Mapping[str, str]) -> int:
+    """How wide text is drawn where there is no terminal."""
+    asked = environ.get("COLUMNS", "")
+    return max(20, int(asked)) if asked.isdecimal() and len(asked) < 5 else 80
+
+
+def _as_csv(data: Mapping[str, Any]) -> str:
+    """What a command lists, one line a row, each key of the plain lines a column."""
+    from posctl.screen.sheet import sheet  # noqa: PLC0415  only for CSV
+
+    rows = rows_of(data)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return sheet(names, ([row.get(name) for name in names] for row in rows))
 
 
 codecs.register_error("posctl_ascii", in_ascii)

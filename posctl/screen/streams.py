@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
+from posctl.money.codes import without_codes
+
 if TYPE_CHECKING:
     pass
 
@@ -88,6 +90,21 @@ def width_of(stream: TextIO) -> int | None:
     except (OSError, ValueError):
         return None
     return max(20, columns) if columns else None
+
+
+class Discreet:
+    """A stream with payment codes masked in what is written to it; else it is the stream."""
+
+    def __init__(self, stream: TextIO, codes: tuple[str, ...]) -> None:
+        self._stream = stream
+        self._codes = codes
+
+    def write(self, text: str) -> int:
+        self._stream.write(without_codes(text, self._codes))
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
 
 
 def speaks_unicode(stream: TextIO) -> bool:

@@ -29,7 +29,7 @@ ALWAYS = {
     *("posctl", "posctl.errors", "posctl.hint", "posctl.messages", "posctl.shell"),
     *("posctl.startup", "posctl.text"),
     *room("cli", "app framework run"),
-    *room("money", "admit advice codes order outcome record refusal result"),
+    *room("money", "admit advice codes order outcome record refusal result scan"),
     *room("screen", "brush contract screen streams"),
 }
 WITH_JOURNAL = ALWAYS | {

@@ -49,7 +49,7 @@ from posctl.money.record import (
 )
 from posctl.office.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
 from posctl.office.report_html import html_page
-from posctl.office.sheet import sheet
+from posctl.screen.sheet import sheet
 
 Training = Callable[..., Ran]
 

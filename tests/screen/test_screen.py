@@ -31,7 +31,7 @@ from wcwidth import wcswidth, wcwidth
 
 from posctl.screen.brush import Canvas, draw_parts
 from posctl.screen.contract import plain
-from posctl.screen.screen import Screen, View
+from posctl.screen.screen import Manner, Screen, View
 from posctl.text import one_line, visible
 
 SCENES = Path(__file__).parents[1] / "harness" / "scenes.py"
@@ -950,7 +950,7 @@ def test_parts_of_a_line_stay_whole(width: int, parts: list[str]) -> None:
 def test_a_bug_in_a_drawing_hides_nothing() -> None:
     """When a drawing raises, the plain lines come instead of it."""
     script = (
-        "import sys; from posctl.screen.screen import Screen, View\n"
+        "import sys; from posctl.screen.screen import Manner, Screen, View\n"
         "def draw(canvas): canvas.print('half'); raise ValueError\n"
         "shown = Screen(sys.stdout, sys.stderr).show(View({'outcome': 'success'}, draw))\n"
         "sys.exit(0 if shown else 1)\n"
@@ -978,8 +978,8 @@ def test_a_closed_screen_shows_nothing_and_says_so() -> None:
     view = View({"outcome": "success"}, lambda _canvas: None)
     for screen in (
         Screen(None, None),
-        Screen(None, None, json=True),
-        Screen(None, None, field="x"),
+        Screen(None, None, Manner("json")),
+        Screen(None, None, Manner(field="x")),
     ):
         assert not screen.show(view)
         assert not screen.interactive

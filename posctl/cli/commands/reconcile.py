@@ -62,7 +62,10 @@ def reconcile_command(
         typer.Option(help=_("Write what does not match for a spreadsheet."), metavar="FILE|-"),
     ] = None,
 ) -> int:
-    return reconcile_run(ReconcileOptions(statement=statement, day=day, csv=csv), ctx.obj)
+    run: Run = ctx.obj
+    as_csv = run.screen.manner.format == "csv"
+    options = ReconcileOptions(statement=statement, day=day, csv=csv or ("-" if as_csv else None))
+    return reconcile_run(options, run)
 
 
 def reconcile_run(options: ReconcileOptions, run: Run) -> Exit:
@@ -74,7 +77,7 @@ def reconcile_run(options: ReconcileOptions, run: Run) -> Exit:
     problem = None if found.good else _problem(found)
     code = Exit.OK if found.good else Exit.CONFLICT
     if options.csv is not None:
-        from posctl.office.sheet import sheet  # noqa: PLC0415  only for --csv
+        from posctl.screen.sheet import sheet  # noqa: PLC0415  only for --csv
 
         write_out(options.csv, sheet([_(name) for name in _COLUMNS], _table(found)), run)
     run.banner()

@@ -116,8 +116,9 @@ def report(
     ] = None,
     machine: Annotated[str | None, typer.Option(help=_("Only this till."), metavar="ID")] = None,
 ) -> int:
+    as_csv = "-" if ctx.obj.screen.manner.format == "csv" else None
     options = ReportOptions(
-        *(day, since, until, shift, by, csv, html, close, note, yes, verify),
+        *(day, since, until, shift, by, csv or as_csv, html, close, note, yes, verify),
         *(shop, operator, machine),
     )
     _refuse_clashes(options, ctx.obj)
@@ -471,7 +472,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
         shop = run.load().profile.receipt.header
         _write(options.html, html_page(found, dimensions, shop, _now_ms(run)), found, run)
     if options.csv is not None:
-        from posctl.office.sheet import sheet  # noqa: PLC0415  only for --csv
+        from posctl.screen.sheet import sheet  # noqa: PLC0415  only for --csv
 
         run.mention_unreached(found.out_of_reach)  # a sheet has no place for it
         _write(options.csv, sheet(_COLUMNS, _rows(found, dimensions)), found, run)
