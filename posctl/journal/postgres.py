@@ -416,11 +416,12 @@ class PostgresJournal:
             "INSERT INTO shifts VALUES (%s,%s,%s,%s,%s)",
             (shift.chain, merchant.name, shift.number, shift.content, shift.hash),
         )
-        self._link.execute(
-            f"""UPDATE payments SET shift=%s
-               WHERE shift IS NULL AND closed_ms IS NOT NULL AND {_OF_MERCHANT}""",
-            (shift.number, *merchant),
-        )
+        with self._link.slowly():
+            self._link.execute(
+                f"""UPDATE payments SET shift=%s
+                   WHERE shift IS NULL AND closed_ms IS NOT NULL AND {_OF_MERCHANT}""",
+                (shift.number, *merchant),
+            )
         self._link.execute(
             f"""UPDATE corrections SET in_shift=%s WHERE in_shift IS NULL
                AND seq IN (SELECT seq FROM payments WHERE {_OF_MERCHANT})""",
@@ -505,9 +506,11 @@ class PostgresJournal:
         clauses, values = _clauses(which)
         after, size = "", FIRST_PAGE
         while True:
-            page = self._select(
-                f"WHERE {clauses} {after} ORDER BY created_ms DESC, seq DESC LIMIT {size}", values
-            )
+            with self._link.slowly():
+                page = self._select(
+                    f"WHERE {clauses} {after} ORDER BY created_ms DESC, seq DESC LIMIT {size}",
+                    values,
+                )
             yield from page
             if len(page) < size:
                 return
@@ -517,15 +520,16 @@ class PostgresJournal:
 
     def sums(self, which: Filter) -> list[Cell]:
         clauses, values = _clauses(which)
-        rows = self._link.execute(
-            f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS} AS quarter,
-                  state, doubt, paid, count(*), CAST(sum(
-                    CASE WHEN paid AND result_status=1
-                      THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
-                  AS BIGINT)
-                FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
-            values,
-        ).fetchall()
+        with self._link.slowly():
+            rows = self._link.execute(
+                f"""SELECT operator_id, machine_id, pay_channel,
+                      created_ms / {QUARTER_MS} AS quarter, state, doubt, paid, count(*), CAST(sum(
+                        CASE WHEN paid AND result_status=1
+                          THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
+                      AS BIGINT)
+                    FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
+                values,
+            ).fetchall()
         return [
             Cell(operator_id, machine_id, channel, quarter, standing_of(state, doubt, paid), n, fee)
             for operator_id, machine_id, channel, quarter, state, doubt, paid, n, fee in rows
@@ -563,9 +567,10 @@ class PostgresJournal:
 
     def paid_merchants(self, since_ms: int | None, until_ms: int | None) -> list[PaidOf]:
         clauses, values = _clauses(paid_unsealed(since_ms, until_ms))
-        rows = self._link.execute(
-            PAID_MERCHANTS.format(indexed="", clauses=clauses), values
-        ).fetchall()
+        with self._link.slowly():
+            rows = self._link.execute(
+                PAID_MERCHANTS.format(indexed="", clauses=clauses), values
+            ).fetchall()
         return paid_of(rows)
 
     def gateways(self, merchant: Merchant) -> list[str]:
@@ -591,13 +596,19 @@ class PostgresJournal:
     def _renew(self) -> None:
         """Three times in a lease, over a connection of its own; most payments need none."""
         while not self._leaving.wait(self._lease_s / 3):
-            if self._held or self._claimed:
-                with suppress(psycopg.Error, JournalError), self._link.connect() as db:
-                    db.execute(
-                        f"""UPDATE claims SET expires_at = clock_timestamp() + {_LEASE}
-                            WHERE owner=%s""",
-                        (self._lease_s, self._me),
-                    )
+            self.renew()
+
+    def renew(self) -> None:
+        """Claim anew what is held, by number: a claim that could not be given back must end,
+        whatever else this till is at.
+        """
+        if held := list(self._held | self._claimed):
+            with suppress(psycopg.Error, JournalError), self._link.connect() as db:
+                db.execute(
+                    f"""UPDATE claims SET expires_at = clock_timestamp() + {_LEASE}
+                        WHERE owner=%s AND seq = ANY(%s)""",
+                    (self._lease_s, self._me, held),
+                )
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────
 

@@ -2,15 +2,23 @@
 
 What psycopg raises becomes a JournalError here and nowhere else. A transaction that the server
 gave up (a serialisation failure, a deadlock, somebody else's row in a unique index) or whose
-connection broke before COMMIT happened not at all, and runs again; one that broke at COMMIT may
-have happened, and is told as failed.
+connection broke before COMMIT happened not at all, and runs again; one that broke at COMMIT, or was
+acknowledged with a warning, may have happened or may be undone, and is told as failed.
+
+No statement is waited for without an end: a server that takes bytes and does not answer, be it
+frozen, behind a full pooler or waiting for a standby, is hung up on.
 """
 
 from __future__ import annotations
 
+import os
 import random
+import re
+import socket
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -27,6 +35,10 @@ from posctl.journal.rows import MERCHANT
 from posctl.messages import _
 
 RETRY_S = 10.0  # how long a busy or vanished database is waited for
+ANSWER_S = 10.0  # how long a statement is; TCP itself never gives up on a peer that acknowledges
+LOOK_S = 0.5  # so often the clock is looked at
+AWAY_ANSWER_S = 2.0  # once one was waited for in vain: there is a verdict to be told
+SLOW_ANSWER_S = 900.0  # of what reads or changes a whole journal, with nobody at the counter
 UNIQUE_TRIES = 5  # the row in the way was committed before we are told: the next look sees it
 
 # One script a version, applied once each, in order. Only additions, as long as OLDEST stays: an
@@ -190,11 +202,12 @@ CORRECTING = 3  # from the first correction on, the oldest schema version that m
 OLDEST = 1  # the schema version a posctl must know to work with what MIGRATIONS make
 
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.
+# All of it in every transaction, and for it alone: behind a pooler the next one may be another
+# server process. A stronger synchronous_commit of the server's (remote_apply) stays.
 _BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL lock_timeout = '10s';
-SET LOCAL idle_in_transaction_session_timeout = '30s'"""
-# A stronger setting of the server's (remote_apply) stays.
-_DURABLE = """SELECT set_config('synchronous_commit', 'on', false)
+SET LOCAL idle_in_transaction_session_timeout = '30s';
+SELECT set_config('synchronous_commit', 'on', true)
   WHERE current_setting('synchronous_commit') IN ('off', 'local')"""
 _CONNECT = {
     "application_name": "posctl",
@@ -221,16 +234,66 @@ class Stale(Exception):
     """A row is not any more as this transaction was told; it must look again."""
 
 
+class _Watch:
+    """Hangs up on a server that keeps a statement waiting for too long: to the one who waits it is
+    a connection that was cut.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leaving = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._until_s: dict[int, float] = {}  # of each socket that somebody waits on
+
+    @contextmanager
+    def over(self, fd: int, within_s: float) -> Iterator[None]:
+        """Over what waits for an answer on the socket `fd`, for `within_s` seconds at most. Raises
+        psycopg.OperationalError.
+        """
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, daemon=True)
+                self._thread.start()
+            self._until_s[fd] = time.monotonic() + within_s
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            if fd not in self._until_s:
+                why = _("no answer within {seconds:.0f} s").format(seconds=within_s)
+                raise psycopg.OperationalError(why) from error
+            raise
+        finally:
+            with self._lock:
+                self._until_s.pop(fd, None)
+
+    def end(self) -> None:
+        self._leaving.set()
+
+    def _look(self) -> None:
+        while not self._leaving.wait(LOOK_S):
+            now_s = time.monotonic()
+            with self._lock:
+                late = [fd for fd, until_s in self._until_s.items() if now_s > until_s]
+                for fd in late:
+                    del self._until_s[fd]
+                    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as wire:
+                        wire.shutdown(socket.SHUT_RDWR)
+
+
 class Link:
     """A connection, used by one thread. Raises JournalError; ConfigError for a bad URL."""
 
     def __init__(self, url: str) -> None:
         self.shown = masked_url(url).partition("?")[0]
         self._conninfo = _conninfo(url)
+        self._asked_schema = _schema_of(self._conninfo)
+        self._watch = _Watch()
+        self._warned: str | None = None  # what the server warned of since the last COMMIT
         self._inside = False
         self._is_away = False
+        self._is_slow = False
         try:
-            self._db: Connection[Any] | None = self.connect()
+            self._db: Connection[Any] | None = self._opened()
         except psycopg.Error as error:
             raise self._as_journal_error(error) from error
 
@@ -238,15 +301,59 @@ class Link:
         """A fresh connection of its own. Raises psycopg.Error, JournalError."""
         # No prepared statements: they would not survive a pooler.
         db = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
-        if db.info.parameter_status("server_encoding") != "UTF8":
+        try:
+            self._refuse_unfit(db)
+        except BaseException:
             db.close()
+            raise
+        return db
+
+    def _refuse_unfit(self, db: Connection[Any]) -> None:
+        """A pooler may drop the URL's `options`: stores that were to be apart would share a
+        journal. Raises JournalError, for another encoding than UTF-8, too.
+        """
+        if db.info.parameter_status("server_encoding") != "UTF8":
             raise JournalError(
                 "journal_encoding",
                 _("The database of the journal {path} is not in UTF-8.").format(path=self.shown),
                 _("Make one that is: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"),
             )
-        db.execute(_DURABLE)
-        return db
+        asked = self._asked_schema
+        if asked is None:
+            return
+        row = self._waited(db, lambda: db.execute("SELECT current_schema()")).fetchone()
+        found = row[0] if row else None
+        if found != asked:
+            raise JournalError(
+                "journal_schema",
+                _(
+                    "The journal {path} should be in the schema {asked}, but the connection leads "
+                    "to {found}."
+                ).format(path=self.shown, asked=asked, found=found),
+                _(
+                    "A pooler drops the options of a URL. Set it for the user instead: ALTER ROLE "
+                    "… SET search_path = {asked}"
+                ).format(asked=asked),
+            )
+
+    def _noticed(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warned = notice.message_primary or "WARNING"
+
+    @contextmanager
+    def slowly(self) -> Iterator[None]:
+        """For what reads or changes a whole journal: its statements may take long."""
+        before, self._is_slow = self._is_slow, True
+        try:
+            yield
+        finally:
+            self._is_slow = before
+
+    def _waited(self, db: Connection[Any], ask: Callable[[], T]) -> T:
+        """What `ask` gets from the server, in time. Raises psycopg.Error."""
+        within_s = AWAY_ANSWER_S if self._is_away else ANSWER_S
+        with self._watch.over(db.fileno(), SLOW_ANSWER_S if self._is_slow else within_s):
+            return ask()
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Cursor[Any]:
         """One statement, with `%s` for values; outside a transaction it is one by itself, and
@@ -258,14 +365,17 @@ class Link:
 
     def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """The same statement for each of `rows`, inside a transaction, in few round trips."""
-        with self._connected().cursor() as cursor:
-            cursor.executemany(statement.encode(), [[_plain(v) for v in row] for row in rows])
+        db = self._connected()
+        plain = [[_plain(value) for value in row] for row in rows]
+        with db.cursor() as cursor, self.slowly():
+            self._waited(db, lambda: cursor.executemany(statement.encode(), plain))
 
     def transact(self, step: Callable[[], T]) -> T:
         """Run `step` in one transaction, again when it did not happen."""
         return self._patiently(lambda: self._once(step))
 
     def close(self) -> None:
+        self._watch.end()
         if self._db is not None:
             self._db.close()
 
@@ -273,16 +383,22 @@ class Link:
 
     def _connected(self) -> Connection[Any]:
         if self._db is None:
-            self._db = self.connect()
+            self._db = self._opened()
         return self._db
+
+    def _opened(self) -> Connection[Any]:
+        db = self.connect()
+        db.add_notice_handler(self._noticed)
+        return db
 
     def _execute(self, statement: str, values: Sequence[Any]) -> Cursor[Any]:
         db = self._connected()
-        return db.execute(statement.encode(), [_plain(value) for value in values])
+        plain = [_plain(value) for value in values]
+        return self._waited(db, lambda: db.execute(statement.encode(), plain))
 
     def _once(self, step: Callable[[], T]) -> T:
         db = self._connected()
-        db.execute(_BEGIN)
+        self._waited(db, lambda: db.execute(_BEGIN))
         self._inside = True
         try:
             done = step()
@@ -295,17 +411,22 @@ class Link:
         return done
 
     def _commit(self, db: Connection[Any]) -> None:
+        self._warned = None
         try:
-            db.execute("COMMIT")
+            self._waited(db, lambda: db.execute("COMMIT"))
         except psycopg.Error as error:
             if error.sqlstate in _REPEATABLE:  # a distributed engine says so only now
                 raise
             self._drop()
+            self._is_away = True
             raise self._as_journal_error(error) from error  # never again: it may have happened
+        if self._warned is not None:
+            # "committed locally, but might not have been replicated": after a failover it is gone.
+            raise self._away(self._warned)
 
     def _roll_back(self, db: Connection[Any]) -> None:
         try:
-            db.execute("ROLLBACK")
+            self._waited(db, lambda: db.execute("ROLLBACK"))
         except psycopg.Error:
             self._drop()
 
@@ -365,7 +486,8 @@ class Link:
             if version >= len(MIGRATIONS):
                 return
             try:
-                self._once(partial(self._migrate, version))
+                with self.slowly():
+                    self._once(partial(self._migrate, version))
             except (Stale, *_MADE_MEANWHILE):
                 continue
             except psycopg.Error as error:
@@ -428,18 +550,28 @@ class Link:
                 _("The database is a standby, or this user may not write there."),
             )
         if isinstance(error, psycopg.OperationalError):
-            return JournalError(
-                "journal_away",
-                _("The database of the journal {path} cannot be reached: {why}.").format(
-                    path=self.shown, why=_first_line(error)
-                ),
-                _("Look after the database and the way to it; then run the same command again."),
-            )
+            return self._away(_first_line(error))
         return JournalError(
             "journal_failed",
             _("The journal {path} failed: {why}.").format(path=self.shown, why=_first_line(error)),
             (Say(_("To find out more:")), Type(("doctor",))),
         )
+
+    def _away(self, why: str) -> JournalError:
+        return JournalError(
+            "journal_away",
+            _("The database of the journal {path} cannot be reached: {why}.").format(
+                path=self.shown, why=why
+            ),
+            _("Look after the database and the way to it; then run the same command again."),
+        )
+
+
+def _schema_of(conninfo: str) -> str | None:
+    """The schema that the URL asks for with `options=-csearch_path=…`, if it does."""
+    options = str(conninfo_to_dict(conninfo).get("options") or "")
+    asked = re.search(r"-c\s*search_path=([^\s,]+)", options)
+    return asked[1].strip('"') if asked else None
 
 
 def _conninfo(url: str) -> str:

@@ -24,6 +24,7 @@ from test_events import Counter
 from test_journal_contract import end_leases
 from test_postgres import Till, till
 
+from posctl.journal import postgres_link
 from posctl.journal.postgres import PostgresJournal
 
 PAY = ("pay", "--json", "--fee", "100", "--checkout")
@@ -328,11 +329,16 @@ class Proxy:
 
 
 def test_an_acknowledgement_that_comes_late_sends_nothing(
-    database: Database, kept: Kept, shop: Shop, tmp_path: Path
+    database: Database,
+    kept: Kept,
+    shop: Shop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """COMMIT is done and its acknowledgement held; the lease ends, another till finds the payment,
     closes it as not paid and takes another one. Then the acknowledgement arrives.
     """
+    monkeypatch.setattr(postgres_link, "ANSWER_S", 600.0)  # as for a machine that sleeps meanwhile
     with (
         FaultServer(answer(PAID)) as server,
         closing(Counter(shop, server)) as late,

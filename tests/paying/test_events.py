@@ -1014,6 +1014,7 @@ class Counter:
         self.server = server
         self.url = url or server.url
         self.now_s = time.time()
+        self.told: dict[str, Any] = {}  # what the latest run has told
         self.journal = SqliteJournal(shop.journal)
         self.profile, self.gateway = self._connected(keys)
 
@@ -1066,6 +1067,7 @@ class Counter:
 
     def _tell(self, result: Result) -> dict[str, Any]:
         told = result_json(result, "pay", self.profile.name, live=self.profile.live)
+        self.told = told
         if result.payment is not None and not result.payment.open:
             self.journal.mark_told([result.payment.request_id])
         found: dict[str, Any] = json.loads(json.dumps(told))

@@ -1,0 +1,240 @@
+"""A database that takes bytes and does not answer, or answers less than it seems to.
+
+TCP never gives up on a peer that acknowledges and is silent: a frozen server, a full pooler, a
+COMMIT that waits for its standby.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import Any, Self
+
+import pytest
+from conftest import Shop
+from faultserver import PAID, FaultServer, answer
+from pgserver import Database
+from test_events import Counter
+from test_journal_contract import new
+from test_postgres import till
+
+from posctl.errors import JournalError
+from posctl.journal import Transaction, postgres_link
+from posctl.journal.postgres import PostgresJournal
+from posctl.money.record import Checkout, NewPayment, Payment
+
+
+class Silent:
+    """Stands between a till and the database. Once armed, it swallows all that one side says from
+    a certain word on, over every connection.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._word, self._left, self._side = b"", 0, ""
+        self.is_silent = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._sockets: list[socket.socket] = [self._server]
+
+    def arm(self, word: bytes, nth: int, side: str) -> None:
+        """From the till's `nth` `word` on: "till" swallows it and what follows, "database" what the
+        database says to it and from then on.
+        """
+        self._word, self._left, self._side = word, nth, side
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _where = self._server.accept()
+                server = socket.create_connection(("127.0.0.1", self._to))
+                self._sockets += [client, server]
+                for work in (self._ask, self._tell):
+                    threading.Thread(target=work, args=(client, server), daemon=True).start()
+
+    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(65536):
+                if self._left and self._word in data:
+                    self._left -= 1
+                    if not self._left:
+                        self.is_silent.set()
+                if not (self.is_silent.is_set() and self._side == "till"):
+                    server.sendall(data)
+
+    def _tell(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                if not (self.is_silent.is_set() and self._side == "database"):
+                    client.sendall(data)
+
+
+@pytest.fixture
+def silent(database: Database) -> Iterator[Silent]:
+    with Silent(database.port) as one:
+        yield one
+
+
+@pytest.fixture
+def counter(
+    shop: Shop, database: Database, silent: Silent, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Counter]:
+    """A till whose database is behind `silent`, and that is patient for a second."""
+    monkeypatch.setattr(postgres_link, "ANSWER_S", 1.0)
+    monkeypatch.setattr(postgres_link, "RETRY_S", 1.0)
+    with FaultServer(answer(PAID)) as server, closing(Counter(shop, server)) as one:
+        one.journal.close()
+        url = database.url().replace(f":{database.port}", f":{silent.port}")
+        setattr(one, "journal", PostgresJournal(url, 5))  # noqa: B010  as good as a file's
+        yield one
+
+
+BEFORE_SENDING = {
+    "BEGIN": (b"BEGIN", 1, "till"),
+    "the answer to BEGIN": (b"BEGIN", 1, "database"),
+    "the first COMMIT": (b"COMMIT", 1, "till"),
+    "the answer to the first COMMIT": (b"COMMIT", 1, "database"),
+}
+
+
+@pytest.mark.parametrize("swallowed", BEFORE_SENDING)
+def test_silent_before_sending(counter: Counter, silent: Silent, swallowed: str) -> None:
+    """Nothing is sent, and that is told, in seconds."""
+    silent.arm(*BEFORE_SENDING[swallowed])
+    with pytest.raises(JournalError) as caught:
+        counter.pay(PAID)
+    assert silent.is_silent.is_set()
+    assert caught.value.code == "journal_away"
+    assert "no answer" in str(caught.value)
+    assert counter.server.requests == []
+
+
+AFTER_SENDING = {
+    "all after the first COMMIT": (b"BEGIN", 2, "till"),
+    "the second COMMIT": (b"COMMIT", 2, "till"),
+    "the answer to the second COMMIT": (b"COMMIT", 2, "database"),
+}
+
+
+@pytest.mark.parametrize("swallowed", AFTER_SENDING)
+def test_silent_after_sending(counter: Counter, silent: Silent, swallowed: str) -> None:
+    """The verdict is known, and told, with a warning that it could not be recorded."""
+    silent.arm(*AFTER_SENDING[swallowed])
+    with suppress(JournalError):  # that it was told cannot be noted either
+        counter.pay(PAID)
+    told = counter.told
+    assert (told["outcome"], len(counter.server.requests)) == ("success", 1)
+    assert any("record" in warning for warning in told["warnings"])
+
+
+def test_silent_to_a_process(
+    database: Database, silent: Silent, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real `pay` whose database falls silent while the request is on its way ends by itself, and
+    tells its verdict.
+    """
+    monkeypatch.delenv("POSCTL_JOURNAL", raising=False)
+    with FaultServer(answer(PAID)) as server:
+        url = database.url().replace(f":{database.port}", f":{silent.port}")
+        one = till(tmp_path, url, server.url, "till-a")
+        silent.arm(b"state=", 99, "till")
+        assert one.run("pay", "--fee", "1", "--checkout", "110", "--json").code == 0
+        silent.arm(b"BEGIN", 2, "till")
+        ran = one.run("pay", "--fee", "100", "--checkout", "111", "--json")
+        assert (ran.code, ran.json["outcome"]) == (0, "success")
+        assert any("record" in warning for warning in ran.json["warnings"])
+        assert len(server.requests) == 2
+
+
+def test_a_commit_that_came_with_a_warning_sends_nothing(shop: Shop, own_server: Database) -> None:
+    """The standby is gone, and somebody frees the till by cancelling its wait: "committed locally",
+    the server says, and a failover would lose the row. Nothing is sent.
+    """
+    with FaultServer(answer(PAID)) as server, closing(Counter(shop, server)) as one:
+        one.journal.close()
+        setattr(one, "journal", PostgresJournal(own_server.url(), 5))  # noqa: B010  as a file's
+        own_server.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        own_server.execute("SELECT pg_reload_conf()")
+        ends: list[object] = []
+
+        def pay() -> None:
+            try:
+                ends.append(one.pay(PAID))
+            except JournalError as error:
+                ends.append(error)
+
+        paying = threading.Thread(target=pay)
+        paying.start()
+        freed = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event='SyncRep'"
+        while paying.is_alive() and not own_server.execute(freed):
+            paying.join(0.05)
+        paying.join(60)
+        own_server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        own_server.execute("SELECT pg_reload_conf()")
+        (end,) = ends
+        assert isinstance(end, JournalError)
+        assert end.code == "journal_away"
+        assert server.requests == []
+
+
+@pytest.fixture
+def own_server() -> Iterator[Database]:
+    with Database() as one:
+        yield one
+
+
+def test_every_transaction_is_durable_and_nothing_outlives_it(database: Database) -> None:
+    """A server with synchronous_commit = off: it is on in each transaction, and off after it, as
+    behind a pooler the next one may be somebody else's.
+    """
+    url = f"{database.url()}%20-csynchronous_commit%3Doff"
+    with closing(PostgresJournal(url, 5)) as journal:
+
+        def setting(_tx: object = None) -> str:
+            return str(journal._link.execute("SHOW synchronous_commit").fetchone()[0])  # type: ignore[index]
+
+        assert journal.transact(setting) == "on"
+        assert setting() == "off"
+
+
+def test_a_schema_that_the_connection_does_not_reach_is_refused(database: Database) -> None:
+    """As where a pooler drops the URL's options: stores never share tables by mistake."""
+    url = database.url("not_there")
+    with pytest.raises(JournalError) as caught:
+        PostgresJournal(url, 5)
+    assert caught.value.code == "journal_schema"
+
+
+def _begun(tx: Transaction, made: NewPayment) -> Payment:
+    payment = tx.insert(made)
+    assert tx.hold(payment)
+    return payment
+
+
+def test_a_claim_that_could_not_be_given_back_ends(database: Database) -> None:
+    """Its release was lost; that the till holds another payment keeps only that one."""
+    with closing(PostgresJournal(database.url(), 5)) as journal:
+        held = []
+        for n in range(2):
+            made = new(
+                f"r-{n}", Checkout(live=True, merchant_name="m", shop_id="1", checkout_id=f"{n}")
+            )
+            held.append(journal.transact(lambda tx, made=made: _begun(tx, made)))  # type: ignore[misc]
+        journal._held.discard(held[0].seq)  # as `let_go` does; the database did not hear of it
+        ends = "SELECT seq, expires_at FROM claims ORDER BY seq"
+        before = journal._link.execute(ends).fetchall()
+        journal.renew()
+        after = journal._link.execute(ends).fetchall()
+        assert [old == now for old, now in zip(before, after, strict=True)] == [True, False]
