@@ -123,8 +123,8 @@ def other(url: str, journal: PostgresJournal) -> Iterator[PostgresJournal]:
 
 def test_twenty_tills_on_one_checkout_make_one_charge(store: Store) -> None:
     """Twenty machines that make the journal, and pay one checkout, all at once: one charge, and all
-    others say so or that somebody is at it. Who comes between the record and its being told tells it
-    too: the same payment, resumed.
+    others say so or that somebody is at it. Who comes between the record and its being told tells
+    it too: the same payment, resumed.
     """
     tills = [store.till(f"till-{n:02}") for n in range(20)]
     words = ("pay", "--json", "--fee", "100", "--checkout", "111")
