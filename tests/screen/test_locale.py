@@ -97,7 +97,7 @@ def test_both_sides_have_the_same_placeholders() -> None:
 
 
 def test_names_of_the_api_commands_and_options_stay_as_they_are() -> None:
-    """What must be typed is typed the same in every language. A name alone is a label, not typed."""
+    """What must be typed is typed the same in every language; a name alone is a label."""
     words = ("posctl", "request_id", "checkout_id", "remaining_fee", "REQUEST_ID", "POSCTL_")
     wrong = []
     for english, chinese in said().items():
