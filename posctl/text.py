@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,3 +42,31 @@ def is_safe(text: str) -> bool:
 def one_line(text: str) -> str:
     """`text` as `visible`, on one line, so that it cannot pose as a line of posctl's own."""
     return visible(text).replace("\n", " ").replace("\t", " ")
+
+
+# Signs that never begin a line, and signs that never end one (the rules of Chinese typesetting).
+_NO_BEGIN = frozenset("。，、；：？！）】》」』”’…—·,.;:?!)]}%")
+_NO_END = frozenset("（【《「『“‘￥([{")
+
+
+def breaks(text: str, width: int, cells: Callable[[str], int]) -> list[int]:
+    """Where `text` is to be cut into lines of at most `width` cells; a character has `cells` of
+    them. After a space, or between Chinese characters; a word that is longer is cut anywhere.
+    """
+    cuts: list[int] = []
+    start = used = last = 0
+    for n, character in enumerate(text):
+        if n > start and _may_break(text[n - 1], character, cells):
+            last = n
+        if character != " " and used + cells(character) > width and n > start:
+            start = last if last > start else n
+            cuts.append(start)
+            used = sum(cells(one) for one in text[start:n])
+        used += cells(character)
+    return cuts
+
+
+def _may_break(before: str, after: str, cells: Callable[[str], int]) -> bool:
+    if after == " " or after in _NO_BEGIN or before in _NO_END:
+        return False
+    return before == " " or cells(before) > 1 or cells(after) > 1

@@ -140,6 +140,11 @@ def amount(fee: int) -> str:
     return _("￥{yuan} ({fen} fen)").format(yuan=yuan(fee), fen=fee)
 
 
+def channel(pay_channel: str) -> str:
+    """A payment channel as people call it, where they have a word for it."""
+    return _("alipay_facepay_v2") if pay_channel == "alipay_facepay_v2" else pay_channel
+
+
 def money(outcome: Outcome) -> str:
     """Whether money may have moved."""
     if outcome in (Outcome.FAIL, Outcome.NOT_SENT, Outcome.REJECTED):
@@ -337,8 +342,8 @@ def blocked(
             since=since,
             pid=holder.who.pid if holder else 0,
             host=holder.who.host if holder else "",
-            money=amount(by.pay_fee),
-            due=amount(due_fee or 0),
+            money=f"￥{yuan(by.pay_fee)}",
+            due=f"￥{yuan(due_fee or 0)}",
             checkout=by.checkout.checkout_id,
         ),
         hint=_fill(hint, by, due_fee=due_fee),

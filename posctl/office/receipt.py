@@ -84,11 +84,11 @@ def _facts(paper: _Paper, payment: Payment, copy: str, corrections: Sequence[Cor
     paper.pair(_("Checkout"), payment.checkout.checkout_id)
     if payment.order_id != payment.checkout.checkout_id:
         paper.pair(_("Order"), payment.order_id)
-    paper.pair(_("Channel"), payment.pay_channel)
+    paper.pair(_("Channel"), advice.channel(payment.pay_channel))
     paper.pair(_("Payment code"), payer_code(payment))
-    paper.pair("payment_order_id", verdict.payment_order_id)
-    paper.pair("channel_order_id", verdict.channel_order_id)
-    paper.pair("request_id", payment.request_id)
+    paper.pair(_("payment_order_id"), verdict.payment_order_id)
+    paper.pair(_("channel_order_id"), verdict.channel_order_id)
+    paper.pair(_("request_id"), payment.request_id)
     if payment.standing.state is State.RESOLVED:
         paper.centre(_("Confirmed by hand"))
         by, note = payment.resolved_by, payment.resolved_note

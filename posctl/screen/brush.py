@@ -10,7 +10,7 @@ from posctl.hint import Hint, Say
 from posctl.messages import N_, _
 from posctl.money.outcome import Outcome, State
 from posctl.shell import line_of
-from posctl.text import MAX_SHOWN, one_line
+from posctl.text import MAX_SHOWN, breaks, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,7 +157,7 @@ def draw_bar(canvas: Canvas, text: str, color: str, *, gap: bool = False) -> Non
         return
     width = min(canvas.width, 80) - 2  # a glyph may be wider than Rich thinks
     for part in [text] if rich_text(text).cell_len <= width - 2 else text.split("  "):
-        for line in wrapped(canvas, rich_text(part), width - 2):
+        for line in wrapped(rich_text(part), width - 2):
             line.pad_right(width - 1 - line.cell_len)
             line.pad_left(1)
             canvas.print(line, f"bold reverse {color}".rstrip())
@@ -172,17 +172,17 @@ def draw_prose(canvas: Canvas, text: str, style: str = "", *, gap: bool = False)
 
 def draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str = "") -> None:
     first, other = indent
-    for i, line in enumerate(wrapped(canvas, text, canvas.width - other - 1)):
+    for i, line in enumerate(wrapped(text, canvas.width - other - 1)):
         line.pad_left(other if i else first)
         canvas.print(line, style)
 
 
-def wrapped(canvas: Canvas, text: Text, width: int) -> Iterable[Text]:
-    """`text`, which has no line ends, in lines of `width`; most fits into one, and Rich looks long
-    for where to break it.
-    """
+def wrapped(text: Text, width: int) -> Iterable[Text]:
+    """`text`, which has no line ends, in lines of `width`, where Chinese may be broken, too."""
+    from rich.cells import get_character_cell_size  # noqa: PLC0415  only for a terminal
+
     fits = text.cell_len <= width
-    lines = [text] if fits else text.wrap(canvas.console, width, overflow="fold")
+    lines = [text] if fits else text.divide(breaks(text.plain, width, get_character_cell_size))
     for line in lines:
         line.rstrip()
     return lines

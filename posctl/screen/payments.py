@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from posctl.hint import Hint, Say, Type
-from posctl.messages import _
+from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.codes import CODE_FIELDS, masked
 from posctl.money.order import yuan
@@ -58,15 +58,7 @@ def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> 
         draw_due(canvas, result.remaining_fee)
 
     canvas.print()
-    facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
-    facts += ids_of(payment) if payment else [("request_id", asked.request_id)]
-    by = result.blocked_by
-    if by is not None:
-        if by.request_id != asked.request_id:
-            facts.append((_("blocked by"), by.request_id))
-        if by.open and result.remaining_fee is not None:
-            facts.append((_("still due"), advice.amount(result.remaining_fee)))
-    draw_facts(canvas, facts)
+    draw_facts(canvas, _facts_of(result))
 
     if result.resumed and payment is not None:
         again = _("Not a new payment: it was begun at {when}.")
@@ -76,6 +68,21 @@ def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> 
     if message:
         draw_prose(canvas, message, gap=True)
     draw_hint(canvas, next_steps(result, profile), gap=True)
+
+
+def _facts_of(result: Result) -> list[tuple[str, str | None]]:
+    payment, asked, by = result.payment, result.asked, result.blocked_by
+    facts: list[tuple[str, str | None]]
+    if payment is not None:
+        facts = [(_("checkout_id"), payment.checkout.checkout_id), *ids_of(payment)]
+        facts.append((_("result_status"), status_in_words(payment)))
+    else:
+        facts = [(_("checkout_id"), asked.checkout_id), (_("request_id"), asked.request_id)]
+    if by is not None and by.request_id != asked.request_id:
+        facts.append((_("blocked by"), by.request_id))
+    if result.remaining_fee is not None:  # stated by a success, this one or the last before it
+        facts.append((_("remaining_fee"), advice.amount(result.remaining_fee)))
+    return facts
 
 
 def next_steps(result: Result, profile: str) -> Hint:
@@ -102,7 +109,7 @@ def draw_results(
     draw_head(canvas, profile, live=live)
     draw_rows(
         canvas,
-        (_("Outcome"), _("Amount"), "checkout_id", "request_id"),
+        (_("Outcome"), _("Amount"), _("checkout_id"), _("request_id")),
         results,
         lambda one: (
             named(Outcome(one["outcome"]), one["state"]),
@@ -139,16 +146,16 @@ def draw_status(
         draw_prose(canvas, said, "bold", gap=True)
     canvas.print()
     facts = [
-        ("channel_name", asked.channel_name),
-        (_("which means"), asked.meaning),
-        ("checkout_id", checkout_id),
+        (_("channel_name"), asked.channel_name),
+        (_("which means"), asked.meaning and _(_MEANINGS[asked.meaning])),
+        (_("checkout_id"), checkout_id),
     ]
     if payment is not None:
         stands = (
             f"{named(outcome_of(payment.standing), payment.standing.state)}  "
             f"{advice.amount(payment.pay_fee)}"
         )
-        facts += [("request_id", payment.request_id), (_("in the journal"), stands)]
+        facts += [(_("request_id"), payment.request_id), (_("in the journal"), stands)]
     draw_facts(canvas, facts)
     if payment is not None and payment.open:
         draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
@@ -172,7 +179,7 @@ def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -
 
 
 def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
-    names = (_("When"), _("Outcome"), _("Amount"), "checkout_id", "request_id")
+    names = (_("When"), _("Outcome"), _("Amount"), _("checkout_id"), _("request_id"))
     draw_rows(
         canvas,
         names,
@@ -207,6 +214,7 @@ def draw_open(
         fee = sum(payment.pay_fee for payment in payments)
         draw_bar(canvas, total.format(count=len(payments), money=advice.amount(fee)), "yellow")
         draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+    name = _("checkout_id")
     for payment in payments:
         canvas.print()
         outcome = outcome_of(payment.standing)
@@ -214,7 +222,7 @@ def draw_open(
             named(outcome, payment.standing.state),
             advice.amount(payment.pay_fee),
             age(now_ms - payment.created_ms),
-            f"checkout_id {payment.checkout.checkout_id}",
+            f"{name} {payment.checkout.checkout_id}",
         )
         draw_parts(canvas, parts, f"bold {LOOKS[outcome].color}")
         draw_prose(canvas, advice.what_happened_last(tries.get(payment.request_id)))
@@ -244,18 +252,18 @@ def draw_payment(
     draw_facts(
         canvas,
         [
-            ("checkout_id", payment.checkout.checkout_id),
+            (_("checkout_id"), payment.checkout.checkout_id),
             *ids_of(payment),
-            ("shop_id", payment.checkout.shop_id),
-            ("machine_id", payment.machine_id),
-            ("operator_id", payment.operator_id),
-            ("pay_channel", payment.pay_channel),
+            (_("shop_id"), payment.checkout.shop_id),
+            (_("machine_id"), payment.machine_id),
+            (_("operator_id"), payment.operator_id),
+            (_("pay_channel"), advice.channel(payment.pay_channel)),
             (_("payment code"), masked_codes(payment)),
             (_("begun"), date_time(payment.created_ms)),
             (_("closed"), None if payment.closed_ms is None else date_time(payment.closed_ms)),
             (_("charged"), None if charged is None else advice.amount(charged)),
-            ("result_code", verdict.result_code),
-            ("result_message", verdict.result_message),
+            (_("result_code"), verdict.result_code),
+            (_("result_message"), verdict.result_message),
             *((_("warning"), _(advice.WARNINGS[code])) for code in payment.warnings),
             (_("closed by"), payment.resolved_by),
             (_("evidence"), payment.resolved_note),
@@ -311,7 +319,8 @@ def draw_checkout(
         return
     draw_whose(canvas, payments)
     paid = _("{money} paid").format(money=advice.amount(due.paid_fee))
-    draw_parts(canvas, (f"checkout_id {checkout_id}", paid), "bold")
+    name = _("checkout_id")
+    draw_parts(canvas, (f"{name} {checkout_id}", paid), "bold")
     if due.last_paid is not None:
         draw_due(canvas, due.remaining_fee)
     still_open = [payment for payment in payments if payment.open]
@@ -323,14 +332,26 @@ def draw_checkout(
         draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
 
 
+_MEANINGS = {"success": N_("success"), "fail": N_("failure"), "pending": N_("pending")}
+_STATUS_WORDS = {1: N_("1 · paid"), 2: N_("2 · failed"), 3: N_("3 · pending")}
+
+
+def status_in_words(payment: Payment) -> str:
+    """What the platform last said of a payment, its own number first."""
+    said = payment.verdict.result_status
+    if said is None:
+        return _("not told by the platform")
+    return _(_STATUS_WORDS[said]) if said in _STATUS_WORDS else str(said)
+
+
 def ids_of(payment: Payment) -> list[tuple[str, str | None]]:
     order_id = payment.order_id if payment.order_id != payment.checkout.checkout_id else None
     return [
-        ("order_id", order_id),
-        ("request_id", payment.request_id),
-        ("payment_order_id", payment.verdict.payment_order_id),
-        ("channel_order_id", payment.verdict.channel_order_id),
-        ("trace_id", payment.verdict.trace_id),
+        (_("order_id"), order_id),
+        (_("request_id"), payment.request_id),
+        (_("payment_order_id"), payment.verdict.payment_order_id),
+        (_("channel_order_id"), payment.verdict.channel_order_id),
+        (_("trace_id"), payment.verdict.trace_id),
     ]
 
 
@@ -346,18 +367,23 @@ def draw_verdict(
     payment: Payment | None,
     fee: int | None,
     word: str | None = None,
+    in_words: Callable[[int], str] = advice.amount,
 ) -> None:
-    """Glyph, word and amount in a coloured bar, and what that means for the money."""
+    """Glyph, word and amount in a coloured bar, and what that means for the money. `in_words` says
+    fen.
+    """
     look = LOOKS[outcome]
     title = f"{look.glyph} {word}" if word else named(outcome, payment and payment.standing.state)
-    title = title if fee is None else f"{title}  {advice.amount(fee)}"
+    title = title if fee is None else f"{title}  {in_words(fee)}"
     draw_bar(canvas, title, look.color, gap=True)
     charged = payment.charged_fee if payment else None
     if outcome is Outcome.SUCCESS and charged not in (None, fee):
-        differs = _("THE PLATFORM CHARGED {money}").format(money=advice.amount(charged or 0))
+        differs = _("THE PLATFORM CHARGED {money}").format(money=in_words(charged or 0))
         draw_bar(canvas, differs, "red", gap=True)
     if outcome is Outcome.BLOCKED:
         draw_prose(canvas, _("Nothing was sent."), "bold")
+    elif outcome is Outcome.PENDING:  # "may have been charged" reads as a contradiction here
+        draw_prose(canvas, _("Undecided: do not charge again."), "bold")
     elif outcome is not Outcome.SUCCESS:
         draw_prose(canvas, advice.money(outcome), "bold")
 
@@ -370,14 +396,16 @@ def states_due(result: Result) -> bool:
     return due is not None and (due > 0 or result.outcome is Outcome.BLOCKED)
 
 
-def draw_due(canvas: Canvas, remaining_fee: int | None) -> None:
-    """What the checkout still needs."""
+def draw_due(
+    canvas: Canvas, remaining_fee: int | None, in_words: Callable[[int], str] = advice.amount
+) -> None:
+    """What the checkout still needs; `in_words` says fen."""
     if remaining_fee is None:
         draw_bar(canvas, _("STILL DUE: unknown (the platform did not say)"), "yellow", gap=True)
     elif remaining_fee == 0:
         draw_bar(canvas, _("CHECKOUT FULLY PAID"), "green", gap=True)
     else:
-        words = _("STILL DUE  {money}").format(money=advice.amount(remaining_fee))
+        words = _("STILL DUE  {money}").format(money=in_words(remaining_fee))
         draw_bar(canvas, words, "yellow", gap=True)
 
 

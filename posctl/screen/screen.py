@@ -35,7 +35,7 @@ from posctl.screen.streams import (
     write_pieces,
 )
 from posctl.shell import line_of, lines_of
-from posctl.text import one_line, visible
+from posctl.text import breaks, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,12 +176,15 @@ class Screen:
             write(self.stderr, f"{self._in_lines(line)}\n   {typed}\n")
 
     def _in_lines(self, text: str) -> str:
-        """English broken between words on a terminal; a path or a command is left whole.
-
-        Chinese has no spaces, and may be broken anywhere: the terminal does that itself.
+        """English broken between words on a terminal, a path left whole; Chinese where a line may
+        end.
         """
         width = width_of(self.stderr) if self.stderr and is_tty(self.stderr) else None
-        if width is None or len(text) < width or language() != "en":
+        if width is None or len(text) * 2 < width:
+            return text
+        if language() != "en":
+            return "\n   ".join(self._broken(text, width - 4))
+        if len(text) < width:
             return text
         from textwrap import fill  # noqa: PLC0415  only for a long line on a terminal
 
@@ -192,6 +195,13 @@ class Screen:
             break_long_words=False,
             break_on_hyphens=False,
         )
+
+    @staticmethod
+    def _broken(text: str, width: int) -> list[str]:
+        from rich.cells import get_character_cell_size  # noqa: PLC0415  only for a terminal
+
+        cuts = breaks(text, width, get_character_cell_size)
+        return [text[a:b].rstrip() for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
 
     def lines(self, text: str) -> None:
         """Lines of posctl's own on stderr, such as the help."""
@@ -228,9 +238,10 @@ class Screen:
             typed = self._discreet(one_line(line))
             write(self.stderr, f"  → {typed}\n")  # a command must be whole to be copied
 
-    def input_line(self, text: str, *, keep: bool = False) -> bool:
+    def input_line(self, text: str, *, keep: bool = False, short: str = "") -> bool:
         """Write over the terminal's last line and leave the cursor behind `text`, or behind the
-        end of it where it is too wide. With `keep` all of it stays, and a new line is the last.
+        end of it where it is too wide, unless `short` says the same. With `keep` all of it stays,
+        and a new line is the last.
         """
         from rich.cells import cell_len  # noqa: PLC0415  only for a terminal
 
@@ -239,7 +250,10 @@ class Screen:
         width = (width_of(self.stdout) or 80) - 2  # a glyph may be wider than Rich thinks
         line = one_line(text)
         if keep:
-            return write(self.stdout, f"\r{' ' * width}\r{line}\n")
+            kept = "\n   ".join(self._broken(line, width - 3)) if cell_len(line) > width else line
+            return write(self.stdout, f"\r{' ' * width}\r{kept}\n")
+        if short and cell_len(line) > width:
+            line = one_line(short)
         while cell_len(line) > width:
             line = f"…{line[2:]}"
         return write(self.stdout, f"\r{line}{' ' * (width - cell_len(line))}\r{line}")

@@ -35,6 +35,7 @@ from posctl.money.order import PayRequest, check_value, yuan
 from posctl.money.outcome import EXIT_OF, Exit, Outcome, State, outcome_of, worst
 from posctl.money.record import Checkout, Filter, Payment, StatusAnswer
 from posctl.money.result import Result, result_json
+from posctl.money.scan import half_width
 from posctl.paying.by_hand import close_by_hand, person
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers, record
@@ -77,6 +78,10 @@ WORKERS = 4  # payments on their way at once: a till has one customer, and some 
 QUIET_S = 0.02  # nothing came for so long: nobody waits for this thread
 CODES_S = 1.0  # so long codes of closed payments stay in the journal's files in a rush
 DAY_MS = 24 * 3_600_000
+_SAID = {
+    **dict.fromkeys(("paid", "已付", "已付款", "付了"), True),
+    **dict.fromkeys(("not-paid", "not paid", "未付", "未付款", "没付"), False),
+}
 NEAR_MS = AUTOMATIC_MS + YOUNG_MS  # what was paid a moment ago was begun at most so long ago
 AGAIN_S = 60.0  # so long a fresh code may be scanned at once for what came to nothing
 
@@ -365,7 +370,7 @@ class Till:
         self._entry.ask_words(question)
 
     def _closed_as(self, verdict: str) -> None:
-        paid = {"paid": True, "not-paid": False}.get(verdict.lower())
+        paid = _SAID.get(half_width(verdict).lower())
         if paid is not None:
             question = _("What shows it, in a few words: ")
             self._words(question, lambda note: self._sure(note, paid=paid))
@@ -730,14 +735,15 @@ class Till:
 
     def _show_prompt(self) -> None:
         if self._entry.prompt is Prompt.WATCH:
-            self._screen.input_line(self._countdown())
+            words, short = self._countdown()
+            self._screen.input_line(words, short=short)
             return
         if self._status_due and self._entry.prompt is Prompt.AMOUNT:
             self._show({}, lambda canvas: draw_status(canvas, self._status()))
             self._status_due = False
         self._screen.input_line(self._entry.label + self._entry.echo)
 
-    def _countdown(self) -> str:
+    def _countdown(self) -> tuple[str, str]:
         now_s, watched = self._tools.monotonic(), self._watched or ""
         one = self._open.get(watched)
         if one is None or watched in self._workers.in_flight or one.next_s == inf:

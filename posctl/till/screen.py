@@ -67,8 +67,12 @@ def draw_welcome(canvas: Canvas, profile: Profile, order: PayRequest) -> None:
     """Whose till this is; `order` has its operator, till and shop."""
     draw_head(canvas, profile.name, live=profile.live)
     members = order.members
-    names = ("operator_id", "machine_id", "shop_id")
-    draw_parts(canvas, [f"{name} {members[name]}" for name in names], "")
+    names = {
+        "operator_id": _("operator_id"),
+        "machine_id": _("machine_id"),
+        "shop_id": _("shop_id"),
+    }
+    draw_parts(canvas, [f"{word} {members[name]}" for name, word in names.items()], "")
 
 
 def draw_help(canvas: Canvas) -> None:
@@ -104,6 +108,11 @@ def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> Non
     draw_parts(canvas, parts, "bold")
 
 
+def in_yuan(fee: int) -> str:
+    """Fen as the amount that a customer sees."""
+    return f"￥{yuan(fee)}"
+
+
 def draw_settled(
     canvas: Canvas, result: Result, number: int | None, *, earlier: bool = False
 ) -> None:
@@ -118,14 +127,14 @@ def draw_settled(
         words = _("▲ An earlier payment, not the customer in front of you: checkout {checkout_id}")
         words = words.format(checkout_id=payment.checkout.checkout_id)
         draw_prose(canvas, words, "bold yellow", gap=True)
-    draw_verdict(canvas, outcome, payment, fee)
+    draw_verdict(canvas, outcome, payment, fee, in_words=in_yuan)
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
         draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
     elif states_due(result):
-        draw_due(canvas, result.remaining_fee)
-    facts = [("checkout_id", payment.checkout.checkout_id if payment else asked.checkout_id)]
-    facts.append(("request_id", payment.request_id if payment else asked.request_id))
+        draw_due(canvas, result.remaining_fee, in_yuan)
+    facts = [(_("checkout_id"), payment.checkout.checkout_id if payment else asked.checkout_id)]
+    facts.append((_("request_id"), payment.request_id if payment else asked.request_id))
     draw_facts(canvas, facts)
     _draw_reason(canvas, result)
     for warning in result.warnings:
@@ -172,13 +181,14 @@ def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int)
     """What is open at this till, by number."""
     if not open_payments:
         draw_prose(canvas, "√ " + _("Nothing is open."))
+    name = _("checkout_id")
     for number, payment, *_rest in open_payments:
         outcome = outcome_of(payment.standing)
         parts = (
             f"{number}: {named(outcome, payment.standing.state)}",
             f"￥{yuan(payment.pay_fee)}",
             age(now_ms - payment.created_ms),
-            f"checkout_id {payment.checkout.checkout_id}",
+            f"{name} {payment.checkout.checkout_id}",
         )
         draw_parts(canvas, parts, f"bold {LOOKS[outcome].color}")
         if outcome is Outcome.CONFLICT:
@@ -187,11 +197,12 @@ def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int)
 
 def draw_rests(canvas: Canvas, rests: Sequence[Rest]) -> None:
     """What is part-paid at this till, by number."""
+    name = _("checkout_id")
     for number, checkout, paid_fee, remaining_fee in rests:
         parts = (
-            f"+{number}: " + _("STILL DUE  {money}").format(money=f"￥{yuan(remaining_fee)}"),
-            _("{money} paid").format(money=f"￥{yuan(paid_fee)}"),
-            f"checkout_id {checkout.checkout_id}",
+            f"+{number}: " + _("STILL DUE  {money}").format(money=in_yuan(remaining_fee)),
+            _("{money} paid").format(money=in_yuan(paid_fee)),
+            f"{name} {checkout.checkout_id}",
         )
         draw_parts(canvas, parts, "bold yellow")
     draw_prose(canvas, _("To take a rest: + and its number"), "bold")
@@ -211,9 +222,22 @@ def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment) -> None:
         draw_prose(canvas, words.format(word=asked.word))
 
 
-def waiting_line(outcome: Outcome | None, seconds: int) -> str:
-    """The line that counts: up while a payment is on its way, down to the next question."""
+SLOW_S = 3  # longer than most payments take
+
+
+def waiting_line(outcome: Outcome | None, seconds: int) -> tuple[str, str]:
+    """The line that counts, and a short one: up while a payment is on its way, down to the next
+    question.
+    """
     if outcome is None:
-        return _("On its way · {seconds} s · Enter: next").format(seconds=seconds)
+        words = (
+            _("Collecting, please wait · {seconds} s (Enter: next customer)")
+            if seconds < SLOW_S
+            else _("Collecting, do not charge again · {seconds} s (Enter: next customer)")
+        )
+        short = _("Collecting · {seconds} s · Enter: next")
+        return words.format(seconds=seconds), short.format(seconds=seconds)
+    words = _("{word} · again in {seconds} s · Enter: next")
+    short = _("again in {seconds} s · Enter: next")
     word = _(LOOKS[outcome].word)
-    return _("{word} · again in {seconds} s · Enter: next").format(word=word, seconds=seconds)
+    return words.format(word=word, seconds=seconds), short.format(seconds=seconds)

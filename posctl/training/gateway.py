@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from posctl.messages import N_, _
 from posctl.training.answers import HTML_TYPE, Answer, Delivery, Refusal, Tree, answered, refused
 from posctl.training.checks import (
     ACTION_QUERY,
@@ -32,17 +33,17 @@ _FAILED = {Says.FAILED, Says.CODE_USED}
 # What a declined payment says must not speak of an earlier one: clients read "used", "paid" and
 # the like as "maybe charged before" (docs/outcomes.md).
 _VERDICTS = {
-    Says.PAID: (1, "OPERATION_SUCCESS", "training: no real money moved"),
-    Says.CONTRADICTION: (1, "OPERATION_SUCCESS", "training: the flags say otherwise"),
-    Says.FAILED: (2, "TRAINING_DECLINED", "training: declined by the channel"),
-    Says.CODE_USED: (2, "TRAINING_CODE_USED", "training: the payment code was already used"),
+    Says.PAID: (1, "OPERATION_SUCCESS", N_("training: no real money moved")),
+    Says.CONTRADICTION: (1, "OPERATION_SUCCESS", N_("training: the flags say otherwise")),
+    Says.FAILED: (2, "TRAINING_DECLINED", N_("training: declined by the channel")),
+    Says.CODE_USED: (2, "TRAINING_CODE_USED", N_("training: the payment code was already used")),
     # In the wallets' own words (docs/outcomes.md), of a payment that was charged.
     Says.CODE_INVALID: (2, "ACQ.PAYMENT_AUTH_CODE_INVALID", "training: 支付授权码无效"),
     Says.FINISHED: (2, "ORDERPAID", "training: 订单已支付"),
     Says.IN_PROGRESS: (2, "USERPAYING", "training: 用户支付中，需要输入密码"),
     Says.BUSY: (2, "ACQ.SYSTEM_ERROR", "training: 系统异常"),
-    Says.ANOTHERS: (1, "OPERATION_SUCCESS", "training: the answer to another payment"),
-    Says.PENDING: (3, "TRAINING_PENDING", "training: waiting for the customer"),
+    Says.ANOTHERS: (1, "OPERATION_SUCCESS", N_("training: the answer to another payment")),
+    Says.PENDING: (3, "TRAINING_PENDING", N_("training: waiting for the customer")),
 }
 
 
@@ -178,7 +179,7 @@ def _verdict(says: Says, payment: Payment, members: dict[str, Any], remaining_fe
             "remaining_fee": remaining_fee,
             "channel_order_id": payment.payment_order_id.lower() if is_paid else "",
             "result_status": status,
-            "result_message": message,
+            "result_message": _(message),
             "result_code": code,
             "is_success": is_paid and says is not Says.CONTRADICTION,
             "attributes": "",

@@ -69,11 +69,11 @@ WORDS = {
     ),
     "zh": Words(
         amount=r"金额（元）[^\r\n]*\r",
-        checkout=r"结账单：",
+        checkout=r"单号：",
         scan=r"扫付款码：",
         status=r"\? 帮助",
         asks_again=r"\d+ 秒后再问 · 回车：下一位 *\r",
-        name=r"配置档的名称 [^\n]*[:：] ?",
+        name=r"配置方案的名称 [^\n]*[:：] ?",
         gateway=r"网关 \[[^\n]*\][:：] ?",
         app_key=r"AppKey[:：] ?",
         way=r"如何保存 [^\n]*[:：] ?",
@@ -229,7 +229,7 @@ def _set_up(day: Day, words: Words) -> None:
         "From the first command to a closed shift, in ten minutes and without real money. Every "
         "screen was recorded on a terminal of 80 columns; one that is longer than 24 lines is "
         "shown whole. Colours are left out. Ids, times and names of the machine are made up.",
-        "从第一条命令到交班，十分钟，不动用真实资金。所有屏幕都在 80 列的终端上录得，\n"
+        "从第一条命令到结班，十分钟，不动用真实资金。所有屏幕都在 80 列的终端上录得，\n"
         "超过 24 行的也完整显示；颜色略去。编号、时间和机器上的名称是虚构的。",
     )
     day.tell("## Before the shop opens", "## 开店之前")
@@ -280,12 +280,12 @@ def _at_the_till(day: Day, words: Words) -> None:
         day.tell(
             f"A customer pays: ￥12.50, checkout 201. The code that is scanned is `{PAID}`, which "
             "always pays.",
-            f"一位顾客付款：￥12.50，结账单 201。扫的是演练码 `{PAID}`，它总是付款成功。",
+            f"一位顾客付款：￥12.50，单号 201。扫的是演练码 `{PAID}`，它总是付款成功。",
         )
         sell("12.50", "201", PAID, *asked_for_amount)
         day.tell(
             f"The next one has to confirm on the phone: ￥8, checkout 202, code `{SLOW}`.",
-            f"下一位要在手机上确认：￥8，结账单 202，演练码 `{SLOW}`。",
+            f"下一位要在手机上确认：￥8，单号 202，演练码 `{SLOW}`。",
         )
         sell("8", "202", SLOW, words.asks_again)
         day.tell(
@@ -296,12 +296,12 @@ def _at_the_till(day: Day, words: Words) -> None:
         day.show(till.look())
         day.tell(
             f"The third customer's payment is refused: ￥30, checkout 203, code `{REFUSED}`.",
-            f"第三位顾客的付款被拒：￥30，结账单 203，演练码 `{REFUSED}`。",
+            f"第三位顾客的付款被拒：￥30，单号 203，演练码 `{REFUSED}`。",
         )
         sell("30", "203", REFUSED, *asked_for_amount)
         day.tell(
             "The customer walks away, and the cashier leaves the till: `q`.",
-            "顾客走了，收银员输入 `q` 离开收银台。",
+            "顾客走了，收银员输入 `q` 退出收银。",
         )
         till.type("q\r")
         day.show(till.finish())
@@ -318,7 +318,7 @@ def _unknown(day: Day, words: Words) -> None:
         "posctl --profile training pay --fee 500 --checkout 204 --scan",
         [(words.scan, CUT_AFTER)],
     )
-    day.tell("The cashier asks what is open.", "收银员查看未决付款。")
+    day.tell("The cashier asks what is open.", "收银员查看待确认付款。")
     pending = day.run("posctl --profile training pending")
     day.tell(
         "The cashier charges nobody again, and types what the screen says.",
@@ -327,18 +327,18 @@ def _unknown(day: Day, words: Words) -> None:
     said = re.search(r"posctl --profile training retry \S+", pending)
     assert said, pending
     day.run(said[0])
-    day.tell("Nothing is open any more.", "已经没有未决付款。")
+    day.tell("Nothing is open any more.", "已经没有待确认付款。")
     day.run("posctl --profile training pending")
 
 
 def _close(day: Day, words: Words) -> None:
-    day.tell("## The end of the shift", "## 交班")
+    day.tell("## The end of the shift", "## 结班")
     day.tell(
         "The cashier looks at what was taken. This may be done at any time; it changes nothing.",
         "收银员查看收了多少。随时都可以看，不改变任何东西。",
     )
     day.run("posctl --profile training report")
-    day.tell("The cashier closes the shift, and says yes: `y`.", "收银员交班，并以 `y` 确认。")
+    day.tell("The cashier closes the shift, and says yes: `y`.", "收银员结班，并以 `y` 确认。")
     day.run("posctl --profile training report --close", [(words.close, "y")])
     day.tell("The cashier prints the last receipt.", "收银员打印最后一张小票。")
     day.run("posctl --profile training receipt --last")

@@ -297,7 +297,7 @@ def test_which_journal_is_told_in_a_narrow_terminal(
     assert str(new.home / "other.db") in joined
     every, chosen = {
         "en": ("everyprofile", "journal:intheconfiguration·itisnotthere"),
-        "zh": ("所有配置档", "配置中的journal:·不在"),
+        "zh": ("所有配置方案", "配置中的journal:·不在"),
     }[lang]
     assert every in joined
     assert chosen in joined

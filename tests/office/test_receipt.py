@@ -73,7 +73,7 @@ def test_a_chinese_receipt_of_32_columns_looks_like_this() -> None:
         "         0571-88888888",
     ]
     assert lines[3] == lines[7] == "-" * 32
-    assert lines[4:6] == ["            付款小票", "             商户联"]
+    assert lines[4:6] == ["            收款小票", "             商户联"]
     assert lines[6].strip() == messages._("*** REPRINT {n} ***").format(n=2)
     assert lines[8] == "已付款     ￥1234.56（123456分）"
     assert lines[-2:] == ["-" * 32, "            谢谢惠顾"]

@@ -185,7 +185,7 @@ def test_a_payment_is_told_with_the_profile_that_reaches_it_today(
     refused = shop.run("--lang", lang, command, request_id, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (ASKED[command], "other_profile")
     assert len(gateway.requests) == sent
-    named = {"en": "profile x reaches it", "zh": "请用配置档 x 处理"}
+    named = {"en": "profile x reaches it", "zh": "请用配置方案 x 处理"}
     assert named[lang] in refused.json["error"]["message"]
     (words,) = typed(refused.json["error"]["hint"])
     assert words == ["--profile", "x", command, request_id]
@@ -210,7 +210,7 @@ def test_a_payment_that_no_profile_reaches_is_told_with_the_way_out(
     profiles(shop, gateway.url, **others)
     refused = shop.run("--lang", lang, command, request_id, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (ASKED[command], "other_profile")
-    none = {"en": "merchant a, which no profile reaches", "zh": "没有配置档"}
+    none = {"en": "merchant a, which no profile reaches", "zh": "没有配置方案"}
     assert none[lang] in refused.json["error"]["message"]
     hint = refused.json["error"]["hint"]
     assert typed(hint) == [["--profile", "NAME", command, request_id]]

@@ -108,10 +108,11 @@ def seen(name: str, lang: str, columns: int) -> Seen:
 
 NOT_CHARGED = {"en": "The customer was not charged.", "zh": "顾客没有被扣款。"}
 MAYBE_CHARGED = {"en": "The customer may have been charged.", "zh": "顾客可能已被扣款。"}
-NOTHING_SENT = {"en": "Nothing was sent.", "zh": "本次没有发送任何请求。"}
+NOTHING_SENT = {"en": "Nothing was sent.", "zh": "这次没有收钱，也没有发出请求。"}
+WAIT = {"en": "Undecided: do not charge again.", "zh": "结果出来之前请勿重复收款。"}
 STOP = {"en": "DO NOT CHARGE AGAIN", "zh": "请勿重复收款"}
 DUE_2300 = {"en": "STILL DUE ￥23.00 (2300 fen)", "zh": "还需支付 ￥23.00（2300分）"}
-ALL_PAID = {"en": "CHECKOUT FULLY PAID", "zh": "结账单已付清"}
+ALL_PAID = {"en": "CHECKOUT FULLY PAID", "zh": "已付清"}
 
 # scene → its verdict in words, what it says of the money, and the second bar
 VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] | None]] = {
@@ -120,20 +121,20 @@ VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] 
     "untold": (
         {"en": "√ PAID", "zh": "√ 已付款"},
         None,
-        {"en": "STILL DUE: unknown (the platform did not say)", "zh": "还需支付 平台未告知"},
+        {"en": "STILL DUE: unknown (the platform did not say)", "zh": "还需支付 不详（平台未返回）"},
     ),
     "fail": ({"en": "× FAILED", "zh": "× 付款失败"}, NOT_CHARGED, None),
     "not_sent": ({"en": "× NOT SENT", "zh": "× 未发出，未扣款"}, NOT_CHARGED, None),
     "interrupted": ({"en": "× INTERRUPTED", "zh": "× 已中断，未扣款"}, NOT_CHARGED, None),
     "rejected": ({"en": "× REFUSED", "zh": "× 被拒绝，未扣款"}, NOT_CHARGED, None),
-    "pending": ({"en": "… PENDING", "zh": "… 等待顾客确认"}, MAYBE_CHARGED, STOP),
+    "pending": ({"en": "… PENDING", "zh": "… 等待顾客在手机上确认"}, WAIT, STOP),
     "unknown": ({"en": "▲ UNKNOWN", "zh": "▲ 结果未知"}, MAYBE_CHARGED, STOP),
     "conflict": ({"en": "▲ CONFLICT", "zh": "▲ 结果矛盾"}, MAYBE_CHARGED, STOP),
     "show": ({"en": "▲ UNKNOWN", "zh": "▲ 结果未知"}, MAYBE_CHARGED, STOP),
     "show_paid": ({"en": "√ PAID", "zh": "√ 已付款"}, None, DUE_2300),
     "show_resolved": ({"en": "√ PAID (by hand)", "zh": "√ 已付款 （人工）"}, None, None),
 }
-BLOCKED = {"en": "● BLOCKED", "zh": "● 已拦截"}
+BLOCKED = {"en": "● BLOCKED", "zh": "● 未收款"}
 for block in (
     "held",
     "open_payment",
@@ -199,6 +200,33 @@ def test_no_line_is_wider_than_the_terminal(lang: str, columns: int) -> None:
             if sum(max(0, wcwidth(c)) for c in line) > columns:
                 is_id = line.startswith("   ") and line.isascii() and " " not in line.strip()
                 assert is_id or line.startswith(" posctl ") or name == "hostile", (name, line)
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_no_latin_word_is_left_on_a_chinese_screen(columns: int) -> None:
+    """In Chinese every word is Chinese, but for ids, commands and flags to type, and what the
+    platform, a shop or a person has written; no line begins with a sign that ends a sentence.
+    """
+    for name, screen in drawn("zh", columns)[1].items():
+        if name in ("hostile", "pairs", "dry_run"):  # what others sent, and the call itself
+            continue
+        sent = [line.strip() for line in SGR.sub("", screen.sent).split("\n")]
+        said = " ".join(line for line in sent if not line.startswith("posctl "))
+        for known in (ID, LONG_ID, CHECKOUT_ID, VOUCHER, *FROM_OUTSIDE):
+            said = said.replace(known, " ")
+        said = re.sub(r"order-\d+|[a-z]+@till-\d|--[a-z-]+|\b[0-9a-z]{13}\b", " ", said)
+        left = set(re.findall(r"[A-Za-z_]{2,}", said)) - {"posctl", "DNS"}
+        assert not left, (name, left)
+        for line in screen.lines:
+            assert not line.strip().startswith(tuple("。，；：？！）")), (name, line)
+
+
+# What the platform, a shop or a person has written, as it is.
+FROM_OUTSIDE = (
+    *("store-1", "till-host", "Invalid signature", "BALANCE_NOT_ENOUGH", "WAIT_BUYER_PAY"),
+    *("OPERATION_SUCCESS", "PROCESSING", "SUCCEEDED", "INIT", "alipay", "ok"),
+    "The platform says: paid.",
+)
 
 
 @looks
@@ -285,7 +313,7 @@ def test_other_verdicts_say_what_to_type(
 @looks
 def test_pending_says_who_is_awaited(lang: str, columns: int) -> None:
     """A cashier reads why a payment is pending, in a list with the channel's own words."""
-    why = {"en": "The customer is confirming", "zh": "顾客正在确认"}[lang]
+    why = {"en": "The customer is confirming", "zh": "请顾客在手机上输入密码或确认"}[lang]
     assert seen("pending", lang, columns).says(why)
     assert seen("open", lang, columns).says(why, "WAIT_BUYER_PAY", "等待用户付款")
 
@@ -316,7 +344,7 @@ def test_pending_lists_amounts_reasons_and_commands(lang: str, columns: int) -> 
     """`pending`: how many, how much, since when, why, and what to type for each."""
     screen = seen("open", lang, columns)
     assert STOP[lang] in screen.bar
-    total = {"en": "OPEN PAYMENTS: 3, ￥2469.13", "zh": "未决付款：3 笔，共 ￥2469.13"}
+    total = {"en": "OPEN PAYMENTS: 3, ￥2469.13", "zh": "待确认付款：3 笔，共 ￥2469.13"}
     assert total[lang] in screen.bar
     assert screen.says({"en": "1 d 1 h", "zh": "1 天 1 小时"}[lang])
     assert screen.commands == [
@@ -330,7 +358,7 @@ def test_pending_lists_amounts_reasons_and_commands(lang: str, columns: int) -> 
         f'posctl resolve {ID} --acknowledge --note "…"',
     ]
     assert {"en": "▲ ALARM", "zh": "▲ 警报"}[lang] in screen.bar
-    nothing = {"en": "√ Nothing is open.", "zh": "√ 没有未决付款。"}
+    nothing = {"en": "√ Nothing is open.", "zh": "√ 没有待确认付款。"}
     assert seen("open_none", lang, columns).lines[1].strip() == nothing[lang]
 
 
@@ -351,7 +379,7 @@ def test_show_has_every_try(lang: str, columns: int) -> None:
     """`show`: every try and question, by whom, from where, and how it ended."""
     tries = {
         "en": ("Try 1", "Try 2", "Question 1", "Try 3", "No end is recorded", "operator 123"),
-        "zh": ("第 1 次尝试", "第 2 次尝试", "第 1 次查询", "第 3 次尝试", "没有记录到结束"),
+        "zh": ("第 1 次尝试", "第 2 次尝试", "第 1 次查询", "第 3 次尝试", "没有记录到结果"),
     }
     screen = seen("show", lang, columns)
     assert screen.says(*tries[lang], "till-host", "4242", "服务暂时不可用", "PROCESSING")
@@ -378,7 +406,7 @@ def test_several_results_are_counted(lang: str, columns: int) -> None:
     screen = seen("results", lang, columns)
     counts = {
         "en": ("√ PAID 1", "× FAILED 1", "▲ UNKNOWN 1", "● BLOCKED 1"),
-        "zh": ("√ 已付款 1", "× 付款失败 1", "▲ 结果未知 1", "● 已拦截 1"),
+        "zh": ("√ 已付款 1", "× 付款失败 1", "▲ 结果未知 1", "● 未收款 1"),
     }
     assert screen.says(*counts[lang])
     assert STOP[lang] in screen.bar

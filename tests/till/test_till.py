@@ -100,6 +100,23 @@ def files_of(shop: Shop) -> bytes:
     return b"".join(file.read_bytes() for file in shop.home.iterdir() if file.is_file())
 
 
+def test_the_platform_is_asked_at_the_till(
+    counter: Callable[..., Counter],
+) -> None:
+    """`s 1` asks what the platform calls an open payment, and nothing is paid by it."""
+    till = counter("--profile", "training", "till")
+    sell(till, "1", "1", "280000000000000004\r")
+    till.see("If the customer has left: s 1 asks the platform")
+    till.type("\r")
+    till.see("Amount")
+    till.type("s 7\r")
+    till.see("There is no such open payment")
+    till.type("s 1\r")
+    till.see("Asking the platform", "The platform says: ")
+    till.type("q\r")
+    assert till.end() == 20
+
+
 def test_a_used_code_is_refused(counter: Callable[..., Counter], gateway: Merciless) -> None:
     """The code of a customer who has just paid is refused for the next sale."""
     till = counter()
@@ -118,9 +135,9 @@ def test_customer_after_customer(counter: Callable[..., Counter], gateway: Merci
     till = counter()
     till.see("Today 0 · ￥0.00")
     sell(till, "12.50", "111")
-    till.see("√ PAID", "￥12.50 (1250 fen)", "CHECKOUT FULLY PAID", "Today 1 · ￥12.50")
+    till.see("√ PAID", "￥12.50", "CHECKOUT FULLY PAID", "Today 1 · ￥12.50")
     sell(till, "3", "112")
-    till.see("√ PAID", "￥3.00 (300 fen)", "Today 2 · ￥15.50")
+    till.see("√ PAID", "￥3.00", "Today 2 · ￥15.50")
     till.type("q\r")
     assert till.end() == 0
     charged = [(m["checkout_id"], m["pay_fee"]) for m in gateway.charges.values()]
@@ -229,7 +246,15 @@ def test_every_screen_has_its_words(
     """In both languages, wide and narrow, with and without colour, the words are all there."""
     words = {
         "en": ("Amount", "Checkout", "scan", "PENDING", "DO NOT CHARGE AGAIN", "▲ open 1", "PAID"),
-        "zh": ("金额", "结账单", "扫付款码", "等待顾客确认", "请勿重复收款", "▲ 未决 1", "已付款"),
+        "zh": (
+            "金额",
+            "单号",
+            "扫付款码",
+            "等待顾客在手机上确认",
+            "请勿重复收款",
+            "▲ 待确认 1",
+            "已付款",
+        ),
     }
     amount, checkout, scan, pending, stop, status, paid_word = words[lang]
     gateway.answer = lambda _members: PENDING
@@ -483,7 +508,7 @@ def test_the_rest_of_a_checkout_is_one_key_away(
     )
     till = counter()
     sell(till, "2", "111")
-    till.see("STILL DUE  ￥3.00 (300 fen)", "(+: the rest, ￥3.00 · 111)")
+    till.see("STILL DUE  ￥3.00", "(+: the rest, ￥3.00 · 111)")
     till.type("+\r")
     till.see("111: Amount, yuan (Enter: ￥3.00)")
     till.type("\r")
@@ -881,7 +906,7 @@ def test_ctrl_c_never_stops_a_payment_on_its_way(
     till = counter()
     sell(till, "1", "111")
     gateway.wait_for(lambda: gateway.held == 1)
-    till.see("On its way")
+    till.see("Collecting")
     till.type("\x03")
     till.see("on its way 1", "Amount")
     till.type("q\r")
@@ -889,6 +914,7 @@ def test_ctrl_c_never_stops_a_payment_on_its_way(
     gateway.let_go()
     assert till.end() == 0
     assert "√ PAID" in till.news
+    assert "▲ An earlier payment, not the customer in front of you" in till.news
     assert rows(shop) == [("111", "success", 1, 1)]
 
 

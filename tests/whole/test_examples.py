@@ -70,9 +70,9 @@ def test_take_again_after_a_no(shell: Shop) -> None:
 SAID = {
     0: ("paid", "已付款"),
     10: ("not charged", "未扣款"),
-    21: ("open: the same command", "未决：可重新运行同一命令"),
-    30: ("nothing was sent: the checkout", "没有发送任何请求：结账单"),
-    1: ("take it as open", "按未决处理"),
+    21: ("open: the same command", "待确认：可重新运行同一命令"),
+    30: ("nothing was sent: the checkout", "没有发送任何请求：这一单"),
+    1: ("take it as open", "按待确认处理"),
 }
 
 
