@@ -340,7 +340,7 @@ def status_in_words(payment: Payment) -> str:
     """What the platform last said of a payment, its own number first."""
     said = payment.verdict.result_status
     if said is None:
-        return _("not told by the platform")
+        return _("the platform did not say")
     return _(_STATUS_WORDS[said]) if said in _STATUS_WORDS else str(said)
 
 

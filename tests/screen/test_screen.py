@@ -121,7 +121,10 @@ VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] 
     "untold": (
         {"en": "√ PAID", "zh": "√ 已付款"},
         None,
-        {"en": "STILL DUE: unknown (the platform did not say)", "zh": "还需支付 不详（平台未返回）"},
+        {
+            "en": "STILL DUE: unknown (the platform did not say)",
+            "zh": "还需支付 不详（平台未返回）",
+        },
     ),
     "fail": ({"en": "× FAILED", "zh": "× 付款失败"}, NOT_CHARGED, None),
     "not_sent": ({"en": "× NOT SENT", "zh": "× 未发出，未扣款"}, NOT_CHARGED, None),
