@@ -147,7 +147,7 @@ def draw_status(
     canvas.print()
     facts = [
         (_("channel_name"), asked.channel_name),
-        (_("which means"), asked.meaning and _(_MEANINGS[asked.meaning])),
+        (_("which means"), asked.meaning and _(_MEANINGS.get(asked.meaning, asked.meaning))),
         (_("checkout_id"), checkout_id),
     ]
     if payment is not None:
