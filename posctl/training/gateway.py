@@ -26,7 +26,7 @@ from posctl.training.checks import (
 )
 from posctl.training.form import Unreadable, read_params
 from posctl.training.ledger import Key, Ledger, LedgerError, Payment, Place, ledger
-from posctl.training.scenarios import SCENARIOS, Says, Scenario, chosen_by
+from posctl.training.scenarios import Says, Scenario, chosen_by, number_of
 
 _HTML_502 = b"<html><head><title>502 Bad Gateway</title></head><body>training</body></html>"
 _FAILED = {Says.FAILED, Says.CODE_USED}
@@ -110,7 +110,7 @@ class TrainingGateway:
             key=Key(self._app_key, members["shop_id"], members["request_id"]),
             checkout_id=members["checkout_id"],
             digest=_digest(members),
-            scenario=SCENARIOS.index(scenario),
+            scenario=number_of(scenario),
             payment_order_id=f"TRAINING-{os.urandom(8).hex()}",
         )
         known = book.payment(payment.key)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from posctl.messages import N_
+from posctl.money.codes import on_training_sheet
 
 
 class Says(Enum):
@@ -50,7 +51,8 @@ _LOST = Step(Says.CUT, charges=True)
 class Scenario:
     """`first` is for the first call with a request_id, `then` for all later ones.
 
-    `rest_percent` of the first pay_fee is what a new checkout still needs after it. With
+    `rest_percent` of the first pay_fee is what a new checkout still needs after it, or `whole` fen
+    are what it is of in all. With
     `per_checkout` the first call on the checkout is meant: a client may come back under another
     request_id after a refusal.
     """
@@ -61,12 +63,15 @@ class Scenario:
     then: Step
     rest_percent: int = 0
     per_checkout: bool = False
+    whole: int = 0
 
     def step(self, earlier_calls: int) -> Step:
         return self.then if earlier_calls else self.first
 
     def total(self, pay_fee: int) -> int:
         """The whole of a new checkout, in fen, when its first payment is `pay_fee`."""
+        if self.whole:
+            return max(self.whole, pay_fee)
         if not self.rest_percent:
             return pay_fee
         return pay_fee + -(-pay_fee * self.rest_percent // 100)
@@ -139,11 +144,27 @@ SCENARIOS = (
         _LOST,
         Step(Says.ANOTHERS),
     ),
+    Scenario(
+        _code(5800),
+        N_("a split: the last four digits are the whole checkout in fen, here ￥58.00"),
+        _PAID,
+        _PAID,
+        whole=5800,
+    ),
 )
+SPLIT = len(SCENARIOS) - 1
+LEAST_WHOLE = 100  # fen: smaller numbers are scenes
 _BY_CODE = {scenario.code: scenario for scenario in SCENARIOS}
 
 
 def chosen_by(members: Mapping[str, object]) -> Scenario:
     """The scenario of a pay_request's members; without a known code, success."""
-    code = members.get("channel_account") or members.get("alipay_account")
-    return _BY_CODE.get(str(code), SCENARIOS[0])
+    code = str(members.get("channel_account") or members.get("alipay_account"))
+    if on_training_sheet(code) and code not in _BY_CODE and int(code[-4:]) >= LEAST_WHOLE:
+        return replace(SCENARIOS[SPLIT], code=code, whole=int(code[-4:]))
+    return _BY_CODE.get(code, SCENARIOS[0])
+
+
+def number_of(scenario: Scenario) -> int:
+    """Its place in SCENARIOS, for the ledger."""
+    return SPLIT if scenario.whole else SCENARIOS.index(scenario)

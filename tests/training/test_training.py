@@ -586,9 +586,29 @@ def test_scenario(
 
 def test_scenario_codes_are_payment_codes() -> None:
     """The numbering is what people have on paper, and posctl takes each code as a customer's."""
-    assert [s.code for s in SCENARIOS] == [f"2800000000000000{n:02}" for n in range(1, 24)]
+    assert [s.code for s in SCENARIOS] == [
+        *(f"2800000000000000{n:02}" for n in range(1, 24)),
+        "280000000000005800",
+    ]
     for scenario in SCENARIOS:
         assert check_value("channel_account", scenario.code, "--scan") == scenario.code
+
+
+def test_a_split_can_be_acted_out(trained: Callable[..., Any]) -> None:
+    """58 = 30 + 28: the code's last four digits say what the checkout is of in all."""
+    due = []
+    for fee, code in (("3000", "280000000000005800"), ("2800", "280000000000000001")):
+        ran = trained(
+            *("pay", "--json", "--fee", fee, "--checkout", "split", "--code-stdin"), stdin=code
+        )
+        assert ran.code == 0, ran
+        due.append(ran.json["remaining_fee"])
+    assert due == [2800, 0]
+    ran = trained(
+        *("pay", "--json", "--fee", "1000", "--checkout", "s2", "--code-stdin"),
+        stdin="280000000000001234",
+    )
+    assert ran.json["remaining_fee"] == 234
 
 
 def test_the_channels_code_counts_before_the_accounts(gateway: TrainingGateway) -> None:
