@@ -31,6 +31,7 @@ from posctl.messages import LANGUAGES, N_, _, use_language
 from posctl.money.codes import codes_typed, discreet
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Asked, Problem, Result, result_json
+from posctl.screen.contract import fields_of, is_field
 from posctl.screen.screen import FORMATS, Manner, Screen, View
 from posctl.shell import as_text, shell_at_hand, use_shell
 
@@ -302,12 +303,28 @@ def _take_globals(the_run: Run, params: dict[str, Any], command: str) -> None:
     """What stood after the command's name goes to the run, not to the command."""
     shared = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
     the_run.add_globals(Globals(**shared))
+    _refuse_unknown_field(the_run.screen.field, command)
     if the_run.screen.manner.format == "csv" and command not in LISTED:
         raise UsageError(
             "no_list",
             _("{command} lists nothing: --format csv is for {names}.").format(
                 command=command, names=", ".join(LISTED)
             ),
+        )
+
+
+def _refuse_unknown_field(field: str | None, command: str) -> None:
+    """A `--field` that no result of the command has, before anything is done for an empty line.
+    Raises UsageError.
+    """
+    if field is None:
+        return
+    schema = fields_of(command)
+    if schema and not is_field(schema, field):
+        raise UsageError(
+            "bad_field",
+            _("There is no field {name}.").format(name=field[:64]),
+            _("There are: {names}").format(names=", ".join(schema["properties"])),
         )
 
 

@@ -81,6 +81,30 @@ def pick(data: Mapping[str, Any], field: str) -> object:
     return value
 
 
+def fields_of(command: str) -> Mapping[str, Any]:
+    """What the objects of a command may hold, as JSON Schema."""
+    from importlib.resources import files  # noqa: PLC0415  only for --field
+
+    schema = files("posctl.screen").joinpath("schema.json").read_text(encoding="utf-8")
+    found: Mapping[str, Any] = json.loads(schema)["$defs"].get(command, {})
+    return found
+
+
+def is_field(schema: Mapping[str, Any], field: str) -> bool:
+    """Whether `pick` may find `field` in what `schema` describes."""
+    for name in field.split("."):
+        inner = schema.get("properties"), schema.get("items")
+        if inner == (None, None):
+            return not schema.get("type") or "object" in schema["type"]
+        if inner[0] is not None and name in inner[0]:
+            schema = inner[0][name]
+        elif inner[1] is not None and name.isdecimal() and name != "0":
+            schema = inner[1]
+        else:
+            return False
+    return True
+
+
 def json_line(data: object, *, ascii_only: bool) -> str:
     """JSON on one line, harmless on a screen too."""
     text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))

@@ -140,16 +140,10 @@ class Screen:
         return self._lines(view.data, stdout)
 
     def _field(self, field: str, data: Mapping[str, Any]) -> object:
-        """The value of `field`. That there is none is said when all is done, and so it is no error
-        of usage: that would say that nothing was done.
-        """
+        """The value of `field`; nothing where this run's object lacks it, as on an error's path."""
         try:
             return pick(data, field)
         except KeyError:
-            # Pay and retry looked at the name before they sent; an error says enough itself.
-            if data.get("command") not in ("pay", "retry") and not data.get("error"):
-                self._say("▲ " + _("There is no field {name}.").format(name=field[:64]))
-                self._say(_("There are: {names}").format(names=", ".join(data)))
             return None
 
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:

@@ -12,7 +12,7 @@ from posctl.journal.place import is_database
 from posctl.messages import _
 from posctl.money.order import request_id
 from posctl.money.record import Filter
-from posctl.money.result import RESULT_KEYS, result_json
+from posctl.money.result import result_json
 from posctl.screen.payments import draw_result
 from posctl.screen.screen import View
 
@@ -37,19 +37,6 @@ def seconds(text: str, where: str) -> float:
             where=where, most=MAX_WAIT_S
         ),
     )
-
-
-def check_field(field: str | None, *more: str) -> None:
-    """Refuse a `--field` that no result has, before money moves for an empty line. `more` are
-    those that this command has besides.
-    """
-    known = (*RESULT_KEYS, *more)
-    if field is not None and field.split(".")[0] not in known:
-        raise UsageError(
-            "bad_field",
-            _("There is no field {name}.").format(name=field[:64]),
-            _("There are: {names}").format(names=", ".join(RESULT_KEYS)),
-        )
 
 
 def tell(result: Result, command: str, run: Run) -> Exit:

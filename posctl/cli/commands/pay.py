@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import check_field, seconds, tell
+from posctl.cli.commands._money import seconds, tell
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import UsageError
@@ -155,7 +155,6 @@ def pay(
 
 def pay_run(options: PayOptions, run: Run) -> Exit:
     """The whole behaviour of `pay`, without the framework."""
-    check_field(run.screen.field, *(("dry_run", "call") if options.dry_run else ()))
     run.interrupts.install()
     order = _order(options, run)
     if options.dry_run:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import check_field, find, latest, named, seconds, tell
+from posctl.cli.commands._money import find, latest, named, seconds, tell
 from posctl.cli.commands._several import Several, tell_several
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
@@ -85,7 +85,6 @@ def retry(
 
 def retry_run(options: RetryOptions, run: Run) -> Exit:
     """The whole behaviour of `retry`, without the framework."""
-    check_field(run.screen.field, "payments")
     run.interrupts.install()
     if options.all or options.due or len(options.request_ids) > 1:
         return _several(options, run)
