@@ -129,6 +129,7 @@ COMMANDS = {
     "open": "o",
     "receipt": "p",
     "report": "x",
+    "operator": "w",
     "help": "?",
     "quit": "q",
 }

@@ -33,7 +33,7 @@ from posctl.money.admit import (
 from posctl.money.codes import codes_of
 from posctl.money.order import PayRequest, check_value, yuan
 from posctl.money.outcome import EXIT_OF, Exit, Outcome, State, outcome_of, worst
-from posctl.money.record import Checkout, Filter, Payment, StatusAnswer
+from posctl.money.record import RUNNING_SHIFT, Checkout, Filter, Payment, StatusAnswer
 from posctl.money.result import Result, result_json
 from posctl.money.scan import half_width
 from posctl.paying.by_hand import close_by_hand, person
@@ -78,6 +78,7 @@ WORKERS = 4  # payments on their way at once: a till has one customer, and some 
 QUIET_S = 0.02  # nothing came for so long: nobody waits for this thread
 CODES_S = 1.0  # so long codes of closed payments stay in the journal's files in a rush
 DAY_MS = 24 * 3_600_000
+LONGEST_SHIFT_MS = 7 * DAY_MS  # what was paid earlier is not counted again at each start
 _SAID = {
     **dict.fromkeys(("paid", "已付", "已付款", "付了"), True),
     **dict.fromkeys(("not-paid", "not paid", "未付", "未付款", "没付"), False),
@@ -102,7 +103,8 @@ class Till:
 
     def __init__(self, desk: Desk, screen: Screen, keyboard: Keyboard, tools: Tools) -> None:
         self._desk, self._screen, self._keyboard, self._tools = desk, screen, keyboard, tools
-        self._anyone = tools.order({"pay_fee": "1", "checkout_id": "1"})  # whose till it is
+        self._operator: dict[str, str] = {}  # who has taken over since the till began
+        self._anyone = self._make({"pay_fee": "1", "checkout_id": "1"})  # whose till it is
         self._merchant = desk.profile.merchant
         self._entry = Entry(desk.profile)
         self._workers = Workers(desk, tools.monotonic, WORKERS, keyboard.wake)
@@ -116,8 +118,8 @@ class Till:
         self._watched: str | None = None  # the request_id whose verdict is waited for
         self._wanted: set[str] = set()  # asked about by hand: told even when nothing changed
         self._sent_s: dict[str, float] = {}
-        self._last_paid: Payment | None = None
-        self._day = ""
+        self._receipts: list[Payment] = []  # what was paid here, the latest last
+        self._span: tuple[str, int] = ("", 0)  # the day, and the shift that was closed last
         self._paid: dict[str, int] = {}  # today's, fen by request_id
         self._paid_fee = 0  # their sum
         self._status_due = True
@@ -158,7 +160,9 @@ class Till:
         for payment in recent:  # recorded, and posctl died before it was shown
             if not payment.open and not payment.told:
                 self._tell(told(payment, self._desk), earlier=True)
-        self._last_paid = next((p for p in reversed(recent) if p.standing.paid), None)
+        told_now = {payment.request_id for payment in self._receipts}
+        paid = [p for p in recent if p.standing.paid and p.request_id not in told_now]
+        self._receipts = [*paid, *self._receipts]
         for checkout in {p.checkout: None for p in recent if p.standing.paid and p.remaining_fee}:
             self._count_rest(checkout)
         self._find_open()
@@ -278,8 +282,9 @@ class Till:
             "s": lambda: self._ask_status(number),
             "+": lambda: self._take_rest(number),
             "o": self._list_open,
-            "p": self._print_receipt,
-            "x": self._tools.report,
+            "p": lambda: self._print_receipt(number or 1),
+            "x": self._report,
+            "w": self._change_operator,
             "?": lambda: self._show({}, draw_help),
             "q": self._leave,
         }
@@ -325,11 +330,35 @@ class Till:
         self._note(_("Asking the platform; that moves no money."))
         threading.Thread(target=ask, daemon=True).start()
 
-    def _print_receipt(self) -> None:
-        if self._last_paid is None:
+    def _print_receipt(self, number: int) -> None:
+        """The receipt of the last payment, 1, or of an earlier one."""
+        if not self._receipts:
             self._note(_("Nothing was paid here today."))
+        elif number > len(self._receipts):
+            words = _("Since yesterday {count} payments were paid here.")
+            self._note(words.format(count=len(self._receipts)))
         else:
-            self._screen.line(self._tools.receipt(self._last_paid))
+            self._screen.line(self._tools.receipt(self._receipts[-number]))
+
+    def _report(self) -> None:
+        self._tools.report()
+        if self._rests:
+            self._show_rests()
+
+    def _change_operator(self) -> None:
+        """Another cashier takes over; what is open keeps the one it was begun by."""
+        self._words(_("Operator: "), self._work_as)
+
+    def _work_as(self, operator: str) -> None:
+        check_value("operator_id", operator, _("Operator"))
+        self._operator = {"operator_id": operator}
+        self._anyone = self._make({"pay_fee": "1", "checkout_id": "1"})
+        self._entry.fresh()
+        profile, order = self._desk.profile, self._anyone
+        self._show({}, lambda canvas: draw_welcome(canvas, profile, order))
+
+    def _make(self, members: Mapping[str, str]) -> PayRequest:
+        return self._tools.order({**members, **self._operator})
 
     def _retry(self, number: int | None) -> None:
         """Come back to an open payment, and ask about it now."""
@@ -409,7 +438,7 @@ class Till:
 
     def _look(self, pay_fee: int, checkout_id: str) -> None:
         """Tell before the scan what no code can change: the checkout is paid, or needs less."""
-        order = self._tools.order({"pay_fee": str(pay_fee), "checkout_id": checkout_id})
+        order = self._make({"pay_fee": str(pay_fee), "checkout_id": checkout_id})
         checkout = checkout_of(order, self._desk.profile)
         refused = refused_before(pay_fee, self._desk.journal.payments_of(checkout))
         if refused is not None:
@@ -426,10 +455,10 @@ class Till:
     def _order(self, sale: Sale) -> PayRequest:
         members = {"pay_fee": str(sale.pay_fee), "channel_account": sale.code}
         if sale.checkout_id:
-            return self._tools.order(members | {"checkout_id": sale.checkout_id})
+            return self._make(members | {"checkout_id": sale.checkout_id})
         # A new checkout is a new payment, never the same one again: its id says so.
         new = {"checkout_id": self._new_number(), "request_id": self._desk.new_id()}
-        return self._tools.order(members | new)
+        return self._make(members | new)
 
     def _new_number(self) -> str:
         """A checkout_id that no payment has: till, date, time, and six digits by lot, since two
@@ -638,7 +667,8 @@ class Till:
         if payment is None or payment.open:
             return
         if payment.standing.paid:
-            self._last_paid = payment
+            self._receipts = [p for p in self._receipts if p.request_id != payment.request_id]
+            self._receipts.append(payment)
             self._paid_fee += payment.fee - self._paid.get(payment.request_id, 0)
             self._paid[payment.request_id] = payment.fee
         if printed and not payment.told:
@@ -691,23 +721,27 @@ class Till:
                 self._open.put(payment, self._tools.monotonic())
 
     def _show_open(self) -> None:
-        found, rests, now_ms = list(self._open), list(self._rests), self._desk.now_ms()
+        found, now_ms = list(self._open), self._desk.now_ms()
         self._show({}, lambda canvas: draw_numbered(canvas, found, now_ms=now_ms))
-        if rests:
-            self._show({}, lambda canvas: draw_rests(canvas, rests))
+        if self._rests:
+            self._show_rests()
+
+    def _show_rests(self) -> None:
+        rests = list(self._rests)
+        self._show({}, lambda canvas: draw_rests(canvas, rests))
 
     def _status(self) -> Status:
         day = time.strftime("%Y-%m-%d", time.localtime(self._desk.now_s()))
-        if day != self._day:  # a new one, or the first
-            midnight = time.mktime(time.strptime(day, "%Y-%m-%d"))
-            with suppress(JournalError):  # then it is counted later
-                today = self._history(int(midnight * 1000))
-                self._paid = {p.request_id: p.fee for p in today if p.standing.paid}
-                self._paid_fee = sum(self._paid.values())
-                self._day = day
+        with suppress(JournalError):  # then it is counted later
+            closed = self._desk.journal.shift(self._merchant)
+            span = (day, closed.number if closed else 0)
+            if span != self._span:  # another one, or the first
+                self._count_paid(day, in_shift=closed is not None)
+                self._span = span
         found = [one.payment for one in self._open]
         return Status(
             live=self._desk.profile.live,
+            in_shift=self._span[1] > 0,
             paid=len(self._paid),
             paid_fee=self._paid_fee,
             open=len(found),
@@ -716,6 +750,16 @@ class Till:
             rests=len(self._rests),
             rest_fee=sum(rest.remaining_fee for rest in self._rests),
         )
+
+    def _count_paid(self, day: str, *, in_shift: bool) -> None:
+        """What was paid at this till in the running shift; today, where none was ever closed."""
+        midnight_ms = int(time.mktime(time.strptime(day, "%Y-%m-%d")) * 1000)
+        which = self._here(midnight_ms)
+        if in_shift:
+            which = self._here(midnight_ms - LONGEST_SHIFT_MS)._replace(shift=RUNNING_SHIFT)
+        found = self._desk.journal.history(which._replace(outcome=Outcome.SUCCESS))
+        self._paid = {payment.request_id: payment.fee for payment in found}
+        self._paid_fee = sum(self._paid.values())
 
     # ── the screen ───────────────────────────────────────────────────────────────────────────
 

@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 
 
 class Status(NamedTuple):
-    """What is always in sight. Fees in fen."""
+    """What is always in sight. Fees in fen; `in_shift` is whether what was paid is the running
+    shift's, or today's.
+    """
 
     live: bool
+    in_shift: bool
     paid: int
     paid_fee: int
     open: int
@@ -53,8 +56,9 @@ HELP = {
     "s 1": N_("ask how the platform calls it; that moves no money"),
     "c 1": N_("close open payment 1 by hand, on evidence"),
     "+": N_("take the rest of the last part-paid checkout; + 2: of number 2"),
-    "p": N_("the receipt of the last payment"),
+    "p": N_("the receipt of the last payment; p 2: of the one before"),
     "x": N_("the report of the shift"),
+    "w": N_("another operator takes over"),
     "?": N_("this help"),
     "q": N_("leave the till"),
 }
@@ -93,7 +97,8 @@ def draw_farewell(canvas: Canvas, status: Status) -> None:
 def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> None:
     """Today's count and sum, and what is open."""
     parts = [] if status.live else [_("TRAINING")]
-    today = _("Today {count} · ￥{yuan}")
+    shift = _("This shift {count} · ￥{yuan}")
+    today = shift if status.in_shift else _("Today {count} · ￥{yuan}")
     parts.append(today.format(count=status.paid, yuan=yuan(status.paid_fee)))
     if status.open:
         words = _("▲ open {count} · ￥{yuan}")

@@ -100,6 +100,31 @@ def files_of(shop: Shop) -> bytes:
     return b"".join(file.read_bytes() for file in shop.home.iterdir() if file.is_file())
 
 
+def test_another_operator_takes_over(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """`w` changes who takes the payments from now on, without leaving the till; after a shift was
+    closed the status line counts the running one; `p 2` is the receipt before the last.
+    """
+    till = counter()
+    sell(till, "1", "c1")
+    till.see("Today 1 · ￥1.00")
+    till.type("w\r")
+    till.see("Operator: ")
+    till.type("124\r")
+    till.see("operator_id 124", "Amount")
+    assert shop.run("report", "--close", "--yes").code == 0
+    sell(till, "2", "c2")
+    till.see("This shift 1 · ￥2.00", "Amount")
+    assert [m["operator_id"] for m in gateway.requests] == ["123", "124"]
+    till.type("p 2\r")
+    till.see("PAYMENT RECEIPT", "￥1.00", "Amount")
+    till.type("p 3\r")
+    till.see("2 payments were paid here")
+    till.type("q\r")
+    assert till.end() == 0
+
+
 def test_the_platform_is_asked_at_the_till(
     counter: Callable[..., Counter],
 ) -> None:
