@@ -6,6 +6,7 @@ They run in the environment they are started from, the one that README's test co
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -61,6 +62,21 @@ def sim(session: nox.Session) -> None:
 def mutate(session: nox.Session) -> None:
     """Small faults in the rooms that decide about money: do the fast tests see them? Minutes."""
     session.run("python", "tests/harness/mutate.py", *session.posargs)
+
+
+@nox.session
+def windows(session: nox.Session) -> None:
+    """The smoke test on Windows or under Wine; $POSCTL_WINDOWS_PYTHON is what runs it there."""
+    python = os.environ.get("POSCTL_WINDOWS_PYTHON")
+    if not python:
+        session.skip("POSCTL_WINDOWS_PYTHON is not set: docs/windows.md")
+    session.run(python, "tests/windows/smoke.py", *session.posargs, external=True)
+
+
+@nox.session
+def bundle(session: nox.Session) -> None:
+    """A folder for a till without Python: `nox -s bundle -- PYTHON OUT.zip`, see .ci/bundle."""
+    session.run("python", ".ci/bundle", *session.posargs)
 
 
 @nox.session

@@ -282,7 +282,7 @@ def test_an_encoding_of_notepads(written: Callable[..., Path]) -> None:
 
 def test_the_command_that_is_not_there_is_named(written: Callable[..., Path]) -> None:
     """What secret_command calls is named when it is not found; what may be a secret is not."""
-    secret = store(_kept(written, "secret_command", "'/no/such keeper' word")).secret
+    secret = store(_kept(written, "secret_command", "\"'/no/such keeper' word\"")).secret
     with pytest.raises(ConfigError, match="/no/such keeper"):
         secret.reveal({})
     by_mistake = "0123456789abcdef0123456789abcdef"

@@ -1,0 +1,201 @@
+"""Does posctl work on this Windows, or under Wine? `python tests/windows/smoke.py`, with a Windows
+Python that has what posctl needs. Every check has a folder and a journal of its own, and pays with
+the training gateway; 1 when one fails. It imports nothing of the tests: they are for POSIX.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+POSCTL = [sys.executable, "-P", "-m", "posctl"]
+LIMIT_S = 300.0
+SLOW_CODE = "280000000000000007"  # training charges it and does not answer (posctl training -h)
+
+
+class Till:
+    """A machine in a folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.config = home / "config.yaml"
+        self.config.write_text(f"default_profile: training\njournal: {home / 'journal.db'}\n")
+        self.env = os.environ | {"POSCTL_CONFIG": str(self.config), "PYTHONPATH": str(ROOT)}
+        self.env.pop("POSCTL_JOURNAL", None)
+
+    def start(self, *args: str, code: str = "") -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [*POSCTL, *args], env=self.env, cwd=self.home, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        assert process.stdin is not None
+        process.stdin.write(f"{code}\r\n".encode() if code else b"")
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def run(self, *args: str, exit_code: int = 0, code: str = "") -> Any:
+        """The JSON of a run that ends with `exit_code`."""
+        return ended(self.start(*args, "--json", code=code), exit_code)
+
+    def charges(self) -> int:
+        with closing(sqlite3.connect(self.home / "training.db")) as db:
+            (count,) = db.execute("SELECT count(*) FROM charge").fetchone()
+        return int(count)
+
+    def wait_for_charges(self, count: int) -> None:
+        """Until the gateway has charged so often."""
+        until_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < until_s:
+            with suppress(sqlite3.OperationalError):  # not made yet
+                if self.charges() >= count:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"{self.charges()} charges")
+
+
+def ended(process: subprocess.Popen[bytes], *codes: int) -> Any:
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode in codes, (process.returncode, err.decode(errors="replace"))
+    return json.loads(out)
+
+
+PAY = ("pay", "--shop", "1", "--fee", "100", "--checkout", "111")
+
+
+def is_the_same(found: object, wanted: object) -> None:
+    assert found == wanted, (found, wanted)
+
+
+def twenty_processes_charge_once(till: Till) -> None:
+    pay = (*PAY, "--code-stdin", "--json")
+    runs = [till.start(*pay, code="280000000000000001") for _n in range(20)]
+    told = [ended(run, 0, 30) for run in runs]
+    is_the_same(len({one["request_id"] for one in told if one["exit_code"] == 0}), 1)
+    is_the_same(till.charges(), 1)
+    is_the_same(list(till.home.glob(".*.new")), [])
+
+
+def killed_and_run_again(till: Till) -> None:
+    run = till.start(*PAY, "--code-stdin", code=SLOW_CODE)
+    till.wait_for_charges(1)
+    run.kill()
+    run.communicate()
+    is_the_same(run.returncode, 1)  # what Windows gives a killed process
+    is_the_same(till.run("pending")["payments"][0]["checkout_id"], "111")
+    assert till.run(*PAY, "--code-stdin", code=SLOW_CODE)["resumed"]
+    is_the_same(till.charges(), 1)
+
+
+def a_damaged_journal_is_restored(till: Till) -> None:
+    till.run(*PAY)
+    till.run("journal", "backup", "kept.db")
+    journal = till.home / "journal.db"
+    with journal.open("r+b") as file:
+        file.write(b"\0" * 4096)
+        file.flush()
+        refused = till.run("journal", "restore", "kept.db", "--yes", exit_code=31)
+        is_the_same(refused["error"]["code"], "journal_locked")  # `file` has it open
+    till.run("journal", "restore", "kept.db", "--yes")
+    is_the_same(len(till.run("history")["payments"]), 1)
+
+
+def the_shift_and_the_statement(till: Till) -> None:
+    paid = till.run(*PAY)
+    till.run("report", "--html", "page.html")
+    assert "1.00" in (till.home / "page.html").read_text("utf-8")
+    statement = f"request_id,fee,time\n{paid['request_id']},100,{paid['created_at']}\n"
+    (till.home / "statement.csv").write_text(statement, "utf-8-sig", newline="\r\n")
+    till.run("reconcile", "statement.csv")
+    till.run("report", "--close", "--yes")
+    is_the_same(till.run("report", "--shift", "1")["exit_code"], 0)
+
+
+def a_batch_killed_and_resumed(till: Till) -> None:
+    lines = "".join(f"{n},100\n" for n in range(200))
+    (till.home / "orders.csv").write_text("checkout_id,pay_fee\n" + lines)
+    run = till.start("batch", "orders.csv")
+    till.wait_for_charges(40)
+    run.kill()
+    run.communicate()
+    till.run("batch", "orders.csv")
+    results = (till.home / "orders.csv.results.jsonl").read_text("utf-8").splitlines()
+    is_the_same([json.loads(line)["line"] for line in results], [*range(2, 202)])
+    is_the_same(till.charges(), 200)
+
+
+def what_doctor_sees(till: Till) -> None:
+    """Wine makes an access list of a file's mode; a real Windows has real ones."""
+    till.run(*PAY)
+    checks = {one["name"]: one for one in till.run("doctor")["checks"]}
+    assert "journal.db" in checks["files"]["message"], checks["files"]
+    is_the_same(checks["journal"]["status"], "good")
+
+
+def a_secret_that_others_can_read(till: Till) -> None:
+    secret = till.home / "secret.txt"
+    secret.write_text("0123456789abcdef")
+    till.config.write_text(
+        f"default_profile: shop\njournal: {till.home / 'journal.db'}\nprofiles:\n  shop:\n"
+        f'    gateway: http://127.0.0.1:9/rest\n    app_key: "1"\n    secret_file: {secret}\n'
+    )
+    is_the_same(_secret_check(till), "bad")
+    subprocess.run([sys.executable, "-P", "-c", _OURS_ALONE, str(secret)], env=till.env, check=True)
+    is_the_same(_secret_check(till), "good")
+
+
+def _secret_check(till: Till) -> str:
+    process = till.start("doctor", "--json")
+    checks = ended(process, 3, 11, 31)["checks"]
+    return str(next(one["status"] for one in checks if one["name"] == "secret"))
+
+
+_OURS_ALONE = """
+import pathlib, sys
+from posctl.windows import keep_to_user
+keep_to_user(pathlib.Path(sys.argv[1]))
+"""
+CHECKS = (
+    what_doctor_sees,
+    a_secret_that_others_can_read,
+    killed_and_run_again,
+    a_damaged_journal_is_restored,
+    the_shift_and_the_statement,
+    twenty_processes_charge_once,
+    a_batch_killed_and_resumed,
+)
+
+
+def main(names: Sequence[str]) -> int:
+    failed = 0
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for check in CHECKS:
+            if names and check.__name__ not in names:
+                continue
+            home = Path(folder) / check.__name__
+            home.mkdir()
+            try:
+                check(Till(home))
+            except Exception:  # noqa: BLE001  told, and counted
+                failed += 1
+                print("FAIL ", check.__name__.replace("_", " "))
+                traceback.print_exc()
+            else:
+                print("ok   ", check.__name__.replace("_", " "), flush=True)
+    print(f"{failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
