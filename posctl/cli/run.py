@@ -232,7 +232,7 @@ class Run:
         )
         self._closing.append(gateway.close)
         if gateway.proxy is not None and (self.globals.debug or url.startswith("http:")):
-            self.screen.note(_("By way of the proxy {proxy}.").format(proxy=gateway.proxy))
+            self.screen.aside(_("By way of the proxy {proxy}.").format(proxy=gateway.proxy))
         self.interrupts.install()
         return Desk(
             profile=profile,
@@ -291,7 +291,7 @@ class Run:
     def banner(self) -> None:
         """Say loudly that this is training; on a terminal the verdict itself says it."""
         if not self.load().profile.live and not self.screen.interactive:
-            self.screen.note(_("▲ TRAINING: no real money moves."))
+            self.screen.aside(_("▲ TRAINING: no real money moves."))
 
     def mention_open(self, besides: Payment | None = None) -> None:
         """One line on stderr about payments that have been open for over a minute."""
@@ -308,7 +308,7 @@ class Run:
             words = _("▲ Open payments: {count}, the oldest for {age}. See:")
             before = () if profile.live else ("--profile", profile.name)
             see = Type((*before, "pending"))
-            self.screen.note(words.format(count=count, age=age(age_ms)), see)
+            self.screen.aside(words.format(count=count, age=age(age_ms)), see)
 
     def unreached(self) -> tuple[OpenOf, ...]:
         """The open payments that no profile of the configuration reaches. Raises JournalError,

@@ -149,15 +149,15 @@ class Screen:
     def _lines(self, data: Mapping[str, Any], stream: TextIO) -> bool:
         return write_pieces(stream, (f"{name}: {value}\n" for name, value in plain(data)))
 
+    def aside(self, text: str, command: Type | None = None) -> None:
+        """As `note`, what a script can do without: nothing with --quiet."""
+        if not self.manner.quiet:
+            self.note(text, command)
+
     def note(self, text: str, command: Type | None = None) -> None:
         """One line of banner, progress or warning on stderr, and a `command` whole behind it; below
         it, where a terminal has no room beside it.
         """
-        if not self.manner.quiet:
-            self._say(text, command)
-
-    def _say(self, text: str, command: Type | None = None) -> None:
-        """As `note`, and whether or not notes are wanted."""
         line = self._discreet(one_line(text))
         if command is None:
             write(self.stderr, self._in_lines(line) + "\n")
@@ -207,7 +207,7 @@ class Screen:
 
     def _printed(self, printed: bool) -> bool:  # noqa: FBT001  said of what was just written
         if not printed and self.stdout is not None and not is_pipe(self.stdout):
-            self._say(_("▲ The result could not be written to stdout."))
+            self.note(_("▲ The result could not be written to stdout."))
         return printed
 
     def ask(self, question: str) -> None:
@@ -219,12 +219,12 @@ class Screen:
 
     def problem(self, problem: Problem) -> None:
         """What went wrong and what to type next, on stderr."""
-        self._say(_("Error: {text}").format(text=problem.message))
+        self.note(_("Error: {text}").format(text=problem.message))
         self._type_next(problem.hint)
 
     def warn(self, text: str, hint: Hint) -> None:
         """What somebody must know besides, and what to type, on stderr."""
-        self._say(f"▲ {text}")
+        self.note(f"▲ {text}")
         self._type_next(hint)
 
     def _type_next(self, hint: Hint) -> None:

@@ -70,6 +70,13 @@ def test_quiet_leaves_results_and_errors(paid: Training) -> None:
     assert paid("report", "--quiet").err == ""
 
 
+def test_a_quiet_sweep_without_anything_due_says_nothing(paid: Training) -> None:
+    """With --quiet `retry --due` prints nothing when nothing was due; else it says when it ran."""
+    ran = paid("retry", "--due", "--json", "--quiet")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert paid("retry", "--due", "--json").json["at"].endswith("Z")
+
+
 def test_the_version_comes_as_json(shop: Shop) -> None:
     """--version with --json or --format json, in whatever order, is one object."""
     for words in (("--version", "--json"), ("--json", "--version"), ("--version", "--format=json")):

@@ -32,7 +32,7 @@ def write_out(target: str, text: str, run: Run) -> None:
         Path(target).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise _cannot_write(target, error) from None
-    run.screen.note(_("Written: {path}").format(path=target))
+    run.screen.aside(_("Written: {path}").format(path=target))
 
 
 def _cannot_write(target: str, error: OSError) -> UsageError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.messages import _
 from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
-from posctl.money.result import Problem, problem_json, result_json
+from posctl.money.result import Problem, iso, problem_json, result_json
 from posctl.paying.unreached import unreached_json
 from posctl.screen.packed import Records
 from posctl.screen.payments import draw_results
@@ -83,12 +83,14 @@ def tell_several(
         "posctl": 1,
         "command": "retry",
         "exit_code": int(code),
+        "at": iso(int(run.now_s() * 1000)),
         "payments": several.payments,
         "unreached": unreached_json(unreached),
         "error": problem_json(problem),
     }
     profile, live = several.whose
-    printed = run.screen.show(
+    nothing = not several.payments and problem is None and not unreached
+    printed = (run.screen.manner.quiet and nothing) or run.screen.show(
         View(data, lambda canvas: draw_results(canvas, several.payments, profile, live=live))
     )
     if several.bug is not None:

@@ -21,7 +21,7 @@ from posctl.text import reason
 if TYPE_CHECKING:
     from posctl.batch.file import Batch
     from posctl.batch.plan import Plan
-    from posctl.batch.results import Results
+    from posctl.batch.results import Known, Results
     from posctl.batch.send import Tally
     from posctl.money.result import Result
 
@@ -65,14 +65,14 @@ def batch(
 ) -> int:
     if file == "-" and out is None:
         raise UsageError("no_out", _("With - for stdin, say where the results go: --out PATH."))
-    return batch_run(BatchOptions(file, out, another), ctx.obj)
+    return batch_run(BatchOptions(file=file, out=out, another=another), ctx.obj)
 
 
 def batch_run(options: BatchOptions, run: Run) -> Exit:
     """The whole behaviour of `batch`, without the framework."""
     from posctl.batch.file import read_batch  # noqa: PLC0415  threads, only here
     from posctl.batch.plan import make_plan  # noqa: PLC0415  threads, only here
-    from posctl.batch.results import Known, Results  # noqa: PLC0415  as above
+    from posctl.batch.results import Results  # noqa: PLC0415  as above
     from posctl.batch.send import Tally  # noqa: PLC0415  threads, only here
 
     raw = _bytes(options.file, run)
@@ -81,32 +81,49 @@ def batch_run(options: BatchOptions, run: Run) -> Exit:
     path = Path(options.out or f"{options.file}.results.jsonl")
     journal = run.own_journal()
     tally = Tally(len(checked.lines))
-    problem = None
-    lines = [
-        Known(one.number, one.id, (one.order.shop_id, one.order.checkout_id, one.order.pay_fee))
-        for one in checked.lines
-    ]
-    with Results(path, checked.id, lines) as results:
+    with Results(path, checked.id, _known(checked)) as results:
         plan = make_plan(checked, options.file, profile, journal, results.said)
         run.banner()
         _announce(checked, plan, run)
-        try:
-            sent = _sent(checked, plan, results, options, tally, run)
-            for _result in run.screen.progress(sent, tally.left):
-                pass  # its record is in the results file
-        except JournalError as error:
-            problem = Problem(error.kind, error.code, error.message, error.hint)
-        except PosctlError:
-            raise
-        except Exception as bug:
-            raise AfterSending(
-                checked.id,
-                _("Internal error while the batch ran."),
-                _("Run the same command again: nobody is charged twice."),
-            ) from bug
+        problem = _send_all(checked, plan, results, options, tally, run)
         with suppress(OSError):  # every record is there, if not in order
             results.tidy()
     return _tell(options.file, path, tally, problem, run)
+
+
+def _known(checked: "Batch") -> "list[Known]":
+    from posctl.batch.results import Known  # noqa: PLC0415  as above
+
+    return [
+        Known(one.number, one.id, (one.order.shop_id, one.order.checkout_id, one.order.pay_fee))
+        for one in checked.lines
+    ]
+
+
+def _send_all(
+    checked: "Batch",
+    plan: "Plan",
+    results: "Results",
+    options: BatchOptions,
+    tally: "Tally",
+    run: Run,
+) -> Problem | None:
+    """Send what is to be sent; what stopped it, if anything did. Raises PosctlError."""
+    try:
+        sent = _sent(checked, plan, results, options, tally, run)
+        for _result in run.screen.progress(sent, tally.left):
+            pass  # its record is in the results file
+    except JournalError as error:
+        return Problem(error.kind, error.code, error.message, error.hint)
+    except PosctlError:
+        raise
+    except Exception as bug:
+        raise AfterSending(
+            checked.id,
+            _("Internal error while the batch ran."),
+            _("Run the same command again: nobody is charged twice."),
+        ) from bug
+    return None
 
 
 def _sent(
@@ -149,7 +166,7 @@ def _bytes(name: str, run: Run) -> bytes:
 
 def _announce(checked: "Batch", plan: "Plan", run: Run) -> None:
     total = yuan(sum(line.order.pay_fee for line in checked.lines))
-    run.screen.note(
+    run.screen.aside(
         _("Payments: {count}, ￥{yuan} in all; decided already: {decided}.").format(
             count=len(checked.lines), yuan=total, decided=len(plan.decided)
         )

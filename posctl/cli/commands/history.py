@@ -82,7 +82,7 @@ def history(
     now_ms = int(run.now_s() * 1000)
     run.screen.show(View(data, lambda canvas: draw_payments(canvas, payments, now_ms=now_ms)))
     if more:
-        run.screen.note(
+        run.screen.aside(
             _("▲ These are the latest {limit}, and there are more. List more with --limit.").format(
                 limit=limit
             )

@@ -259,7 +259,7 @@ def _of_today(merchant: Merchant, run: Run) -> Report:
     since_ms, until_ms = day_span("today", run.now_s())
     older = Filter(merchant=merchant, until_ms=since_ms)
     if next(iter(run.journal().history(older)), None) is not None:
-        run.screen.note(
+        run.screen.aside(
             _("No shift was closed yet: this is today. --close takes in everything before it too.")
         )
     return _of_span(since_ms, until_ms, merchant, run, {})

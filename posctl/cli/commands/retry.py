@@ -148,7 +148,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
         named(one)
     several = Several(run.load().profile)
     if options.due and not run.own_journal().hold_sweep():
-        run.screen.note(_("Another posctl retry --due is running; this one does nothing."))
+        run.screen.aside(_("Another posctl retry --due is running; this one does nothing."))
         return tell_several(several, run)
     request_ids = _which(options, run)
     if not request_ids:
