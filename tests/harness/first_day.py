@@ -24,7 +24,7 @@ import pyte
 from counter import LIMIT_S, Counter
 
 SECRET = "0123456789abcdef0123456789abcdef"
-PAID, REFUSED, SLOW, CUT_AFTER = (f"28{n:016d}" for n in (1, 3, 4, 9))
+PAID, REFUSED, SLOW, CUT_AFTER, SPLIT = (f"28{n:016d}" for n in (1, 3, 4, 9, 5800))
 HOME = "/home/cashier"
 DAY, NEXT_DAY = "2026-01-02", "2026-01-03"
 QUARTER_S = 15 * 60  # reports begin at a quarter of an hour
@@ -36,6 +36,7 @@ class Words(NamedTuple):
     amount: str
     checkout: str
     scan: str
+    rest: str
     status: str
     asks_again: str
     name: str
@@ -55,6 +56,7 @@ WORDS = {
         amount=r"Amount, yuan[^\r\n]*\r",
         checkout=r"Checkout: ",
         scan=r"can the payment code: ",
+        rest=r"205: Amount, yuan[^\r\n]*: ",
         status=r"\? help",
         asks_again=r"again in \d+ s · Enter: next *\r",
         name=r"A name for the profile [^\n]*: ",
@@ -71,8 +73,9 @@ WORDS = {
         amount=r"金额（元）[^\r\n]*\r",
         checkout=r"单号：",
         scan=r"扫付款码：",
+        rest=r"单号 205 的余款[^\r\n]*：",
         status=r"\? 帮助",
-        asks_again=r"\d+ 秒后再问 · 回车：下一位 *\r",
+        asks_again=r"\d+ 秒后再问（回车：先接待下一位） *\r",
         name=r"配置方案的名称 [^\n]*[:：] ?",
         gateway=r"网关 \[[^\n]*\][:：] ?",
         app_key=r"AppKey[:：] ?",
@@ -237,7 +240,10 @@ def _set_up(day: Day, words: Words) -> None:
         "The cashier takes a first payment, with nothing set up.",
         "收银员什么都没有配置，先收第一笔演练付款。",
     )
-    day.run("posctl --profile training pay --shop 1 --fee 100 --checkout 111")
+    day.run(
+        "posctl --profile training pay --shop 1 --fee 100 --checkout 111 --scan",
+        [(words.scan, PAID)],
+    )
     day.tell(
         "The cashier answers the questions of `posctl init` with what the manager wrote down. The "
         "secret is typed and not shown; where nothing stands behind the question, Enter was "
@@ -300,8 +306,30 @@ def _at_the_till(day: Day, words: Words) -> None:
         )
         sell("30", "203", REFUSED, *asked_for_amount)
         day.tell(
-            "The customer walks away, and the cashier leaves the till: `q`.",
-            "顾客走了，收银员输入 `q` 退出收银。",
+            "The customer shows a fresh code. The cashier scans it at once: amount and checkout "
+            "are known.",
+            "顾客刷新付款码，收银员直接扫：金额和单号都已知道。",
+        )
+        till.type(f"{PAID}\r")
+        till.wait(*asked_for_amount)
+        day.show(till.look())
+        day.tell(
+            f"Two phones pay one checkout of ￥58: ￥30 from the first, code `{SPLIT}`, and then, "
+            "with `+`, Enter and a scan, the rest.",
+            f"一单 ￥58 用两部手机付：第一部付 ￥30，演练码 `{SPLIT}`；\n"
+            "再按 `+`、回车，扫第二部，收余款。",
+        )
+        sell("30", "205", SPLIT, *asked_for_amount)
+        till.type("+\r")
+        till.wait(words.rest)
+        till.type("\r")
+        till.wait(words.scan)
+        till.type(f"{PAID}\r")
+        till.wait(*asked_for_amount)
+        day.show(till.look())
+        day.tell(
+            "The cashier leaves the till: `q`.",
+            "收银员输入 `q` 退出收银。",
         )
         till.type("q\r")
         day.show(till.finish())
