@@ -355,7 +355,7 @@ def _root(
         str | None,
         typer.Option(
             help=N_("text as on a terminal, keys, json, or csv of a list; also into a pipe."),
-            metavar="HOW",
+            metavar="text|keys|json|csv",
         ),
     ] = None,
     field: Annotated[

@@ -140,7 +140,7 @@ def _values(param: Any, line: _Line, environ: Mapping[str, str]) -> Iterator[Can
     kind = (param.metavar or "").strip("[]…")
     if kind in ("PATH", "FILE") or kind.startswith("FILE|"):
         yield Candidate(FILES)
-    elif kind == "REQUEST_ID":
+    elif kind == "REQUEST_ID" or (kind == "ID" and param.param_type_name == "argument"):
         if line.name in _ABOUT_OPEN:
             yield from _open_payments(line, environ)
     elif kind == "CODE":

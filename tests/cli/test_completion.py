@@ -69,8 +69,8 @@ def test_every_command_is_completed(shop: Shop) -> None:
 
 def test_options_are_completed_once(shop: Shop) -> None:
     """A command's own options and the global ones, but none that was given already."""
-    assert asked(shop, "pay", "--f") == ["--fee", "--file", "--field"]
-    assert asked(shop, "pay", "--fee", "100", "--f") == ["--file", "--field"]
+    assert asked(shop, "pay", "--f") == ["--fee", "--file", "--format", "--field"]
+    assert asked(shop, "pay", "--fee", "100", "--f") == ["--file", "--format", "--field"]
     assert asked(shop, "--fi") == ["--field"]
     assert "--help" in asked(shop, "config", "show", "--")
 
@@ -221,7 +221,7 @@ def in_bash(shop: Shop, *words: str) -> list[str]:
 def test_bash_offers_what_posctl_answers(installed: Shop, trained: Callable[..., Ran]) -> None:
     """The function that bash calls fills in the words, without what they are."""
     open_id = opened(trained, "7")
-    assert in_bash(installed, "posctl", "pay", "--f") == ["--fee", "--file", "--field"]
+    assert in_bash(installed, "posctl", "pay", "--f") == ["--fee", "--file", "--format", "--field"]
     assert in_bash(installed, "posctl", "--profile", "=", "tr") == ["training"]
     assert in_bash(installed, "posctl", "--profile", "training", "retry", "") == [open_id]
     assert in_bash(installed, "~/bin/posctl", "pen") == ["pending"]
