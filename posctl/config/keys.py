@@ -37,7 +37,7 @@ DEFAULT_KEYS = tuple(
 )
 
 
-_RECEIPT_KEYS = ("header", "footer", "width")
+_RECEIPT_KEYS = ("header", "footer", "width", "printer", "escpos", "feed", "drawer")
 
 
 _TILL_KEYS = ("amount", "checkout")
@@ -268,7 +268,16 @@ def receipt_of(section: Map) -> Receipt:
     found = mapping_of(section, "receipt")
     known_keys(found, _RECEIPT_KEYS)
     width = int(choice_of(found, "width", ("32", "48")) or 32)
-    return Receipt(_lines(found, "header"), _lines(found, "footer"), width)
+    feeds = tuple(str(lines) for lines in range(MAX_RECEIPT_LINES + 1))
+    return Receipt(
+        header=_lines(found, "header"),
+        footer=_lines(found, "footer"),
+        width=width,
+        printer=word_of(found, "printer"),
+        escpos=choice_of(found, "escpos", ("true", "false")) == "true",
+        feed=int(choice_of(found, "feed", feeds) or 0),
+        drawer=choice_of(found, "drawer", ("true", "false")) == "true",
+    )
 
 
 def _lines(section: Map, key: str) -> tuple[str, ...]:

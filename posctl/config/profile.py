@@ -24,11 +24,19 @@ DEFAULT_MAX_FEE = 500_000  # fen
 
 
 class Receipt(NamedTuple):
-    """The lines above and below every receipt, and its columns: 32 (58 mm paper) or 48 (80 mm)."""
+    """The lines above and below every receipt, and its columns: 32 (58 mm paper) or 48 (80 mm).
+
+    `printer` is the command that the till gives receipts to, as ESC/POS if `escpos`; `feed` is how
+    many empty lines come after it, `drawer` whether the cash drawer opens.
+    """
 
     header: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
     width: int = 32
+    printer: str | None = None
+    escpos: bool = False
+    feed: int = 0
+    drawer: bool = False
 
 
 class Statement(NamedTuple):

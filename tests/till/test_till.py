@@ -100,6 +100,29 @@ def files_of(shop: Shop) -> bytes:
     return b"".join(file.read_bytes() for file in shop.home.iterdir() if file.is_file())
 
 
+def test_a_receipt_is_printed_as_the_printer_speaks(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """`p` gives the receipt to the profile's command: in GB18030, with feed, cut and drawer; a
+    command that fails is told, and the till goes on.
+    """
+    out = shop.home / "paper"
+    for command, done in ((f"cp /dev/stdin {out}", True), ("false", False)):
+        receipt = f"{{printer: '{command}', escpos: true, feed: 2, drawer: true, header: 云朵}}"
+        shop.profile(gateway.url, receipt=receipt)
+        till = counter()
+        sell(till, "1", command[:2])
+        till.see("√ PAID", "Amount")
+        till.type("p\r")
+        till.see("PAYMENT RECEIPT" if done else "The printer's command failed", "Amount")
+        till.type("q\r")
+        assert till.end() == 0
+    paper = out.read_bytes()
+    assert paper.startswith(b"\x1b@\x1c&")
+    assert paper.endswith(b"\n\n\n\x1dV\x42\x00\x1bp\x00\x19\xfa")
+    assert "云朵".encode("gb18030") in paper
+
+
 def test_another_operator_takes_over(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:

@@ -74,7 +74,13 @@ def _receipt(payment: "Payment", run: Run) -> str:
     from posctl.office.receipt import receipt_text  # noqa: PLC0415  only for who wants it
 
     prints = run.journal().transact(lambda tx: tx.count_print(payment, "customer"))
-    return receipt_text(payment, run.load().profile.receipt, "customer", prints)
+    look = run.load().profile.receipt
+    text = receipt_text(payment, look, "customer", prints)
+    if look.printer is not None:
+        from posctl.office.printer import to_printer  # noqa: PLC0415  only for who has one
+
+        to_printer(text, look)
+    return text
 
 
 def _report(run: Run) -> None:
