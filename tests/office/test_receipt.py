@@ -106,7 +106,7 @@ def test_another_amount_than_was_asked_shows_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remaining", "words"), [(0, "nothing"), (None, "not told"), (23, "23 fen")]
+    ("remaining", "words"), [(0, "nothing"), (None, "did not say"), (23, "23 fen")]
 )
 def test_what_is_still_due_is_said(remaining: int | None, words: str) -> None:
     """Nothing due, something due, and not told are three different things."""
@@ -131,7 +131,7 @@ def test_what_was_due_while_it_was_pending_is_not_due_when_it_is_paid() -> None:
     pending = PAID._replace(result_status=3, remaining_fee=123456)
     one = payment(None, standing=Standing(State.RESOLVED, paid=True), verdict=pending)
     text = receipt_text(one, Receipt(), "customer", 1)
-    assert "not told" in text[text.index("Still due") :]
+    assert "did not say" in text[text.index("Still due") :]
 
 
 def test_every_print_after_the_first_is_marked(trained: Training) -> None:
