@@ -140,7 +140,7 @@ def keep_others_out(path: Path, mode: str = "600") -> Type:
     """
     if not ON_WINDOWS:
         return Type((mode, str(path)), program="chmod")
-    user = os.environ.get("USERNAME", "")
+    user = os.environ.get("USERNAME") or "*S-1-3-4"  # the file's owner
     rights = f"{user}:(OI)(CI)F" if path.is_dir() else f"{user}:F"
     return Type((str(path), "/inheritance:r", "/grant:r", rights), program="icacls")
 

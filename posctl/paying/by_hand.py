@@ -141,6 +141,6 @@ def person() -> str:
 
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # no such user in the system's list, as in containers
+    except (ImportError, KeyError, OSError):  # in no list of the system's; Windows has none
         user = "?"
     return f"{user}@{socket.gethostname()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sqlite3
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 import windows_rules
 from conftest import Ran, Shop
+
+from posctl.paying.by_hand import person
 
 LINES = "checkout_id,pay_fee\n" + "".join(f"{n},100\n" for n in range(1, 9))
 Posctl = Callable[..., Ran]
@@ -60,6 +63,16 @@ def test_the_rules_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(FileExistsError):
         windows_rules.guarded(os.rename, overwrites=False)(one, other)
     assert len(broken.read_text().splitlines()) == 4
+
+
+def test_a_user_whom_nothing_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who closes a payment by hand is "?" where neither a variable nor a list names the user."""
+
+    def nobody() -> str:
+        raise ModuleNotFoundError("pwd")  # as on Windows
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert person().startswith("?@")
 
 
 def test_a_payment_and_its_journal(posctl: Posctl, shop: Shop) -> None:
