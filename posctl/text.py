@@ -1,14 +1,9 @@
-"""Text from elsewhere, made harmless."""
+"""Text from elsewhere: made harmless, compared, read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
+from collections.abc import Callable, Iterable
 
 # C0 but tab and newline, DEL, C1, bidi and other invisible controls, lone surrogates.
 UNSAFE = (
@@ -70,3 +65,29 @@ def _may_break(before: str, after: str, cells: Callable[[str], int]) -> bool:
     if after == " " or after in _NO_BEGIN or before in _NO_END:
         return False
     return before == " " or cells(before) > 1 or cells(after) > 1
+
+
+def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The one of `words` that `word` may be a slip for; None when none is near enough."""
+    from difflib import get_close_matches  # noqa: PLC0415  only for a typo
+
+    return next(iter(get_close_matches(word, list(words), n=1, cutoff=cutoff)), None)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is this machine and no other."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    from ipaddress import ip_address  # noqa: PLC0415  few gateways are an address
+
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def uuid_text(raw: bytes | bytearray) -> str:
+    """16 bytes as the text of a UUID, without importing what makes them in general."""
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -24,7 +24,7 @@ from posctl.table import (
     plain_head,
     unquoted,
 )
-from posctl.text import one_line
+from posctl.text import nearest, one_line
 
 Read = Callable[[], dict[str, Any]]
 """Reads one line's members by API name, as JSON values. Raises UsageError."""
@@ -121,13 +121,11 @@ def _column(head: str, name: str, *, alone: bool) -> _Column:
             ),
             _("Call the column 金额（元） or yuan, or else pay_fee when it is fen."),
         )
-    from difflib import get_close_matches  # noqa: PLC0415  only for the hint
-
-    near = get_close_matches(head, FIELDS, n=1)
+    near = nearest(head, FIELDS)
     is_code = seems_code(known)
     hints = (
         code_hint() if is_code else "",
-        "".join(_("Did you mean {name}?").format(name=one) for one in near if not is_code),
+        _("Did you mean {name}?").format(name=near) if near and not is_code else "",
         _("Columns are, say: pay_fee,checkout_id,channel_account (the payment code)."),
     )
     raise UsageError(

@@ -26,6 +26,7 @@ from posctl.money.codes import one_time_code
 from posctl.money.order import Limits, PayRequest, check, read_file
 from posctl.shell import lines_of
 from posctl.table import SNIFFED, refuse_binary
+from posctl.text import uuid_text
 
 MAX_BYTES = 64 << 20
 MAX_LINES = 100_000
@@ -202,5 +203,4 @@ def request_id_of(says: str, attempt: int) -> str:
     raw = bytearray(hashlib.sha256(f"{says} {attempt}".encode()).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x80
     raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return uuid_text(raw)

@@ -31,9 +31,10 @@ from posctl.messages import LANGUAGES, N_, _, use_language
 from posctl.money.codes import codes_typed, discreet
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Asked, Problem, Result, result_json
-from posctl.screen.contract import fields_of, is_field
+from posctl.screen.contract import envelope, fields_of, is_field
 from posctl.screen.screen import FORMATS, Manner, Screen, View
-from posctl.shell import as_text, shell_at_hand, use_shell
+from posctl.shell import shell_at_hand, use_shell
+from posctl.text import nearest
 
 # name → (module, what it does), in the order of the help.
 COMMANDS = {
@@ -133,13 +134,7 @@ def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
         result = Result(code, outcome, asked=asked, problem=problem)
         data = result_json(result, command or "", the_run.profile_name, live=the_run.live)
     else:
-        data = {
-            "posctl": 1,
-            "command": command,
-            "exit_code": int(code),
-            "error": {"kind": problem.kind, "code": problem.code, "sub_code": problem.sub_code}
-            | {"message": problem.message, "hint": as_text(problem.hint)},
-        }
+        data = envelope(command, code, problem)
     if (the_run.screen.json or the_run.screen.field is not None) and not the_run.screen.begun:
         the_run.screen.show(View(data, lambda _canvas: None))
     the_run.screen.problem(problem)
@@ -148,7 +143,7 @@ def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
 
 def _problem(error: BaseException) -> Problem:
     if isinstance(error, PosctlError):
-        return Problem(error.kind, error.code, error.message, error.hint)
+        return Problem.of(error)
     if isinstance(error, typer.TyperException):
         message, hint = _usage_words(error)
         return Problem("usage", "bad_command_line", message, hint)
@@ -197,7 +192,7 @@ def _own_words(error: UnknownCommand | GivenTwice, hint: Hint) -> tuple[str, Hin
     if isinstance(error, UnknownCommand):
         from posctl.help.explain import REFUND, REFUND_WORDS  # noqa: PLC0415  only for a typo
 
-        near = _nearest(error.word, error.names)
+        near = nearest(error.word, error.names)
         if error.word.lower() in REFUND_WORDS:
             hint = (Say(_("posctl cannot give money back. What to do:")), Type(("explain", REFUND)))
         elif near:
@@ -206,12 +201,6 @@ def _own_words(error: UnknownCommand | GivenTwice, hint: Hint) -> tuple[str, Hin
     if isinstance(error, NeedsValue):
         return _("{name} needs a value.").format(name=error.option), hint
     return _("{option} was given twice.").format(option=error.option), hint
-
-
-def _nearest(word: str, names: Any) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415  only for a typo
-
-    return next(iter(get_close_matches(word, list(names), n=1)), None)
 
 
 # ── what must be known before the command line is parsed ─────────────────────────────────────
@@ -333,8 +322,8 @@ def _print_version(ctx: typer.Context, wanted: bool) -> None:
     if wanted:
         screen = ctx.obj.screen
         if screen.json or screen.field is not None:
-            data = {"posctl": 1, "command": "version", "exit_code": 0, "version": __version__}
-            screen.show(View(data | {"error": None}, lambda _canvas: None))
+            data = envelope("version", Exit.OK, version=__version__)
+            screen.show(View(data, lambda _canvas: None))
         else:
             screen.line(f"posctl {__version__}")
         raise typer.Exit

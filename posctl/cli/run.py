@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from posctl.errors import ConfigError, JournalError, UsageError
 from posctl.hint import Say, Type
 from posctl.messages import LANGUAGES, _
-from posctl.screen.brush import age
 from posctl.screen.screen import FORMATS, Manner, Screen
 from posctl.shell import use_globals
 from posctl.startup import light_imports
+from posctl.text import uuid_text
+from posctl.times import age, now_ms
 
 if TYPE_CHECKING:
     from posctl.config.profile import Loaded
@@ -276,6 +277,10 @@ class Run:
         """The clock, in seconds since the epoch."""
         return time.time()
 
+    def now_ms(self) -> int:
+        """The same, in milliseconds."""
+        return now_ms()
+
     def patience(self, wait_s: float | None) -> Patience | None:
         """What `--wait` needs; None without it."""
         if wait_s is None:
@@ -303,7 +308,7 @@ class Run:
         if found is None or (found[0] == 1 and besides is not None and besides.open):
             return
         count, since_ms = found
-        age_ms = int(time.time() * 1000) - since_ms
+        age_ms = self.now_ms() - since_ms
         if age_ms >= 60_000:
             words = _("▲ Open payments: {count}, the oldest for {age}. See:")
             before = () if profile.live else ("--profile", profile.name)
@@ -411,8 +416,7 @@ def new_request_id() -> str:
     raw = bytearray(os.urandom(16))
     raw[6] = raw[6] & 0x0F | 0x40
     raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return uuid_text(raw)
 
 
 def uptime_s() -> float:

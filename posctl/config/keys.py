@@ -21,6 +21,7 @@ from posctl.gateway.exchange import Timeout
 from posctl.journal.place import is_database
 from posctl.messages import _
 from posctl.money.order import FIELDS, check_value
+from posctl.text import is_loopback, nearest
 
 MAX_RECEIPT_LINES = 20
 
@@ -50,12 +51,6 @@ _DECLINE_CODE = r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,62}[A-Za-z0-9])?"
 
 
 _STATUS_MEANINGS = ("success", "fail", "pending")
-
-
-def nearest(word: str, names: tuple[str, ...]) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415  only for a typo
-
-    return next(iter(get_close_matches(word, names, n=1)), None)
 
 
 APP_KEY, APP_KEY_SIGNS = r"[A-Za-z0-9._-]{1,64}", "A-Z a-z 0-9 . _ -"
@@ -173,24 +168,13 @@ def gateway_of(section: Map) -> str:
     odd = parts.query or parts.fragment or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", url)
     if parts.scheme not in ("https", "http") or not host or odd or port == 0:
         raise Bad("gateway", line, _("gateway must be a plain https:// URL"), example)
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise Bad("gateway", line, _("http:// is for this machine only; use https://"), example)
     shown_host = f"[{host}]" if ":" in host else host
     usual = {"https": 443, "http": 80}[parts.scheme]
     where = shown_host if port in (None, usual) else f"{shown_host}:{port}"
     path = re.sub("/+", "/", parts.path).rstrip("/")
     return f"{parts.scheme}://{where}{path or '/'}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    from ipaddress import ip_address  # noqa: PLC0415  only http:// gateways need it
-
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def proxy_of(section: Map) -> str | None:

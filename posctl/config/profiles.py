@@ -22,7 +22,6 @@ from posctl.config.keys import (
     mapping_of,
     max_fee_of,
     merchant_name_of,
-    nearest,
     pattern_of,
     placed,
     proxy_of,
@@ -54,6 +53,7 @@ from posctl.gateway.top import SIGN_METHODS
 from posctl.hint import Say, Type
 from posctl.journal.place import at_home, default_journal, is_database, masked_url, own_folder
 from posctl.messages import _
+from posctl.text import nearest
 
 MAX_CONFIG_BYTES = 256 * 1024
 
@@ -225,7 +225,7 @@ def _no_profile(config: Config) -> ConfigError:
 
 def _unknown_profile(name: str, config: Config) -> ConfigError:
     names = ", ".join(config.profiles)
-    near = nearest(name, tuple(config.profiles))
+    near = nearest(name, config.profiles)
     return ConfigError(
         "unknown_profile",
         _("There is no profile {name} in {path}.").format(name=name[:64], path=config.path),

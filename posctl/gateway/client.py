@@ -15,7 +15,6 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from ipaddress import ip_address
 from pathlib import Path
 from traceback import clear_frames
 from urllib.parse import SplitResult, urlsplit
@@ -31,6 +30,7 @@ from posctl.gateway.exchange import Exchange, Sent, Timeout
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.outcome import Event
+from posctl.text import is_loopback
 
 MAX_BODY = 1024 * 1024  # bytes of an answer's body, as received and as decoded
 _PIECE = 64 * 1024
@@ -262,17 +262,6 @@ def _environment_proxy(url: str, environ: Mapping[str, str]) -> str | None:
     chosen = next((environ[name] for name in names if environ.get(name)), None)
     no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     return None if not chosen or should_bypass_proxies(url, no_proxy) else chosen
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address, is this machine and no other."""
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def trusting(ca: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -41,6 +40,7 @@ from posctl.journal.unite import Outlook, last_number, leave_to_person, unite
 from posctl.messages import _
 from posctl.money.record import Payment
 from posctl.text import reason
+from posctl.times import stamp
 
 # ── back up ──────────────────────────────────────────────────────────────────────────────────
 
@@ -182,8 +182,7 @@ def restore(
     payment open in the backup is for a person. Raises Busy while a payment is being sent,
     UsageError when it comes to more than `accepted`, JournalError when the backup is not sound.
     """
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now_s))
-    aside = path.with_name(f"{path.name}.{stamp}")
+    aside = path.with_name(f"{path.name}.{stamp(int(now_s * 1000))}")
     _must_be_there(backup)
     _make_folder(path)
     with nobody_at_work(path):

@@ -7,7 +7,6 @@ commands are data (`posctl.hint`): they can be copied and cannot be mistaken for
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from posctl.money.order import yuan
 from posctl.money.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
 from posctl.money.record import Merchant, Payment, Try, TryEnd
 from posctl.money.result import Problem
+from posctl.times import date_time
 
 EVENT_WORDS = {
     Event.DNS_FAILED: N_("The gateway's name could not be found (DNS)."),
@@ -332,7 +332,7 @@ def blocked(
         till=holder.who.machine_id if holder else by.machine_id,
     )
     begun_ms = holder.started_ms if holder and block is Block.HELD else by.created_ms
-    since = _clock(by.closed_ms or begun_ms)
+    since = date_time(by.closed_ms or begun_ms)
     sentence, hint = BLOCKED[block]
     return Problem(
         kind="blocked",
@@ -454,11 +454,6 @@ def warning(code: str) -> str:
 def try_warning(end: TryEnd) -> str:
     """A pending payment whose latest try failed keeps pending, and says so."""
     return f"{end.event.value}: {what_happened(end)}"
-
-
-def _clock(epoch_ms: int) -> str:
-    """Local time of day, with the date when it is not today's business."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))
 
 
 class Way(Protocol):

@@ -13,6 +13,7 @@ from posctl.errors import UsageError
 from posctl.messages import N_, _
 from posctl.money.codes import CODE_FIELDS, WALLET_CODE, compact, masked, passes_luhn
 from posctl.money.scan import Scan, what_is
+from posctl.text import nearest
 
 MAX_NUMBER = (1 << 63) - 1  # a Number is a 64-bit integer (protocol, section 4)
 MAX_FILE_BYTES = 1 << 20
@@ -450,10 +451,8 @@ def _bad_file(name: str, why: str) -> UsageError:
 
 
 def _unknown_member(file_name: str, member: str) -> UsageError:
-    from difflib import get_close_matches  # noqa: PLC0415  only for the hint
-
-    near = get_close_matches(member, FIELDS, n=1)
-    hint = _("Did you mean {name}?").format(name=near[0]) if near else ""
+    near = nearest(member, FIELDS)
+    hint = _("Did you mean {name}?").format(name=near) if near else ""
     return UsageError(
         "unknown_member",
         _("{file}: the API knows no {member}.").format(file=file_name, member=_shown(member)),

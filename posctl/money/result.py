@@ -4,8 +4,9 @@ Every key stands on every path, null where there is no value. Keys are only ever
 """
 
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from posctl.errors import PosctlError
 from posctl.hint import Hint
 from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of
 from posctl.money.record import Alarm, Correction, Payment, Try
@@ -20,6 +21,11 @@ class Problem(NamedTuple):
     message: str
     hint: Hint = ()
     sub_code: str | None = None
+
+    @classmethod
+    def of(cls, error: PosctlError) -> Self:
+        """What an error tells."""
+        return cls(error.kind, error.code, error.message, error.hint)
 
 
 class Asked(NamedTuple):

@@ -7,7 +7,6 @@ A Chinese character, a full-width sign and whatever a Chinese printer may take f
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from unicodedata import category, east_asian_width
 
@@ -18,6 +17,7 @@ from posctl.money.codes import CODE_FIELDS, masked
 from posctl.money.outcome import State
 from posctl.money.record import Correction, Payment
 from posctl.text import one_line
+from posctl.times import date_time
 
 COPIES = {"customer": N_("Customer copy"), "store": N_("Store copy")}
 
@@ -76,8 +76,8 @@ def _money(paper: _Paper, payment: Payment) -> None:
 
 def _facts(paper: _Paper, payment: Payment, copy: str, corrections: Sequence[Correction]) -> None:
     verdict = payment.verdict
-    paper.pair(_("Begun"), _local(payment.created_ms))
-    paper.pair(_("Settled"), _local(payment.closed_ms or payment.updated_ms))
+    paper.pair(_("Begun"), date_time(payment.created_ms))
+    paper.pair(_("Settled"), date_time(payment.closed_ms or payment.updated_ms))
     paper.pair(_("Shop"), payment.checkout.shop_id)
     paper.pair(_("Till"), payment.machine_id)
     paper.pair(_("Operator"), payment.operator_id)
@@ -93,7 +93,7 @@ def _facts(paper: _Paper, payment: Payment, copy: str, corrections: Sequence[Cor
         paper.centre(_("Confirmed by hand"))
         by, note = payment.resolved_by, payment.resolved_note
         for one in corrections[-1:]:
-            paper.centre(_("Corrected {when}").format(when=_local(one.at_ms)))
+            paper.centre(_("Corrected {when}").format(when=date_time(one.at_ms)))
             by, note = one.by, one.note
         if copy == "store":
             paper.pair(_("By"), by)
@@ -169,7 +169,3 @@ def _fitting(text: str, width: int) -> int:
         if taken > width:
             return i
     raise AssertionError("it fits as a whole")
-
-
-def _local(epoch_ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))

@@ -9,9 +9,9 @@ from posctl.money.outcome import Outcome, outcome_of
 from posctl.money.record import Payment
 from posctl.office.statement import Row, What
 from posctl.table import KEPT_DIGITS, as_rounded, lost_digits, unquoted
+from posctl.times import DAY_MS
 
-_DAY_MS = 86_400_000
-MARGIN_MS = 2 * _DAY_MS  # an open payment may be charged up to a day after it was begun
+MARGIN_MS = 2 * DAY_MS  # an open payment may be charged up to a day after it was begun
 MAX_LISTED = 10_000  # of each kind; the rest is counted
 CERTAINLY_LOST = 6  # digits; so many zeros at the end of a long id are no chance
 

@@ -12,7 +12,6 @@ from posctl.office.reconcile import MAX_LISTED, Found, Item, Reconciled
 from posctl.office.statement import What
 from posctl.screen.brush import (
     Canvas,
-    date_time,
     draw_bar,
     draw_head,
     draw_hint,
@@ -21,6 +20,7 @@ from posctl.screen.brush import (
     draw_whole,
     named,
 )
+from posctl.times import date_time
 
 if TYPE_CHECKING:
     from posctl.config.profile import Profile

@@ -19,9 +19,9 @@ from posctl.office.report_screen import (
     title,
 )
 from posctl.paying.unreached import unreached_words
-from posctl.screen.brush import date_time
 from posctl.screen.payments import signed
 from posctl.text import one_line
+from posctl.times import date_time
 
 _STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6570; --line: #d8dde3; --bar: #2f6f9f; --warn: #9a5b00; }

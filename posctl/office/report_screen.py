@@ -13,7 +13,6 @@ from posctl.office.report import Checked, Line, Open, Report
 from posctl.paying.unreached import unreached_words, way_to
 from posctl.screen.brush import (
     Canvas,
-    date_time,
     draw_bar,
     draw_facts,
     draw_head,
@@ -25,6 +24,7 @@ from posctl.screen.brush import (
     rich_text,
 )
 from posctl.screen.payments import signed
+from posctl.times import date_time
 
 NAMES = {
     "operator": N_("By operator"),

@@ -20,6 +20,7 @@ from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.office.statement_file import Record, Records, is_blank
 from posctl.table import fen_of, is_shortened, is_sum, plain_head, unquoted
+from posctl.times import DAY_MS
 
 # The names of columns in the usual exports, the best first; spelled as `plain_head` spells them.
 _IDS = (
@@ -49,7 +50,6 @@ _KINDS = ("业务类型", "业务名称", "账务类型", "交易分类", "交�
 _WAYS = ("收/支", "收支类型", "收支方向", "收支", "借贷标志")
 
 _CHINA = timezone(timedelta(hours=8))  # the platform's clock (protocol, section 2)
-_DAY_MS = 86_400_000
 MAX_PREAMBLE = 200  # lines before the table
 
 
@@ -94,8 +94,8 @@ def span_of(rows: Iterable[Row]) -> tuple[int, int] | None:
     if first_ms is None or last_ms is None:
         return None
     shift_ms = 8 * 3_600_000
-    first, last = ((ms + shift_ms) // _DAY_MS for ms in (first_ms, last_ms))
-    return first * _DAY_MS - shift_ms, (last + 1) * _DAY_MS - shift_ms
+    first, last = ((ms + shift_ms) // DAY_MS for ms in (first_ms, last_ms))
+    return first * DAY_MS - shift_ms, (last + 1) * DAY_MS - shift_ms
 
 
 def read_rows(path: Path, how: Statement) -> Iterator[Row]:

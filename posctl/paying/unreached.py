@@ -12,7 +12,7 @@ from posctl.messages import _
 from posctl.money.advice import amount, reach_again
 from posctl.money.record import Merchant, OpenOf, PaidOf
 from posctl.money.result import iso
-from posctl.screen.brush import date_time
+from posctl.times import date_time
 
 Held = TypeVar("Held", OpenOf, PaidOf)
 

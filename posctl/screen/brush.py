@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -88,33 +87,6 @@ def named(outcome: Outcome, state: str | None = None) -> str:
     if state == State.RESOLVED:
         return f"{look.glyph} {_(look.word)} " + _("(by hand)")
     return f"{look.glyph} {_(look.word)}"
-
-
-def date_time(epoch_ms: int) -> str:
-    """Local time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_ms / 1000))
-
-
-def when(epoch_ms: int, now_ms: int) -> str:
-    """Local time, as short as can be: today's without the day, this year's without the year."""
-    today, moment = (date_time(ms) for ms in (now_ms, epoch_ms))
-    if moment[:10] == today[:10]:
-        return moment[11:16]
-    return moment[5:16] if moment[:4] == today[:4] else moment[:10]
-
-
-def age(ms: int) -> str:
-    """How long ago, in two units at most; a clock that went backwards makes it 0."""
-    minutes, seconds = divmod(max(0, ms) // 1000, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return _("{days} d {hours} h").format(days=days, hours=hours)
-    if hours:
-        return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
-    if minutes:
-        return _("{minutes} min").format(minutes=minutes)
-    return _("{seconds} s").format(seconds=seconds)
 
 
 def in_seconds(ms: int) -> str:

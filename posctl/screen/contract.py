@@ -6,13 +6,20 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 from posctl.money.codes import without_codes
+from posctl.money.outcome import Exit
+from posctl.money.result import Problem, problem_json
 from posctl.text import UNSAFE, is_safe, one_line
 
-if TYPE_CHECKING:
-    pass
+
+def envelope(
+    command: str | None, code: Exit, problem: Problem | None = None, /, **facts: Any
+) -> dict[str, Any]:
+    """A command's JSON object: what all have, around its own `facts`."""
+    head = {"posctl": 1, "command": command, "exit_code": int(code)}
+    return head | facts | {"error": problem_json(problem)}
 
 
 def plain(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

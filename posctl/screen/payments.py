@@ -17,8 +17,6 @@ from posctl.screen.brush import (
     LOOKS,
     STILL_OPEN,
     Canvas,
-    age,
-    date_time,
     draw_bar,
     draw_facts,
     draw_head,
@@ -30,9 +28,9 @@ from posctl.screen.brush import (
     draw_whose,
     in_seconds,
     named,
-    when,
 )
 from posctl.screen.contract import plain
+from posctl.times import age, date_time, when
 
 if TYPE_CHECKING:
     from posctl.money.admit import Due

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from math import ceil, inf
@@ -42,7 +41,7 @@ from posctl.paying.many import Workers, record
 from posctl.paying.pay import blocked, told
 from posctl.paying.row import checkout_of, open_near, reopen
 from posctl.paying.status import ask_payment, record_status
-from posctl.screen.brush import age, named
+from posctl.screen.brush import named
 from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
 from posctl.till.entry import (
@@ -73,11 +72,11 @@ from posctl.till.screen import (
     draw_welcome,
     waiting_line,
 )
+from posctl.times import DAY_MS, age, date, day_span, stamp
 
 WORKERS = 4  # payments on their way at once: a till has one customer, and some that are pending
 QUIET_S = 0.02  # nothing came for so long: nobody waits for this thread
 CODES_S = 1.0  # so long codes of closed payments stay in the journal's files in a rush
-DAY_MS = 24 * 3_600_000
 LONGEST_SHIFT_MS = 7 * DAY_MS  # what was paid earlier is not counted again at each start
 _SAID = {
     **dict.fromkeys(("paid", "已付", "已付款", "付了"), True),
@@ -464,7 +463,7 @@ class Till:
         """A checkout_id that no payment has: till, date, time, and six digits by lot, since two
         machines may both be till 001, each with a journal of its own.
         """
-        moment = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._desk.now_s()))
+        moment = stamp(self._desk.now_ms())
         return f"{self._anyone.members['machine_id']}-{moment}-{self._desk.new_id()[:6]}"
 
     def _near(self, tx: Transaction) -> list[Payment]:
@@ -731,7 +730,7 @@ class Till:
         self._show({}, lambda canvas: draw_rests(canvas, rests))
 
     def _status(self) -> Status:
-        day = time.strftime("%Y-%m-%d", time.localtime(self._desk.now_s()))
+        day = date(self._desk.now_ms())
         with suppress(JournalError):  # then it is counted later
             closed = self._desk.journal.shift(self._merchant)
             span = (day, closed.number if closed else 0)
@@ -753,7 +752,7 @@ class Till:
 
     def _count_paid(self, day: str, *, in_shift: bool) -> None:
         """What was paid at this till in the running shift; today, where none was ever closed."""
-        midnight_ms = int(time.mktime(time.strptime(day, "%Y-%m-%d")) * 1000)
+        midnight_ms, _end = day_span(day, self._desk.now_s())
         which = self._here(midnight_ms)
         if in_shift:
             which = self._here(midnight_ms - LONGEST_SHIFT_MS)._replace(shift=RUNNING_SHIFT)

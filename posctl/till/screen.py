@@ -14,7 +14,6 @@ from posctl.money.outcome import Event, Outcome, outcome_of
 from posctl.screen.brush import (
     LOOKS,
     Canvas,
-    age,
     draw_bar,
     draw_facts,
     draw_head,
@@ -24,6 +23,7 @@ from posctl.screen.brush import (
     named,
 )
 from posctl.screen.payments import draw_due, draw_verdict, states_due
+from posctl.times import age
 
 if TYPE_CHECKING:
     from posctl.config.profile import Profile

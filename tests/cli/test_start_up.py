@@ -27,7 +27,7 @@ def room(name: str, files: str) -> set[str]:
 # Where each is needed, docs/architecture.md tells.
 ALWAYS = {
     *("posctl", "posctl.errors", "posctl.hint", "posctl.messages", "posctl.shell"),
-    *("posctl.startup", "posctl.text"),
+    *("posctl.startup", "posctl.text", "posctl.times"),
     *room("cli", "app framework run"),
     *room("money", "admit advice codes order outcome record refusal result scan"),
     *room("screen", "brush contract screen streams"),

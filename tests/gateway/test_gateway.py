@@ -28,7 +28,6 @@ from posctl.gateway.client import (
     Gateway,
     _hashed_certificates,
     _is_trustworthy,
-    is_loopback,
     proxy_for,
     trusting,
 )
@@ -36,6 +35,7 @@ from posctl.gateway.connection import MAX_RECEIVED, Adapter, Failed, Flight, her
 from posctl.gateway.exchange import Exchange, Sent, Timeout
 from posctl.money.outcome import Event
 from posctl.shell import as_text
+from posctl.text import is_loopback
 
 PRIVATE = "4A1FC0DE5161"  # stands for the sign, the code and the fee: it must not be told
 FORM = f"pay_request=%7B%22pay_fee%22%3A100%7D&sign={PRIVATE}".encode()

@@ -1,4 +1,4 @@
-"""Files that a command writes for people: a page, a table."""
+"""Files that a command reads, and those it writes for people: a page, a table."""
 
 from __future__ import annotations
 
@@ -11,6 +11,28 @@ from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.cli.run import Run
+
+
+def read_in(name: str, most: int, run: Run) -> bytes:
+    """What the named file holds, or stdin for "-"; one byte more than `most` of what has more.
+    Raises UsageError.
+    """
+    if name == "-":
+        if run.stdin is None:
+            raise UsageError("no_stdin", _("There is nothing on stdin to read."))
+        with run.interrupts.allowed():
+            return run.stdin.buffer.read(most + 1)
+    path = Path(name)
+    try:
+        if not path.is_file():  # a folder, a FIFO or a device would never end
+            raise UsageError("bad_file", _("{path} is not a file.").format(path=name))
+        with path.open("rb") as opened:
+            return opened.read(most + 1)
+    except (OSError, ValueError) as error:
+        why = reason(error)
+        raise UsageError(
+            "bad_file", _("{path} cannot be read: {why}.").format(path=name, why=why)
+        ) from None
 
 
 def refuse_unwritable(target: str | None) -> None:

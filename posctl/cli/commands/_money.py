@@ -55,7 +55,7 @@ def tell(result: Result, command: str, run: Run) -> Exit:
     code_alone = run.screen.stdout is None and payment is not None and not payment.standing.paid
     if (printed or code_alone) and payment is not None and not payment.open and not payment.told:
         with suppress(JournalError):  # told once more next time: no harm
-            run.journal().mark_told([payment.request_id], int(run.now_s() * 1000))
+            run.journal().mark_told([payment.request_id], run.now_ms())
     for warning in result.warnings:
         words = warning.partition(": ")[2]  # before it stands the code, for scripts
         run.screen.note(_("Warning: {text}").format(text=words))

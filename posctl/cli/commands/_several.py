@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from posctl.errors import ConfigError, JournalError, PosctlError
 from posctl.messages import _
 from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
-from posctl.money.result import Problem, iso, problem_json, result_json
+from posctl.money.result import Problem, iso, result_json
 from posctl.paying.unreached import unreached_json
+from posctl.screen.contract import envelope
 from posctl.screen.packed import Records
 from posctl.screen.payments import draw_results
 from posctl.screen.screen import View
@@ -75,19 +76,18 @@ def tell_several(
     run.decided = code
     problem = None
     if stopped is not None:
-        problem = Problem(stopped.kind, stopped.code, stopped.message, stopped.hint)
+        problem = Problem.of(stopped)
     unreached: tuple[OpenOf, ...] = ()
     with suppress(JournalError, ConfigError):  # some may be charged: that is told in any case
         unreached = run.unreached()
-    data = {
-        "posctl": 1,
-        "command": "retry",
-        "exit_code": int(code),
-        "at": iso(int(run.now_s() * 1000)),
-        "payments": several.payments,
-        "unreached": unreached_json(unreached),
-        "error": problem_json(problem),
-    }
+    data = envelope(
+        "retry",
+        code,
+        problem,
+        at=iso(run.now_ms()),
+        payments=several.payments,
+        unreached=unreached_json(unreached),
+    )
     profile, live = several.whose
     nothing = not several.payments and problem is None and not unreached
     printed = (run.screen.manner.quiet and nothing) or run.screen.show(
@@ -102,7 +102,7 @@ def tell_several(
         closed = [one["request_id"] for one in several.payments if one["closed_at"] is not None]
         with suppress(JournalError):
             if closed:
-                run.journal().mark_told(closed, int(run.now_s() * 1000))
+                run.journal().mark_told(closed, run.now_ms())
     run.mention_unreached(unreached)
     run.mention_open()
     return code

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from posctl.cli.commands._files import read_in
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import AfterSending, JournalError, PosctlError, UsageError
@@ -14,9 +15,9 @@ from posctl.messages import _
 from posctl.money.admit import ANOTHER
 from posctl.money.order import yuan
 from posctl.money.outcome import Exit, Outcome
-from posctl.money.result import Problem, problem_json
+from posctl.money.result import Problem
+from posctl.screen.contract import envelope
 from posctl.screen.screen import View
-from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.batch.file import Batch
@@ -70,12 +71,12 @@ def batch(
 
 def batch_run(options: BatchOptions, run: Run) -> Exit:
     """The whole behaviour of `batch`, without the framework."""
-    from posctl.batch.file import read_batch  # noqa: PLC0415  threads, only here
+    from posctl.batch.file import MAX_BYTES, read_batch  # noqa: PLC0415  threads, only here
     from posctl.batch.plan import make_plan  # noqa: PLC0415  threads, only here
     from posctl.batch.results import Results  # noqa: PLC0415  as above
     from posctl.batch.send import Tally  # noqa: PLC0415  threads, only here
 
-    raw = _bytes(options.file, run)
+    raw = read_in(options.file, MAX_BYTES, run)
     profile = run.load().profile
     checked = read_batch(raw, options.file, profile, another=options.another)
     path = Path(options.out or f"{options.file}.results.jsonl")
@@ -114,7 +115,7 @@ def _send_all(
         for _result in run.screen.progress(sent, tally.left):
             pass  # its record is in the results file
     except JournalError as error:
-        return Problem(error.kind, error.code, error.message, error.hint)
+        return Problem.of(error)
     except PosctlError:
         raise
     except Exception as bug:
@@ -145,25 +146,6 @@ def _sent(
     yield from send_batch(checked, plan, results, desk, waived, watch, tally)
 
 
-def _bytes(name: str, run: Run) -> bytes:
-    from posctl.batch.file import MAX_BYTES  # noqa: PLC0415  as above
-
-    if name == "-":
-        if run.stdin is None:
-            raise UsageError("no_stdin", _("There is nothing on stdin to read."))
-        return run.stdin.buffer.read(MAX_BYTES + 1)
-    try:
-        if not Path(name).is_file():  # a folder, a FIFO or a device would never end
-            raise UsageError("bad_file", _("{path} is not a file.").format(path=name))
-        with Path(name).open("rb") as opened:
-            return opened.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        why = reason(error)
-        raise UsageError(
-            "bad_file", _("{path} cannot be read: {why}.").format(path=name, why=why)
-        ) from None
-
-
 def _announce(checked: "Batch", plan: "Plan", run: Run) -> None:
     total = yuan(sum(line.order.pay_fee for line in checked.lines))
     run.screen.aside(
@@ -182,19 +164,18 @@ def _tell(file: str, path: Path, tally: "Tally", problem: Problem | None, run: R
         outcome: {"count": tally.lines[outcome], "pay_fee": tally.fees[outcome]}
         for outcome in Outcome
     }
-    data = {
-        "posctl": 1,
-        "command": "batch",
-        "exit_code": int(code),
-        "profile": profile.name,
-        "live": profile.live,
-        "file": file,
-        "results": str(path),
-        "lines": tally.left + tally.lines.total(),
-        "not_tried": tally.left,
-        "outcomes": outcomes,
-        "error": problem_json(problem),
-    }
+    data = envelope(
+        "batch",
+        code,
+        problem,
+        profile=profile.name,
+        live=profile.live,
+        file=file,
+        results=str(path),
+        lines=tally.left + tally.lines.total(),
+        not_tried=tally.left,
+        outcomes=outcomes,
+    )
     run.screen.show(
         View(data, lambda canvas: draw_batch(canvas, tally, str(path), profile, problem))
     )

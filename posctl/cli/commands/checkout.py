@@ -12,6 +12,7 @@ from posctl.money.admit import due
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
 from posctl.money.result import payment_json
+from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_checkout
 from posctl.screen.screen import View
 
@@ -40,17 +41,15 @@ def checkout(
             _("Name one with --shop"),
         )
     standing = due(payments)
-    data = {
-        "posctl": 1,
-        "command": "checkout",
-        "exit_code": int(Exit.OK),
-        "checkout_id": checkout_id,
-        "paid_fee": standing.paid_fee,
-        "remaining_fee": standing.remaining_fee,
-        "payments": [payment_json(payment) for payment in payments],
-        "error": None,
-    }
-    now_ms = int(run.now_s() * 1000)
+    data = envelope(
+        "checkout",
+        Exit.OK,
+        checkout_id=checkout_id,
+        paid_fee=standing.paid_fee,
+        remaining_fee=standing.remaining_fee,
+        payments=[payment_json(payment) for payment in payments],
+    )
+    now_ms = run.now_ms()
     run.screen.show(
         View(
             data,

@@ -9,6 +9,7 @@ from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Exit
+from posctl.screen.contract import envelope
 from posctl.screen.screen import View
 from posctl.text import one_line
 
@@ -100,8 +101,8 @@ def completion(
         raise UsageError("which_shell", _("Name one shell: bash, zsh or fish."))
     script = _SCRIPTS[shell]
     if run.screen.json or run.screen.field is not None:
-        head = {"posctl": 1, "command": "completion", "exit_code": int(Exit.OK)}
-        run.screen.show(View(head | {"script": script, "error": None}, lambda _canvas: None))
+        data = envelope("completion", Exit.OK, script=script)
+        run.screen.show(View(data, lambda _canvas: None))
     else:
         run.screen.line(script.rstrip("\n"))
     return Exit.OK

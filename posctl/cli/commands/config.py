@@ -17,7 +17,7 @@ from posctl.money.codes import CODE_FIELDS, mask
 from posctl.money.outcome import Exit
 from posctl.money.result import Problem, problem_json
 from posctl.screen.brush import draw_pairs
-from posctl.screen.contract import plain
+from posctl.screen.contract import envelope, plain
 from posctl.screen.screen import View
 
 app = new_app(
@@ -36,14 +36,15 @@ app = new_app(
 def show(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     loaded = run.load()
-    data = _head() | {
-        "path": str(loaded.path),
-        "journal": masked_url(loaded.journal),
-        "profile": loaded.profile.name,
-        "live": loaded.profile.live,
-        "settings": _settings(loaded.profile),
-    }
-    run.screen.show(_pairs(data | {"error": None}))
+    run.screen.show(
+        _pairs(
+            path=str(loaded.path),
+            journal=masked_url(loaded.journal),
+            profile=loaded.profile.name,
+            live=loaded.profile.live,
+            settings=_settings(loaded.profile),
+        )
+    )
     return Exit.OK
 
 
@@ -62,15 +63,17 @@ def check(ctx: typer.Context) -> int:
     problems = {name: _problem_with(profile, run) for name, profile in config.profiles.items()}
     wrong = [problem for problem in problems.values() if problem]
     code = Exit.CONFIG if wrong else Exit.OK
-    data = _head(code) | {
-        "path": str(config.path),
-        "journal": place_json(loaded),
-        "profiles": {
+    data = envelope(
+        "config",
+        code,
+        wrong[0] if wrong else None,
+        path=str(config.path),
+        journal=place_json(loaded),
+        profiles={
             name: {"ok": problem is None, "error": problem_json(problem)}
             for name, problem in problems.items()
         },
-        "error": problem_json(wrong[0]) if wrong else None,
-    }
+    )
     pairs = _summary(config, loaded, problems)
     run.screen.show(View(data, lambda canvas: draw_pairs(canvas, pairs)))
     for name, problem in problems.items():
@@ -89,20 +92,15 @@ def path(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     where, _named = config_path(run.globals.config, run.environ)
     if run.screen.json or run.screen.field is not None:
-        run.screen.show(_pairs(_head() | {"path": str(where), "error": None}))
+        run.screen.show(_pairs(path=str(where)))
     else:
         run.screen.line(str(where))
     return Exit.OK
 
 
-def _head(code: Exit = Exit.OK) -> dict[str, Any]:
-    return {"posctl": 1, "command": "config", "exit_code": int(code)}
-
-
-def _pairs(data: Mapping[str, Any]) -> View:
-    hidden = ("posctl", "command", "exit_code", "error")
-    shown = {name: value for name, value in data.items() if name not in hidden}
-    return View(data, lambda canvas: draw_pairs(canvas, plain(shown)))
+def _pairs(**facts: Any) -> View:
+    data = envelope("config", Exit.OK, **facts)
+    return View(data, lambda canvas: draw_pairs(canvas, plain(facts)))
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -145,7 +143,7 @@ def _problem_with(profile: Profile, run: Run) -> Problem | None:
         if profile.gateway.startswith("http"):
             proxy_for(profile.gateway, profile.proxy, run.environ)
     except ConfigError as error:
-        return Problem(error.kind, error.code, error.message, error.hint)
+        return Problem.of(error)
     return None
 
 

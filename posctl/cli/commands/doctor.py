@@ -8,8 +8,9 @@ from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.messages import _
 from posctl.money.outcome import Exit
-from posctl.money.result import Problem, problem_json
+from posctl.money.result import Problem
 from posctl.paying.unreached import unreached_json
+from posctl.screen.contract import envelope
 from posctl.screen.screen import View
 from posctl.shell import as_text
 
@@ -35,22 +36,21 @@ def doctor(ctx: typer.Context) -> int:
     bad = worst(checks)
     code = bad.exit_code if bad else Exit.OK
     problem = Problem("doctor", bad.name, bad.message, bad.hint) if bad else None
-    data = {
-        "posctl": 1,
-        "command": "doctor",
-        "exit_code": int(code),
-        "profile": run.profile_name,
-        "checks": [
+    data = envelope(
+        "doctor",
+        code,
+        problem,
+        profile=run.profile_name,
+        checks=[
             {name: getattr(check, name) for name in ("name", "status", "message")}
             | {"hint": as_text(check.hint)}
             for check in checks
         ],
-        "journal": next((check.place for check in checks if check.place), None),
-        "unreached": unreached_json(
+        journal=next((check.place for check in checks if check.place), None),
+        unreached=unreached_json(
             [one for check in checks if check.name == "unreached" for one in check.merchants]
         ),
-        "error": problem_json(problem),
-    }
+    )
     run.screen.show(View(data, lambda canvas: draw_checks(canvas, checks)))
     if problem and not run.screen.interactive:
         run.screen.problem(problem)

@@ -13,8 +13,10 @@ from posctl.help.explain import explain as meanings
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.outcome import Exit
+from posctl.screen.contract import envelope
 from posctl.screen.screen import View
 from posctl.shell import as_text
+from posctl.text import nearest
 
 app = new_app()
 
@@ -39,14 +41,12 @@ def explain(
     entries = list(everything()) if code is None else meanings(code)
     if not entries:
         raise _unknown(str(code))
-    data = {
-        "posctl": 1,
-        "command": "explain",
-        "exit_code": int(Exit.OK),
-        "code": code,
-        "entries": [entry._asdict() | {"remedy": as_text(entry.remedy)} for entry in entries],
-        "error": None,
-    }
+    data = envelope(
+        "explain",
+        Exit.OK,
+        code=code,
+        entries=[entry._asdict() | {"remedy": as_text(entry.remedy)} for entry in entries],
+    )
     from posctl.help.screen import draw_all, draw_entries  # noqa: PLC0415  for a terminal alone
 
     draw = draw_all if code is None else draw_entries
@@ -55,16 +55,13 @@ def explain(
 
 
 def _unknown(word: str) -> UsageError:
-    from difflib import get_close_matches  # noqa: PLC0415  only for a typo
-
     words = {entry.code.lower(): entry.code for entry in _wordy(everything())}
-    near = get_close_matches(word.lower(), list(words), n=1, cutoff=0.8)
-    did_you_mean = Say(_("Did you mean:"))
+    near = nearest(word.lower(), words, cutoff=0.8)
     return UsageError(
         "unknown_code",
         _("posctl has no explanation of {code}.").format(code=word[:64]),
         (
-            *(part for n in near for part in (did_you_mean, Type(("explain", words[n])))),
+            *((Say(_("Did you mean:")), Type(("explain", words[near]))) if near else ()),
             *(Say(_("All codes:")), Type(("explain",))),
         ),
     )

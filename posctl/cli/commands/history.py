@@ -1,8 +1,6 @@
 """`posctl history`: payments by day, shop, checkout, operator, outcome."""
 
 import re
-import time
-from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Annotated
 
@@ -16,8 +14,10 @@ from posctl.money.outcome import Exit, Outcome
 from posctl.money.record import Filter
 from posctl.money.result import payment_json
 from posctl.paying.unreached import unreached_json
+from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_payments
 from posctl.screen.screen import View
+from posctl.times import day_span
 
 app = new_app()
 
@@ -70,16 +70,14 @@ def history(
     payments = list(islice(found, int(limit)))
     more = next(found, None) is not None
     unreached = run.unreached()
-    data = {
-        "posctl": 1,
-        "command": "history",
-        "exit_code": int(Exit.OK),
-        "payments": [payment_json(payment) for payment in payments],
-        "more": more,
-        "unreached": unreached_json(unreached),
-        "error": None,
-    }
-    now_ms = int(run.now_s() * 1000)
+    data = envelope(
+        "history",
+        Exit.OK,
+        payments=[payment_json(payment) for payment in payments],
+        more=more,
+        unreached=unreached_json(unreached),
+    )
+    now_ms = run.now_ms()
     run.screen.show(View(data, lambda canvas: draw_payments(canvas, payments, now_ms=now_ms)))
     if more:
         run.screen.aside(
@@ -90,22 +88,3 @@ def history(
     run.mention_unreached(unreached)
     run.mention_open()
     return Exit.OK
-
-
-def day_span(day: str, now_s: float) -> tuple[int, int]:
-    """A local calendar day as milliseconds, half open; daylight saving is the system's to know.
-
-    Raises UsageError.
-    """
-    today = date.fromtimestamp(now_s)  # noqa: DTZ012  the till's own day
-    try:
-        wanted = {"today": today, "yesterday": today - timedelta(days=1)}.get(
-            day
-        ) or date.fromisoformat(day)
-        starts = [datetime(d.year, d.month, d.day) for d in (wanted, wanted + timedelta(days=1))]  # noqa: DTZ001  local on purpose
-        since, until = (time.mktime(start.timetuple()) for start in starts)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            "bad_day", _("{day} is not a day: today, yesterday or 2026-01-31.").format(day=day)
-        ) from None
-    return int(since * 1000), int(until * 1000)

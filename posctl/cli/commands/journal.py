@@ -17,11 +17,12 @@ from posctl.files import place_file, remove, sync, write_draft
 from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.money.outcome import Exit
-from posctl.money.result import Problem, alarm_json, iso, payment_json, problem_json, try_json
+from posctl.money.result import Problem, alarm_json, iso, payment_json, try_json
 from posctl.screen.brush import draw_pairs
-from posctl.screen.contract import plain
+from posctl.screen.contract import envelope, plain
 from posctl.screen.screen import View
 from posctl.text import reason
+from posctl.times import DAY_MS
 
 if TYPE_CHECKING:
     from posctl.journal.check import Examined
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from posctl.journal.unite import Outlook, Unsure
 
 MAX_DAYS = 36_500
-DAY_MS = 24 * 3_600_000
 
 app = new_app(
     cls=Group,
@@ -92,8 +92,7 @@ def check(ctx: typer.Context) -> int:
         look_at(str(path))  # what stands beside it: a backup has none, the journal must
     problem = None
     if examined.findings:
-        error = unsound(path, examined.findings)
-        problem = Problem(error.kind, error.code, error.message, error.hint)
+        problem = Problem.of(unsound(path, examined.findings))
     found = [{"code": finding.code, "text": finding.text} for finding in examined.findings]
     _show(run, problem, Exit.JOURNAL, path=str(path), **_counts(examined), findings=found)
     return Exit.JOURNAL if problem else Exit.OK
@@ -270,7 +269,7 @@ def prune(
     path, file = _path(run), Path(export)
     if file.is_symlink() or file.exists():
         raise _exists_already(file)
-    before_ms = int(run.now_s() * 1000) - days * DAY_MS
+    before_ms = run.now_ms() - days * DAY_MS
     pruned = prune_older(path, before_ms, lambda closed: _export(closed, file))
     written = str(file) if pruned.payments else None
     _show(run, None, path=str(path), export=written, **pruned._asdict())
@@ -332,13 +331,7 @@ def _path(run: Run) -> Path:
 
 def _show(run: Run, problem: Problem | None, code: Exit = Exit.OK, **facts: Any) -> None:
     """The result, and on stderr what is wrong with it."""
-    data = {
-        "posctl": 1,
-        "command": "journal",
-        "exit_code": int(code if problem else Exit.OK),
-        **facts,
-        "error": problem_json(problem),
-    }
+    data = envelope("journal", code if problem else Exit.OK, problem, **facts)
     run.screen.show(View(data, lambda canvas: draw_pairs(canvas, plain(facts))))
     if problem:
         run.screen.problem(problem)

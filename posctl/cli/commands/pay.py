@@ -1,7 +1,6 @@
 """`posctl pay`: take one payment."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -17,7 +16,6 @@ from posctl.money.codes import masked
 from posctl.money.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
 from posctl.money.outcome import Exit, Outcome
 from posctl.screen.screen import View
-from posctl.text import reason
 
 if TYPE_CHECKING:
     from posctl.money.result import Result
@@ -180,7 +178,7 @@ def pay_run(options: PayOptions, run: Run) -> Exit:
 
 def _order(options: PayOptions, run: Run) -> PayRequest:
     """Flags, file, code and profile as one checked payment. Raises UsageError."""
-    file = read_file(_file_bytes(options.file, run), options.file) if options.file else {}
+    file = _file_members(options.file, run) if options.file else {}
     members = dict(options.members)
     check_given(members, file)  # what is mistyped is told before what is not set up
     profile = run.load().profile
@@ -194,23 +192,10 @@ def _order(options: PayOptions, run: Run) -> PayRequest:
     return check(members, file, profile.defaults, limits)
 
 
-def _file_bytes(name: str, run: Run) -> bytes:
-    if name == "-":
-        if run.stdin is None:
-            raise UsageError("no_stdin", _("There is nothing on stdin to read."))
-        with run.interrupts.allowed():
-            return run.stdin.buffer.read(MAX_FILE_BYTES + 1)
-    path = Path(name)
-    try:
-        if not path.is_file():  # a folder, a FIFO or a device would never end
-            raise UsageError("bad_file", _("{path} is not a file.").format(path=name))
-        with path.open("rb") as opened:
-            return opened.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        why = reason(error)
-        raise UsageError(
-            "bad_file", _("{path} cannot be read: {why}.").format(path=name, why=why)
-        ) from None
+def _file_members(name: str, run: Run) -> Mapping[str, Any]:
+    from posctl.cli.commands._files import read_in  # noqa: PLC0415  only for --file
+
+    return read_file(read_in(name, MAX_FILE_BYTES, run), name)
 
 
 def _question(result: "Result", options: PayOptions, run: Run) -> Block | None:

@@ -12,6 +12,7 @@ from posctl.money.advice import still_to_do, what_happened_last
 from posctl.money.outcome import Exit
 from posctl.money.result import alarm_json, payment_json
 from posctl.paying.unreached import unreached_json
+from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_open
 from posctl.screen.screen import View
 from posctl.shell import as_text
@@ -46,13 +47,12 @@ def pending(
     alarms = journal.alarms(merchant)
     unreached = run.unreached()
     tries = {p.request_id: journal.last_try(p) for p in payments}
-    now_ms = int(run.now_s() * 1000)
+    now_ms = run.now_ms()
     code = Exit.PENDING if check and (payments or alarms) else Exit.OK
-    data = {
-        "posctl": 1,
-        "command": "pending",
-        "exit_code": int(code),
-        "payments": [
+    data = envelope(
+        "pending",
+        code,
+        payments=[
             payment_json(payment)
             | {
                 "age_s": max(0, now_ms - payment.created_ms) // 1000,
@@ -61,10 +61,9 @@ def pending(
             }
             for payment in payments
         ],
-        "alarms": [alarm_json(alarm) for alarm in alarms],
-        "unreached": unreached_json(unreached),
-        "error": None,
-    }
+        alarms=[alarm_json(alarm) for alarm in alarms],
+        unreached=unreached_json(unreached),
+    )
     run.screen.show(
         View(
             data,

@@ -14,6 +14,7 @@ from posctl.money.outcome import Exit
 from posctl.money.record import Filter, Payment
 from posctl.money.result import payment_json
 from posctl.office.receipt import COPIES, payer_code, receipt_text
+from posctl.screen.contract import envelope
 from posctl.screen.screen import View
 
 app = new_app()
@@ -56,19 +57,17 @@ def receipt(
     prints = run.journal().transact(lambda tx: tx.count_print(payment, copy))
     corrections = run.journal().corrections(Filter(request_id=payment.request_id))
     text = receipt_text(payment, look, copy, prints, corrections)
-    data = {
-        "posctl": 1,
-        "command": "receipt",
-        "exit_code": int(Exit.OK),
-        "copy": copy,
-        "print": prints,
-        "reprint": prints > 1,
-        "charged_fee": payment.fee,
-        "payment_code": payer_code(payment),
-        "payment": payment_json(payment),
-        "text": text,
-        "error": None,
-    }
+    data = envelope(
+        "receipt",
+        Exit.OK,
+        copy=copy,
+        print=prints,
+        reprint=prints > 1,
+        charged_fee=payment.fee,
+        payment_code=payer_code(payment),
+        payment=payment_json(payment),
+        text=text,
+    )
     run.banner()
     if run.screen.json or run.screen.field is not None:
         run.screen.show(View(data, lambda _canvas: None))

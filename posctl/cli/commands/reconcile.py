@@ -6,7 +6,6 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from posctl.cli.commands._files import refuse_unwritable, write_out
-from posctl.cli.commands.history import day_span
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.config.profile import Statement
@@ -16,12 +15,14 @@ from posctl.messages import N_, _
 from posctl.money.order import yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
-from posctl.money.result import Problem, iso, problem_json
+from posctl.money.result import Problem, iso
 from posctl.office.reconcile import MARGIN_MS, Found, Item, Reconciled, name_earlier, reconcile
 from posctl.office.reconcile_screen import draw_reconciled
 from posctl.office.statement import What, read_rows, span_of, unread_columns
-from posctl.screen.brush import date_time, named
+from posctl.screen.brush import named
+from posctl.screen.contract import envelope
 from posctl.screen.screen import View
+from posctl.times import date_time, day_span
 
 app = new_app()
 
@@ -162,20 +163,20 @@ def _problem(found: Reconciled) -> Problem:
 
 def _json(found: Reconciled, code: Exit, problem: Problem | None, run: Run) -> dict[str, Any]:
     profile = run.load().profile
-    return {
-        "posctl": 1,
-        "command": "reconcile",
-        "exit_code": int(code),
-        "profile": profile.name,
-        "live": profile.live,
-        "since": iso(found.since_ms),
-        "until": iso(found.until_ms),
-        "lines": found.rows,
-        "lines_outside": found.outside,
-        "skipped": {what.value: _skipped(found, what) for what in What if what not in _MONEY},
-        "matched": found.matched,
-        "matched_fee": found.matched_fee,
-        "statement": {
+    return envelope(
+        "reconcile",
+        code,
+        problem,
+        profile=profile.name,
+        live=profile.live,
+        since=iso(found.since_ms),
+        until=iso(found.until_ms),
+        lines=found.rows,
+        lines_outside=found.outside,
+        skipped={what.value: _skipped(found, what) for what in What if what not in _MONEY},
+        matched=found.matched,
+        matched_fee=found.matched_fee,
+        statement={
             "gross_fee": found.charged,
             "refund_fee": found.given_back,
             "net_fee": found.charged - found.given_back,
@@ -186,8 +187,7 @@ def _json(found: Reconciled, code: Exit, problem: Problem | None, run: Run) -> d
             | {"items": [_item(one) for one in kind.items]}
             for name, kind in _kinds(found)
         },
-        "error": problem_json(problem),
-    }
+    )
 
 
 _MONEY = (What.PAYMENT, What.REFUND)

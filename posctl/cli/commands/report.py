@@ -1,16 +1,13 @@
 """`posctl report`: what a shift or a day came to; closing a shift; checking the closed ones."""
 
 import re
-import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from posctl.cli.commands._files import refuse_unwritable, write_out
 from posctl.cli.commands._money import narrowed
-from posctl.cli.commands.history import day_span
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import Busy, Interrupted, JournalError, UsageError
@@ -22,7 +19,7 @@ from posctl.money.advice import amount
 from posctl.money.order import check_value, yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import QUARTER_MS, RUNNING_SHIFT, Filter, Merchant, OpenOf, PaidOf, Shift
-from posctl.money.result import Problem, alarm_json, correction_json, iso, problem_json
+from posctl.money.result import Problem, alarm_json, correction_json, iso
 from posctl.office.report import DIMENSIONS, Report, check, open_ones, seal, sums_of, unseal
 from posctl.office.report_screen import command, draw_checked, draw_report
 from posctl.paying.by_hand import person
@@ -31,7 +28,9 @@ from posctl.paying.unreached import (
     unreached_words,
     way_to,
 )
+from posctl.screen.contract import envelope
 from posctl.screen.screen import View
+from posctl.times import day_span, moment_span
 
 app = new_app()
 
@@ -197,7 +196,7 @@ def _running(
     run: Run,
 ) -> Report:
     """The running shift: all that was settled since the last one was closed, and what is open."""
-    now_ms = _now_ms(run)
+    now_ms = run.now_ms()
     which = Filter(merchant=merchant, shift=RUNNING_SHIFT)
     cells = journal.sums(which)
     begun_ms = min((cell.quarter for cell in cells), default=now_ms // QUARTER_MS) * QUARTER_MS
@@ -292,26 +291,11 @@ def _readable(shift: Shift) -> Report:
 def _span(options: ReportOptions, now_s: float) -> tuple[int | None, int | None]:
     if options.day is not None:
         return day_span(options.day, now_s)
-    since = None if options.since is None else _moment(options.since, now_s)[0]
-    until = None if options.until is None else _moment(options.until, now_s)[1]
+    since = None if options.since is None else moment_span(options.since, now_s)[0]
+    until = None if options.until is None else moment_span(options.until, now_s)[1]
     if since is not None and until is not None and since >= until:
         raise UsageError("bad_span", _("--until is not after --since."))
     return since, until
-
-
-def _moment(text: str, now_s: float) -> tuple[int, int]:
-    """A day's beginning and end, or one moment twice, in milliseconds. Raises UsageError."""
-    if "T" not in text:
-        return day_span(text, now_s)
-    try:
-        moment = datetime.fromisoformat(text)
-        local_s = time.mktime(moment.timetuple()) if moment.tzinfo is None else moment.timestamp()
-    except (ValueError, OverflowError):
-        raise UsageError(
-            "bad_moment",
-            _("{when} is neither a day nor a time such as 2026-01-31T09:30.").format(when=text),
-        ) from None
-    return int(local_s * 1000), int(local_s * 1000)
 
 
 # ── closing a shift, and checking the closed ones ────────────────────────────────────────────
@@ -354,10 +338,6 @@ def _mention_merged(run: Run) -> None:
     if len(merged) > 1:
         words = _("▲ posctl 0.1 counted these gateways apart; they are one merchant's: {gateways}")
         run.screen.note(words.format(gateways=", ".join(merged)))
-
-
-def _now_ms(run: Run) -> int:
-    return int(run.now_s() * 1000)
 
 
 def _refuse_open(running: Report, options: ReportOptions, run: Run) -> None:
@@ -444,15 +424,14 @@ def _verify(run: Run) -> Exit:
             said(_("Compare them with their printed pages and with a backup of the journal.")),
         )
     code = Exit.JOURNAL if bad else Exit.OK
-    data = {
-        "posctl": 1,
-        "command": "report",
-        "exit_code": int(code),
-        "profile": profile.name,
-        "live": profile.live,
-        "shifts": [{"shift": one.number, "fault": one.fault} for one in checked],
-        "error": problem_json(problem),
-    }
+    data = envelope(
+        "report",
+        code,
+        problem,
+        profile=profile.name,
+        live=profile.live,
+        shifts=[{"shift": one.number, "fault": one.fault} for one in checked],
+    )
     run.banner()
     _mention_merged(run)
     run.screen.show(View(data, lambda canvas: draw_checked(canvas, checked)))
@@ -470,7 +449,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
         from posctl.office.report_html import html_page  # noqa: PLC0415  only for --html
 
         shop = run.load().profile.receipt.header
-        _write(options.html, html_page(found, dimensions, shop, _now_ms(run)), found, run)
+        _write(options.html, html_page(found, dimensions, shop, run.now_ms()), found, run)
     if options.csv is not None:
         from posctl.screen.sheet import sheet  # noqa: PLC0415  only for --csv
 
@@ -486,28 +465,26 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
 
 def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
     sums = found.sums
-    return {
-        "posctl": 1,
-        "command": "report",
-        "exit_code": int(Exit.OK),
-        "profile": found.profile,
-        "live": found.live,
-        "shift": found.shift,
-        "since": _iso(found.since_ms),
-        "until": _iso(found.until_ms),
-        **dict.fromkeys(_ONLY),
-        **dict(found.only),
-        "closed_at": _iso(found.closed_ms),
-        "closed_by": found.closed_by,
-        "note": found.note,
-        "sha256": found.hash,
-        "paid": sums.paid,
-        "fee": found.fee,
-        "by_hand": sums.by_hand,
-        "not_charged": sums.not_charged,
-        "open": sums.open,
-        "open_fee": sums.open_fee,
-        "open_payments": [
+    return envelope(
+        "report",
+        Exit.OK,
+        profile=found.profile,
+        live=found.live,
+        shift=found.shift,
+        since=_iso(found.since_ms),
+        until=_iso(found.until_ms),
+        **dict.fromkeys(_ONLY) | dict(found.only),
+        closed_at=_iso(found.closed_ms),
+        closed_by=found.closed_by,
+        note=found.note,
+        sha256=found.hash,
+        paid=sums.paid,
+        fee=found.fee,
+        by_hand=sums.by_hand,
+        not_charged=sums.not_charged,
+        open=sums.open,
+        open_fee=sums.open_fee,
+        open_payments=[
             {
                 "request_id": one.request_id,
                 "checkout_id": one.checkout_id,
@@ -519,16 +496,15 @@ def _json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
             }
             for one in found.open
         ],
-        "alarms": [alarm_json(alarm) for alarm in found.alarms],
-        "corrections": [correction_json(one) for one in found.corrections],
-        "unreached": unreached_json(found.unreached),
-        "unreached_paid": unreached_json(found.unreached_paid),
-        "by": {
+        alarms=[alarm_json(alarm) for alarm in found.alarms],
+        corrections=[correction_json(one) for one in found.corrections],
+        unreached=unreached_json(found.unreached),
+        unreached_paid=unreached_json(found.unreached_paid),
+        by={
             name: [{"key": line.key, "count": line.n, "fee": line.fee} for line in sums.by[name]]
             for name in dimensions
         },
-        "error": None,
-    }
+    )
 
 
 def _iso(epoch_ms: int | None) -> str | None:

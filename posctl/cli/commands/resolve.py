@@ -15,9 +15,10 @@ from posctl.money.outcome import Exit
 from posctl.money.record import Filter, Payment
 from posctl.money.result import correction_json, payment_json
 from posctl.paying.by_hand import close_by_hand, correct_by_hand, person
-from posctl.screen.brush import age, date_time
+from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_payment
 from posctl.screen.screen import View
+from posctl.times import age, date_time
 
 app = new_app()
 
@@ -122,13 +123,13 @@ def _close(payment: Payment, options: ResolveOptions, note: str, run: Run) -> Pa
     if payment.open is not options.correct and not options.yes and run.can_ask():
         _ask(payment, paid, options.correct, run)
     journal = run.journal()
-    return close(payment, person(), note, _now_ms(run), journal, paid=paid)
+    return close(payment, person(), note, run.now_ms(), journal, paid=paid)
 
 
 def _ask(payment: Payment, paid: bool, correct: bool, run: Run) -> None:
     """Show what is known of it, and let a person say whether it is to be closed so."""
     last = run.journal().last_try(payment)
-    now_ms = _now_ms(run)
+    now_ms = run.now_ms()
     tries = [] if last is None else [last]
     run.screen.show(
         View({}, lambda canvas: draw_payment(canvas, payment, tries, (), now_ms=now_ms))
@@ -154,7 +155,7 @@ def _tried(payment: Payment, ago_ms: int) -> str:
 
 
 def _acknowledge(payment: Payment, by: str, run: Run) -> None:
-    now_ms = _now_ms(run)
+    now_ms = run.now_ms()
     silenced = run.journal().transact(lambda tx: tx.acknowledge(payment.request_id, by, now_ms))
     if not silenced:
         raise UsageError("no_alarm", _("This payment has no alarm to acknowledge."))
@@ -162,21 +163,15 @@ def _acknowledge(payment: Payment, by: str, run: Run) -> None:
 
 def _show(payment: Payment, run: Run) -> Exit:
     corrections = run.journal().corrections(Filter(request_id=payment.request_id))
-    data = {
-        "posctl": 1,
-        "command": "resolve",
-        "exit_code": int(Exit.OK),
-        "payment": payment_json(payment),
-        "corrections": [correction_json(one) for one in corrections],
-        "error": None,
-    }
-    now_ms = _now_ms(run)
+    data = envelope(
+        "resolve",
+        Exit.OK,
+        payment=payment_json(payment),
+        corrections=[correction_json(one) for one in corrections],
+    )
+    now_ms = run.now_ms()
     run.screen.show(
         View(data, lambda canvas: draw_payment(canvas, payment, (), (), corrections, now_ms=now_ms))
     )
     run.mention_open()
     return Exit.OK
-
-
-def _now_ms(run: Run) -> int:
-    return int(run.now_s() * 1000)

@@ -188,7 +188,7 @@ def _which(options: RetryOptions, run: Run) -> list[str]:
     payments = journal.open_payments(_merchant(run))
     if not options.due:
         return [payment.request_id for payment in payments]
-    now_ms = int(run.now_s() * 1000)
+    now_ms = run.now_ms()
     return [
         payment.request_id
         for payment in payments

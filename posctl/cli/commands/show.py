@@ -11,6 +11,7 @@ from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
 from posctl.money.result import alarm_json, correction_json, payment_json, try_json
+from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_payment
 from posctl.screen.screen import View
 
@@ -44,17 +45,15 @@ def show_run(options: ShowOptions, run: Run) -> Exit:
         a for a in journal.alarms(payment.checkout.merchant) if a.request_id == payment.request_id
     ]
     corrections = journal.corrections(Filter(request_id=payment.request_id))
-    data = {
-        "posctl": 1,
-        "command": "show",
-        "exit_code": int(Exit.OK),
-        "payment": payment_json(payment),
-        "tries": [try_json(one) for one in tries],
-        "alarms": [alarm_json(alarm) for alarm in alarms],
-        "corrections": [correction_json(one) for one in corrections],
-        "error": None,
-    }
-    now_ms = int(run.now_s() * 1000)
+    data = envelope(
+        "show",
+        Exit.OK,
+        payment=payment_json(payment),
+        tries=[try_json(one) for one in tries],
+        alarms=[alarm_json(alarm) for alarm in alarms],
+        corrections=[correction_json(one) for one in corrections],
+    )
+    now_ms = run.now_ms()
     run.screen.show(
         View(
             data,

@@ -8,16 +8,17 @@ from posctl.cli.commands._money import find
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import UsageError
+from posctl.hint import said
 from posctl.messages import _
 from posctl.money.advice import about_alarm, of_another, what_happened
 from posctl.money.order import check_value
 from posctl.money.outcome import EXIT_OF, Event, Exit, outcome_of
 from posctl.money.record import Filter, Payment, StatusAnswer
-from posctl.money.result import payment_json
+from posctl.money.result import Problem, payment_json
 from posctl.paying.status import ask_checkout, ask_payment, record_status
+from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_status
 from posctl.screen.screen import View
-from posctl.shell import as_text
 
 app = new_app()
 
@@ -93,36 +94,17 @@ def _of_checkout(checkout_id: str, shop: str | None, run: Run) -> Exit:
 def _show(
     asked: StatusAnswer, code: Exit, checkout_id: str, payment: Payment | None, run: Run
 ) -> None:
-    answered = asked.end.event is Event.NO_VERDICT
-    against = code is Exit.CONFLICT and payment is not None and not payment.open
-    data = {
-        "posctl": 1,
-        "command": "status",
-        "exit_code": int(code),
-        "checkout_id": checkout_id,
-        "status_word": asked.word,
-        "meaning": asked.meaning,
-        "channel_name": asked.channel_name,
-        "payment": payment_json(payment) if payment else None,
-        "error": {
-            "kind": "conflict",
-            "code": "alarm",
-            "sub_code": None,
-            "message": _("The platform's word contradicts the record of this payment."),
-            "hint": as_text(about_alarm(payment.request_id)) if payment else "",
-        }
-        if against
-        else None
-        if answered
-        else {
-            "kind": "gateway" if asked.end.code else "network",
-            "code": asked.end.code or asked.end.event,
-            "sub_code": asked.end.sub_code,
-            "message": what_happened(asked.end),
-            "hint": _("Asking moves no money: ask again."),
-        },
-    }
-    profile, now_ms = run.load().profile, int(run.now_s() * 1000)
+    data = envelope(
+        "status",
+        code,
+        _problem(asked, code, payment),
+        checkout_id=checkout_id,
+        status_word=asked.word,
+        meaning=asked.meaning,
+        channel_name=asked.channel_name,
+        payment=payment_json(payment) if payment else None,
+    )
+    profile, now_ms = run.load().profile, run.now_ms()
     run.screen.show(
         View(
             data,
@@ -133,7 +115,7 @@ def _show(
             ),
         )
     )
-    if not answered:
+    if not _answered(asked):
         run.screen.note(what_happened(asked.end))
     elif asked.meaning is None:
         run.screen.note(
@@ -141,3 +123,23 @@ def _show(
                 "status_words in the profile does not say what {word} means: nothing was closed."
             ).format(word=asked.word)
         )
+
+
+def _answered(asked: StatusAnswer) -> bool:
+    return asked.end.event is Event.NO_VERDICT
+
+
+def _problem(asked: StatusAnswer, code: Exit, payment: Payment | None) -> Problem | None:
+    """What the answer contradicts, or why there is none."""
+    if code is Exit.CONFLICT and payment is not None and not payment.open:
+        words = _("The platform's word contradicts the record of this payment.")
+        return Problem("conflict", "alarm", words, about_alarm(payment.request_id))
+    if _answered(asked):
+        return None
+    return Problem(
+        kind="gateway" if asked.end.code else "network",
+        code=asked.end.code or asked.end.event,
+        message=what_happened(asked.end),
+        hint=said(_("Asking moves no money: ask again.")),
+        sub_code=asked.end.sub_code,
+    )

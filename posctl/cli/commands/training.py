@@ -11,7 +11,7 @@ from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.outcome import Exit
 from posctl.screen.brush import draw_pairs
-from posctl.screen.contract import plain
+from posctl.screen.contract import envelope, plain
 from posctl.screen.screen import View
 from posctl.training import SCENARIOS
 from posctl.training import reset as reset_ledger
@@ -70,7 +70,6 @@ def serve(
 def reset(ctx: typer.Context) -> int:
     run: Run = ctx.obj
     reset_ledger(run.training_ledger())
-    data = {"posctl": 1, "command": "training", "exit_code": int(Exit.OK), "error": None}
-    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, [])))
+    run.screen.show(View(envelope("training", Exit.OK), lambda canvas: draw_pairs(canvas, [])))
     run.screen.note(_("The training gateway starts afresh."))
     return Exit.OK
