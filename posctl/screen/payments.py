@@ -201,11 +201,18 @@ def draw_open(
     *,
     live: bool,
     now_ms: int,
+    older_than: str | None = None,
 ) -> None:
-    """The open payments, oldest first: since when, how much, why, and what to type."""
+    """The open payments, oldest first: since when, how much, why, and what to type.
+
+    `older_than` is the age, as it was typed, below which none is listed.
+    """
     draw_head(canvas, profile, live=live)
     if not payments and not alarms:
-        draw_prose(canvas, "√ " + _("Nothing is open."))
+        nothing = (
+            _("Nothing is open.") if older_than is None else _("Nothing older than {age} is open.")
+        )
+        draw_prose(canvas, "√ " + nothing.format(age=older_than))
         return
     if payments:
         total = _("OPEN PAYMENTS: {count}, {money} in all")

@@ -309,6 +309,31 @@ def test_pending_tells_age_reason_and_what_to_type(trained: Training, shop: Shop
     assert trained("pending", "--check").code == 20
 
 
+def test_pending_older_than_is_silent_about_the_young(trained: Training, shop: Shop) -> None:
+    """`pending --older-than 5m --check` ends with 20 from that age on, lists nothing younger, and
+    does not say that nothing is open.
+    """
+    asked = ("pending", "--older-than", "5m", "--check")
+    old = begin(trained, CUT_AFTER, "a")
+    young = trained(*asked, "--format", "text")
+    assert (young.code, "Nothing older than 5m is open." in young.out) == (0, True)
+    age(shop, 5 * MINUTE_MS)
+    begin(trained, FOREVER, "b", "7")
+    ran = trained(*asked, "--json")
+    assert (ran.code, [one["request_id"] for one in ran.json["payments"]]) == (
+        20,
+        [old["request_id"]],
+    )
+    assert trained("pending", "--older-than", "1h", "--check").code == 0
+
+
+@pytest.mark.parametrize("text", ["5", "m", "0m", "-5m", "5 m", "1.5h", "5w", "٥m", "1234567s", ""])
+def test_pending_older_than_takes_a_number_and_a_unit(trained: Training, text: str) -> None:
+    """An age that is not a whole number with s, m, h or d is a usage error, found first."""
+    ran = trained("pending", f"--older-than={text}", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "bad_age")
+
+
 def test_pending_advises_only_what_will_be_done(trained: Training, shop: Shop) -> None:
     """What `retry` would refuse is not told to be retried, in `pending`, `checkout` and `show`."""
     old = begin(trained, CUT_AFTER, "a")
