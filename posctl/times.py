@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from posctl.errors import UsageError
@@ -54,36 +55,127 @@ def age(ms: int) -> str:
 def day_span(day: str, now_s: float) -> tuple[int, int]:
     """A local calendar day as milliseconds, half open; daylight saving is the system's to know.
 
-    `day` is today, yesterday or 2026-01-31. Raises UsageError.
+    `day` is today, yesterday, 今天, 昨天, 前天, 2026-01-31, 2026/1/31, 1-31 or 1月31日. One without
+    a year is the latest that has come. Raises UsageError.
     """
-    from datetime import date, datetime, timedelta  # noqa: PLC0415  only for who names a day
+    span = _day_span(_plain(day), now_s)
+    if span is None:
+        raise UsageError(
+            "bad_day",
+            _("{day} is not a day: today, yesterday, 2026-01-31 or 01-31.").format(day=_shown(day)),
+        )
+    return span
+
+
+def moment_span(text: str, now_s: float, day: str = "today") -> tuple[int, int]:
+    """A day as `day_span`, or one moment twice: 14:30 on `day`, 2026-01-31 09:30, 昨天 14:30.
+
+    Raises UsageError.
+    """
+    plain = _plain(text)
+    named, _gap, clock = plain.rpartition("T" if re.search(r"[0-9]T[0-9]", plain) else " ")
+    if re.search(r"[0-9]T[0-9].*[+-]|Z$", plain):  # with a zone of its own
+        moment_ms = _zoned(plain)
+    elif ":" in clock:
+        moment_ms = _clock(clock, _day_span(named or _plain(day), now_s))
+    else:
+        span = _day_span(plain, now_s)
+        if span is not None:
+            return span
+        moment_ms = None
+    if moment_ms is None:
+        raise UsageError(
+            "bad_moment",
+            _(
+                "{when} is not a day or a time: yesterday, 01-31, 2026-01-31, 14:30 or "
+                "2026-01-31T09:30."
+            ).format(when=_shown(text)),
+        )
+    return moment_ms, moment_ms
+
+
+def span(
+    day: str | None, since: str | None, until: str | None, now_s: float
+) -> tuple[int | None, int | None]:
+    """What --day, --since and --until mean together, half open: hours alone are of that day.
+
+    Raises UsageError.
+    """
+    hours = [one for one in (since, until) if one is not None and is_clock(one)]
+    if day is not None and len(hours) < sum(one is not None for one in (since, until)):
+        raise UsageError("which", _("With --day, --since and --until take hours, as in 14:30."))
+    start, end = (None, None) if day is None else day_span(day, now_s)
+    if since is not None:
+        start = moment_span(since, now_s, day or "today")[0]
+    if until is not None:
+        end = moment_span(until, now_s, day or "today")[1]
+    if start is not None and end is not None and start >= end:
+        raise UsageError("bad_span", _("--until is not after --since."))
+    return start, end
+
+
+def is_clock(text: str) -> bool:
+    """Whether it names an hour and no day, as 14:30 does."""
+    return re.fullmatch(_CLOCK, _plain(text)) is not None
+
+
+_CLOCK = r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?"
+_DAYS_AGO = {"today": 0, "yesterday": 1, "今天": 0, "今日": 0, "昨天": 1, "昨日": 1, "前天": 2}
+
+
+def _shown(text: str) -> str:
+    """As an error may repeat it: a scanner types wherever the cursor is."""
+    return re.sub(r"[0-9]{10,}", "…", text[:64])
+
+
+def _plain(text: str) -> str:
+    """As an input method types it: full-width digits and colons, spaces around."""
+    from unicodedata import normalize  # noqa: PLC0415  only for who names a day
+
+    return normalize("NFKC", text).strip()
+
+
+def _day_span(text: str, now_s: float) -> tuple[int, int] | None:
+    from datetime import date, timedelta  # noqa: PLC0415  as above
 
     today = date.fromtimestamp(now_s)  # noqa: DTZ012  the till's own day
     try:
-        wanted = {"today": today, "yesterday": today - timedelta(days=1)}.get(
-            day
-        ) or date.fromisoformat(day)
-        starts = [datetime(d.year, d.month, d.day) for d in (wanted, wanted + timedelta(days=1))]  # noqa: DTZ001  local on purpose
-        since, until = (time.mktime(start.timetuple()) for start in starts)
+        if text.lower() in _DAYS_AGO:
+            wanted = today - timedelta(days=_DAYS_AGO[text.lower()])
+        elif named := re.fullmatch(
+            r"(?:([0-9]{4})[-/.年])?([0-9]{1,2})[-/.月]([0-9]{1,2})日?", text
+        ):
+            year, month, day = (int(part) if part else None for part in named.groups())
+            wanted = date(year or today.year, month or 0, day or 0)
+            if year is None and wanted > today:
+                wanted = wanted.replace(year=today.year - 1)
+        else:
+            wanted = date.fromisoformat(text)
+        since, until = (
+            time.mktime((one.year, one.month, one.day, 0, 0, 0, 0, 0, -1))
+            for one in (wanted, wanted + timedelta(days=1))
+        )
     except (ValueError, OverflowError):
-        raise UsageError(
-            "bad_day", _("{day} is not a day: today, yesterday or 2026-01-31.").format(day=day)
-        ) from None
+        return None
     return int(since * 1000), int(until * 1000)
 
 
-def moment_span(text: str, now_s: float) -> tuple[int, int]:
-    """A day as `day_span`, or one moment (2026-01-31T09:30) twice. Raises UsageError."""
-    if "T" not in text:
-        return day_span(text, now_s)
+def _clock(text: str, day: tuple[int, int] | None) -> int | None:
+    clock = re.fullmatch(_CLOCK, text)
+    if clock is None or day is None:
+        return None
+    hour, minute, second = (int(part or 0) for part in clock.groups())
+    if hour > 24 or minute > 59 or second > 59 or (hour == 24 and (minute, second) != (0, 0)):
+        return None
+    start = time.localtime(day[0] // 1000)
+    at = (start.tm_year, start.tm_mon, start.tm_mday, hour, minute, second, 0, 0, -1)
+    return int(time.mktime(at) * 1000)
+
+
+def _zoned(text: str) -> int | None:
     from datetime import datetime  # noqa: PLC0415  as above
 
     try:
-        moment = datetime.fromisoformat(text)
-        local_s = time.mktime(moment.timetuple()) if moment.tzinfo is None else moment.timestamp()
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise UsageError(
-            "bad_moment",
-            _("{when} is neither a day nor a time such as 2026-01-31T09:30.").format(when=text),
-        ) from None
-    return int(local_s * 1000), int(local_s * 1000)
+        return None

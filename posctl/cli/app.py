@@ -176,7 +176,7 @@ def _usage_words(error: typer.TyperException) -> tuple[str, Hint]:
     if hasattr(error, "param_type") and param is not None:
         name = param.opts[0] if param.opts else str(param.name)
         if not name.startswith("-"):
-            name = name.upper()
+            name = str(param.metavar or name).strip("[]…").upper()
         return _("{name} is missing.").format(name=name), hint
     if option:
         is_flag = "does not take" in message

@@ -189,6 +189,11 @@ class Journal(Protocol):
     def payment(self, request_id: str) -> Payment | None:
         """The payment with this id."""
 
+    def named(self, name: str) -> list[Payment]:
+        """The payment with this request_id; else those with this payment_order_id or
+        channel_order_id, or whose request_id begins so, oldest first, at most MANY_NAMED.
+        """
+
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         """All payments of a checkout, oldest first."""
 

@@ -37,6 +37,7 @@ from posctl.journal.rows import (
     COLUMNS,
     CORRECTIONS,
     LATEST_SHIFT,
+    MANY_NAMED,
     OF_CHECKOUT,
     OF_MERCHANT,
     OF_SHIFTS,
@@ -52,6 +53,7 @@ from posctl.journal.rows import (
     paid_of,
     paid_unsealed,
     sound_payment,
+    spellings,
     standing_of,
     try_of,
 )
@@ -462,6 +464,14 @@ class PostgresJournal:
     def payment(self, request_id: str) -> Payment | None:
         found = self._select("WHERE request_id=%s", (request_id,))
         return found[0] if found else None
+
+    def named(self, name: str) -> list[Payment]:
+        names = list(spellings(name))
+        return self._select("WHERE request_id = ANY(%s)", (names,)) or self._select(
+            f"""WHERE payment_order_id=%s OR channel_order_id=%s OR starts_with(request_id, %s)
+                OR starts_with(request_id, %s) ORDER BY seq LIMIT {MANY_NAMED}""",
+            (name, name, *names),
+        )
 
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         rows = self._link.execute(

@@ -6,6 +6,7 @@ Values stand as `?`; the clauses mean the same whether yes and no are booleans o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -156,6 +157,7 @@ def clauses_of(which: Filter) -> tuple[str, list[Any]]:
         ("operator_id=?", which.operator_id),
         ("machine_id=?", which.machine_id),
         ("request_id=?", which.request_id),
+        ("profile=?", which.profile),
         ("? IN (pay_fee, current_pay_fee)", which.pay_fee),
     ):
         if value is not None:
@@ -169,9 +171,23 @@ def clauses_of(which: Filter) -> tuple[str, list[Any]]:
         if which.chain:
             clauses.append("gateway=?")
             values.append(which.chain)
+    if which.is_open is not None:
+        clauses.append("closed_ms IS NULL" if which.is_open else "closed_ms IS NOT NULL")
     if which.outcome is not None:
         clauses.append(_OUTCOME_CLAUSE[which.outcome])
     return " AND ".join(clauses), values
+
+
+MANY_NAMED = 11  # of several that one name fits so many are listed; it is no name of one
+
+
+def spellings(name: str) -> tuple[str, str]:
+    """`name` as it is, and as the beginning of a UUID in its one spelling."""
+    digits = name.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
+        return name, name
+    parts = digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]
+    return name, "-".join(part for part in parts if part)
 
 
 # What a person's word to the contrary changes, in fen.

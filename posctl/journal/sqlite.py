@@ -21,6 +21,7 @@ from posctl.journal.companion import Companion, Mark, is_mounted_alone, machine
 from posctl.journal.rows import (
     CORRECTIONS,
     LATEST_SHIFT,
+    MANY_NAMED,
     OF_CHECKOUT,
     OF_MERCHANT,
     OF_SHIFTS,
@@ -35,6 +36,7 @@ from posctl.journal.rows import (
     open_of,
     paid_of,
     paid_unsealed,
+    spellings,
     standing_of,
     try_of,
 )
@@ -481,6 +483,23 @@ class SqliteJournal:
     def payment(self, request_id: str) -> Payment | None:
         found = list(self._select("WHERE request_id=?", (request_id,)))
         return found[0] if found else None
+
+    def named(self, name: str) -> list[Payment]:
+        found = list(self._select("WHERE request_id IN (?,?)", spellings(name)))
+        if found:
+            return found
+        # No character of a request_id stands behind "~".
+        ranges = [edge for one in spellings(name) for edge in (one, f"{one}~")]
+        return list(
+            self._select(
+                f"""WHERE seq IN (SELECT seq FROM payments WHERE payment_order_id=?
+                    UNION SELECT seq FROM payments WHERE channel_order_id=?
+                    UNION SELECT seq FROM payments WHERE request_id BETWEEN ? AND ?
+                    UNION SELECT seq FROM payments WHERE request_id BETWEEN ? AND ?)
+                    ORDER BY seq LIMIT {MANY_NAMED}""",
+                (name, name, *ranges),
+            )
+        )
 
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         # The merchant is compared here: a row whose merchant was damaged must be met, not missed.

@@ -258,6 +258,8 @@ class Filter(NamedTuple):
     shift: int | None = None  # a closed shift's number, or RUNNING_SHIFT
     chain: str = ""
     request_id: str | None = None
+    profile: str | None = None
+    is_open: bool | None = None
     pay_fee: int | None = None  # fen, asked for or charged
 
 

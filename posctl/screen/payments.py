@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from posctl.hint import Hint, Say, Type
 from posctl.messages import N_, _
@@ -177,7 +177,13 @@ def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -
 
 
 def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
-    names = (_("When"), _("Outcome"), _("Amount"), _("checkout_id"), _("request_id"))
+    whose = _differing(payments)
+    short = short_ids([payment.request_id for payment in payments])
+    names = (
+        *(_("When"), _("Outcome"), _("Amount"), _("checkout_id")),
+        *(_(name) for name, _value in whose),
+        _("request_id"),
+    )
     draw_rows(
         canvas,
         names,
@@ -187,9 +193,77 @@ def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None
             named(outcome_of(payment.standing), payment.standing.state),
             f"￥{yuan(payment.pay_fee)}",
             payment.checkout.checkout_id,
-            payment.request_id,
+            *(value(payment) for _name, value in whose),
+            short[payment.request_id],
         ),
     )
+
+
+_WHOSE: tuple[tuple[str, Callable[[Payment], str]], ...] = (
+    (N_("Shop"), lambda payment: payment.checkout.shop_id),
+    (N_("Till"), lambda payment: payment.machine_id),
+    (N_("Operator"), lambda payment: payment.operator_id),
+)
+
+
+def _differing(payments: Sequence[Payment]) -> list[tuple[str, Callable[[Payment], str]]]:
+    """Shop, till and operator, each only where there is more than one."""
+    return [(name, of) for name, of in _WHOSE if len({of(payment) for payment in payments}) > 1]
+
+
+SHORT = 8  # characters of an id in a list; `posctl show` takes 6 or more
+
+
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """Each id's beginning, so long that it differs from all others."""
+    ordered = sorted(set(ids))
+    short = {}
+    for before, one, after in zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False):
+        short[one] = one[: max(SHORT, 1 + max(_alike(one, before), _alike(one, after)))]
+    return short
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    pairs = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+# Words of the screen for which there is no value of the API's, and what a shop says besides.
+_MEANT = {
+    "open": "open",
+    "未决": "open",
+    "待核实": "open",
+    "待确认": "open",
+    "paid": Outcome.SUCCESS,
+    "成功": Outcome.SUCCESS,
+    "已付款": Outcome.SUCCESS,
+    "失败": Outcome.FAIL,
+    "付款失败": Outcome.FAIL,
+    "failed": Outcome.FAIL,
+    "not-paid": Outcome.FAIL,
+    "未付款": Outcome.FAIL,
+    "未发出": Outcome.NOT_SENT,
+    "被拒绝": Outcome.REJECTED,
+    "等待": Outcome.PENDING,
+    "未知": Outcome.UNKNOWN,
+    "矛盾": Outcome.CONFLICT,
+}
+
+
+def outcome_meant(word: str) -> Outcome | Literal["open"] | None:
+    """What `word` means, the API's, the screen's or a shop's: an outcome, or "open" for all that
+    is open.
+    """
+    wanted = word.strip().lower()
+    for outcome in Outcome:
+        said = {outcome.value, outcome.value.replace("_", "-"), outcome.value.replace("_", " ")}
+        if outcome is not Outcome.BLOCKED:
+            said |= {LOOKS[outcome].word.lower(), _(LOOKS[outcome].word).lower()}
+            if wanted in said:
+                return outcome
+    found = _MEANT.get(wanted)
+    return "open" if found == "open" else Outcome(found) if found else None
 
 
 def draw_open(

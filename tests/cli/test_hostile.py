@@ -360,9 +360,9 @@ OTHERS = {
     "training serve --port": Row(("training", "serve", "--port", "9" * 5000), "--port"),
     "training serve --port ７": Row(("training", "serve", "--port", "７"), "--port"),
     "retry nothing": Row(("retry",), "--last"),
-    "retry of no id": Row(("retry", "a b"), "REQUEST_ID"),
+    "retry of no id": Row(("retry", "a b"), "ID names no payment"),
     "show of an unknown id": Row(("show", UUID), UUID),
-    "show of nothing": Row(("show",), "REQUEST_ID"),
+    "show of nothing": Row(("show",), "ID is missing"),
     "resolve without evidence": Row(("resolve", UUID, "--as", "paid"), "--note"),
     "resolve with a hostile note": Row(
         ("resolve", UUID, "--as", "paid", "--note", "a\x1b[2J"), "--note"

@@ -469,6 +469,44 @@ def test_lists(journal: Journal) -> None:
     assert listed(merchant=CHECKOUT.merchant, shop_id="1", machine_id="001") == listed()
 
 
+def test_any_name_of_a_payment_finds_it(journal: Journal) -> None:
+    """Its request_id alone, even when another begins with it; else an id of the platform's or the
+    wallet's, or the beginning of a request_id, a UUID's in any spelling.
+    """
+    uuid = "75626abc-452d-486e-970d-e65e12fc1456"
+    done = finish(
+        journal, begin(journal, new(uuid)), Event.PAID, Verdict(1, 0, 100, 6, "po1", "co1")
+    )
+    for name in ("r_x-000001", "r_x-0000012", "rAx-000001"):
+        paid(journal, name)
+
+    def named(name: str) -> list[str]:
+        return [one.request_id for one in journal.named(name)]
+
+    for name in (uuid, "po1", "co1", "75626a", "75626ABC452D48", "75626abc-452d-486e-970d-e65e1"):
+        assert named(name) == [uuid], name
+    assert journal.named("po1") == [done]
+    assert named("r_x-000001") == ["r_x-000001"]
+    assert named("r_x-00000") == ["r_x-000001", "r_x-0000012"]
+    assert named("R_X-00000") == []
+    assert named("75626b") == []
+    assert named("%%%%%%") == []
+
+
+def test_an_amount_finds_what_was_asked_and_what_was_charged(journal: Journal) -> None:
+    """In fen; and what is open is found as such, a profile's as its own."""
+    finish(journal, begin(journal, new("r-0000001")), Event.PAID, Verdict(1, 0, 90))
+    begin(journal, new("r-0000002", profile="store-2"))
+
+    def found(**which: Any) -> list[str]:
+        return [one.request_id for one in journal.history(Filter(**which))]
+
+    assert found(pay_fee=100) == ["r-0000002", "r-0000001"]
+    assert found(pay_fee=90) == ["r-0000001"]
+    assert found(is_open=True) == found(profile="store-2") == ["r-0000002"]
+    assert found(is_open=False) == found(request_id="r-0000001") == ["r-0000001"]
+
+
 def test_a_long_history_is_whole(journal: Journal) -> None:
     """Every payment once, newest first, also when many were begun in the same millisecond."""
 

@@ -10,11 +10,15 @@ from posctl.errors import JournalError, UsageError
 from posctl.hint import Say, Type
 from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.money.order import request_id
+from posctl.money.codes import discreet
+from posctl.money.order import request_id, yuan
+from posctl.money.outcome import outcome_of
 from posctl.money.record import Filter
 from posctl.money.result import result_json
+from posctl.screen.brush import named as outcome_named
 from posctl.screen.payments import draw_result
 from posctl.screen.screen import View
+from posctl.times import date_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,44 +70,72 @@ def tell(result: Result, command: str, run: Run) -> Exit:
 
 
 def named(text: str) -> str:
-    """A request_id in its one spelling, without looking for it. Raises UsageError."""
-    try:
-        return request_id(text, "REQUEST_ID")
-    except UsageError as error:
-        raise UsageError(
-            error.code,
-            _("{name} is not a valid request_id.").format(name="REQUEST_ID"),
-            (
-                *(Say(_("List payments with:")), Type(("history",))),
-                *(Say(_("For a checkout:")), Type(("checkout", "CHECKOUT_ID"))),
-            ),
-        ) from None
+    """What may name a payment, in its one spelling, without looking for it. Raises UsageError."""
+    with suppress(UsageError):
+        return request_id(text, "ID")
+    if re.fullmatch(r"[!-~]{6,128}", text):
+        return text
+    raise UsageError(
+        "request_id",
+        _(
+            "That cannot be the ID of a payment: give a request_id or its first 6 or more "
+            "characters, a payment_order_id or a channel_order_id."
+        ),
+        (
+            *(Say(_("List payments with:")), Type(("history",))),
+            *(Say(_("For a checkout:")), Type(("checkout", "CHECKOUT_ID"))),
+        ),
+    )
 
 
 def find(text: str, run: Run) -> Payment:
-    """The payment with this request_id, in any spelling of it. Raises UsageError."""
+    """The one payment that `text` names: by its request_id, in any spelling, or the first 6 or more
+    characters of it, or by an id of the platform's or the wallet's. Raises UsageError.
+    """
     wanted = named(text)  # before the journal is opened
-    payment = run.journal().payment(wanted)
-    if payment is None:
+    found = run.journal().named(wanted)
+    if not found:
         raise UsageError(
             "unknown_payment",
-            _("The journal holds no payment {request_id}.").format(request_id=text[:64]),
+            _("The journal holds no payment {request_id}.").format(request_id=discreet(text[:64])),
             (Say(_("List payments with:")), Type(("history",))),
         )
-    return payment
+    if len(found) > 1:
+        raise UsageError(
+            "several",
+            _("{name} names several payments, so nothing was done.").format(
+                name=discreet(text[:64])
+            ),
+            (Say(_("Give more of one of these:")), *(Say(_one_of(one)) for one in found)),
+        )
+    return found[0]
+
+
+def _one_of(payment: Payment) -> str:
+    return _("{request_id}  {when}  {outcome}  ￥{yuan}  checkout {checkout}").format(
+        request_id=payment.request_id,
+        when=date_time(payment.created_ms),
+        outcome=outcome_named(outcome_of(payment.standing), payment.standing.state),
+        yuan=yuan(payment.pay_fee),
+        checkout=payment.checkout.checkout_id,
+    )
 
 
 def latest(run: Run) -> Payment | None:
-    """The latest payment of the profile in use; in a journal that many tills share, of this till:
-    another's would be told, printed or taken for this one's.
+    """The latest payment of this till: another's would be told, printed or taken for this one's.
+
+    In a journal on this machine, of this profile, too: it may have been told another till's number.
     """
     loaded = run.load()
-    profile = loaded.profile
+    profile, here = loaded.profile, loaded.profile.defaults
     which = Filter(merchant=profile.merchant)
+    till = which._replace(shop_id=here.get("shop_id"), machine_id=here.get("machine_id"))
+    of_till = next(run.journal().history(till), None)
     if is_database(loaded.journal):
-        here = profile.defaults
-        which = which._replace(shop_id=here.get("shop_id"), machine_id=here.get("machine_id"))
-    return next(run.journal().history(which), None)
+        return of_till
+    of_profile = next(run.journal().history(which._replace(profile=profile.name)), None)
+    both = [one for one in (of_till, of_profile) if one is not None]
+    return max(both, key=lambda one: (one.created_ms, one.seq), default=None)
 
 
 def narrowed(payments: Iterable[Payment], only: Mapping[str, str]) -> list[Payment]:

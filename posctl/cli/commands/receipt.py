@@ -31,7 +31,7 @@ app = new_app()
 def receipt(
     ctx: typer.Context,
     request_id: Annotated[
-        str | None, typer.Argument(metavar="[REQUEST_ID]", hidden=True, show_default=False)
+        str | None, typer.Argument(metavar="[ID]", hidden=True, show_default=False)
     ] = None,
     last: Annotated[
         bool, typer.Option("--last", help=_("The latest payment of this till."))
@@ -45,7 +45,7 @@ def receipt(
 ) -> int:
     run: Run = ctx.obj
     if (request_id is None) != last:
-        raise UsageError("which", _("Say which payment: a REQUEST_ID or --last."))
+        raise UsageError("which", _("Say which payment: an ID or --last."))
     if copy not in COPIES:
         raise UsageError("bad_copy", _("--copy is one of: {list}.").format(list=", ".join(COPIES)))
     if width not in (None, "32", "48"):

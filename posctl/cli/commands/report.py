@@ -30,7 +30,7 @@ from posctl.paying.unreached import (
 )
 from posctl.screen.contract import envelope
 from posctl.screen.screen import View
-from posctl.times import day_span, moment_span
+from posctl.times import day_span, span
 
 app = new_app()
 
@@ -125,13 +125,13 @@ def report(
 
 
 def _refuse_clashes(options: ReportOptions, run: Run) -> None:
-    spans = (options.since is not None or options.until is not None, options.day is not None)
-    ways = [*spans, options.shift is not None, options.close, options.verify]
+    is_span = not {options.since, options.until, options.day} <= {None}
+    ways = [is_span, options.shift is not None, options.close, options.verify]
     if ways.count(True) > 1:
         raise UsageError(
-            "which", _("Of --day, --since/--until, --shift, --close and --verify, give one.")
+            "which", _("Of --day with --since/--until, --shift, --close and --verify, give one.")
         )
-    if options.only and not any(spans):
+    if options.only and not is_span:
         raise UsageError(
             "only_of_a_span",
             _("--shop, --operator and --machine go with --day or --since/--until."),
@@ -163,7 +163,7 @@ def report_run(options: ReportOptions, run: Run) -> Exit:
 
 
 def _look(options: ReportOptions, run: Run) -> Report:
-    since_ms, until_ms = _span(options, run.now_s())
+    since_ms, until_ms = span(options.day, options.since, options.until, run.now_s())
     number = None if options.shift is None else _shift_number(options.shift)
     merchant = run.load().profile.merchant
     journal = run.journal()
@@ -286,16 +286,6 @@ def _readable(shift: Shift) -> Report:
             _("The record of shift {number} was altered.").format(number=shift.number),
             (Type(("report", "--verify")),),
         ) from None
-
-
-def _span(options: ReportOptions, now_s: float) -> tuple[int | None, int | None]:
-    if options.day is not None:
-        return day_span(options.day, now_s)
-    since = None if options.since is None else moment_span(options.since, now_s)[0]
-    until = None if options.until is None else moment_span(options.until, now_s)[1]
-    if since is not None and until is not None and since >= until:
-        raise UsageError("bad_span", _("--until is not after --since."))
-    return since, until
 
 
 # ── closing a shift, and checking the closed ones ────────────────────────────────────────────

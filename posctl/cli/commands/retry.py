@@ -48,7 +48,7 @@ class RetryOptions(NamedTuple):
 def retry(
     ctx: typer.Context,
     request_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[REQUEST_ID]…", hidden=True, show_default=False)
+        list[str] | None, typer.Argument(metavar="[ID]…", hidden=True, show_default=False)
     ] = None,
     checkout: Annotated[
         str | None, typer.Option(help=_("The open payment of this checkout_id."), metavar="ID")
@@ -73,7 +73,7 @@ def retry(
     if ways.count(True) != 1:
         raise UsageError(
             "which",
-            _("Say which payment: a REQUEST_ID, --checkout, --last, --all or --due."),
+            _("Say which payment: an ID, --checkout, --last, --all or --due."),
             (Say(_("See what is open:")), Type(("pending",))),
         )
     wait_s = None if wait is None else seconds(wait, "--wait")
@@ -123,7 +123,7 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
     if options.request_ids:
         return find(options.request_ids[0], run)
     if options.last:
-        return latest(run)
+        return _last(run)
     found = [
         p
         for p in run.own_journal().open_payments(_merchant(run))
@@ -136,6 +136,31 @@ def _one(options: RetryOptions, run: Run) -> Payment | None:
             (Say(_("Name the payment:")), Type(("retry", "REQUEST_ID"))),
         )
     return found[0] if found else None
+
+
+def _last(run: Run) -> Payment | None:
+    """The latest payment of this till. Raises UsageError when it is closed and another is open:
+    that one is more likely meant, and its customer must not be told of the other's "paid".
+    """
+    payment = latest(run)
+    if payment is None or payment.open:
+        return payment
+    mine = (payment.machine_id, payment.checkout.shop_id)
+    waiting = [
+        one
+        for one in run.journal().open_payments(payment.checkout.merchant)
+        if (one.machine_id, one.checkout.shop_id) == mine
+    ]
+    if waiting:
+        raise UsageError(
+            "which",
+            _("The latest payment is closed, and an earlier one is open. Which one is meant?"),
+            (
+                *(Say(_("The latest:")), Type(("show", payment.request_id))),
+                *(Say(_("The open one:")), Type(("retry", waiting[-1].request_id))),
+            ),
+        )
+    return payment
 
 
 def _several(options: RetryOptions, run: Run) -> Exit:

@@ -1,10 +1,10 @@
 """`posctl status`: ask the platform without paying."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import find
+from posctl.cli.commands._money import find, latest
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import UsageError
@@ -23,6 +23,15 @@ from posctl.screen.screen import View
 app = new_app()
 
 
+class StatusOptions(NamedTuple):
+    """What to ask about: one payment, by an id or as the latest, or a checkout."""
+
+    payment_id: str | None
+    last: bool
+    checkout: str | None
+    shop: str | None
+
+
 @app.command(
     cls=Command,
     help=_(
@@ -30,13 +39,16 @@ app = new_app()
         "nowhere: they are shown and recorded, and close a payment only as the profile's "
         "status_words says."
     ),
-    epilog="posctl status REQUEST_ID\nposctl status --checkout 111",
+    epilog="posctl status ID\nposctl status --last\nposctl status --checkout 111",
 )
 def status(
     ctx: typer.Context,
     request_id: Annotated[
-        str | None, typer.Argument(metavar="[REQUEST_ID]", hidden=True, show_default=False)
+        str | None, typer.Argument(metavar="[ID]", hidden=True, show_default=False)
     ] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help=_("The latest payment of this till."))
+    ] = False,
     checkout: Annotated[
         str | None, typer.Option(help=_("Ask about this checkout_id."), metavar="ID")
     ] = None,
@@ -45,11 +57,23 @@ def status(
     ] = None,
 ) -> int:
     run: Run = ctx.obj
-    if (request_id is None) == (checkout is None):
-        raise UsageError("which", _("Name one payment by REQUEST_ID, or a checkout by --checkout."))
-    if request_id is not None:
-        return _of_payment(find(request_id, run), run)
-    return _of_checkout(str(checkout), shop, run)
+    options = StatusOptions(payment_id=request_id, last=last, checkout=checkout, shop=shop)
+    return status_run(options, run)
+
+
+def status_run(options: StatusOptions, run: Run) -> Exit:
+    """The whole behaviour of `status`, without the framework."""
+    ways = [options.payment_id is not None, options.last, options.checkout is not None]
+    if ways.count(True) != 1:
+        raise UsageError(
+            "which", _("Say which payment: an ID or --last; or a checkout: --checkout.")
+        )
+    if options.checkout is not None:
+        return _of_checkout(options.checkout, options.shop, run)
+    payment = latest(run) if options.payment_id is None else find(options.payment_id, run)
+    if payment is None:
+        raise UsageError("no_payments", _("No payments."))
+    return _of_payment(payment, run)
 
 
 def _of_payment(payment: Payment, run: Run) -> Exit:
