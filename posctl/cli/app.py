@@ -66,7 +66,8 @@ PAYING = frozenset({"pay", "retry"})  # their errors carry every key of a paymen
 
 def exit_code(error: BaseException) -> Exit:
     """The only map from errors to exit codes; outcomes have theirs in `outcome.EXIT_OF`."""
-    if isinstance(error, (UsageError, typer.TyperException)):
+    # An argument of bytes that are not UTF-8 can be given to no journal. Met before sending only.
+    if isinstance(error, (UsageError, typer.TyperException, UnicodeEncodeError)):
         return Exit.USAGE
     if isinstance(error, ConfigError):
         return Exit.CONFIG
@@ -147,6 +148,8 @@ def _problem(error: BaseException) -> Problem:
     if isinstance(error, typer.TyperException):
         message, hint = _usage_words(error)
         return Problem("usage", "bad_command_line", message, hint)
+    if isinstance(error, UnicodeEncodeError):
+        return Problem("usage", "not_text", _("An argument is not text in UTF-8."))
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return Problem("interrupted", "interrupted", _("Interrupted. Nothing was sent."))
     return Problem(
@@ -361,7 +364,7 @@ def _root(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", help=N_("Print the version."), is_eager=True, callback=_print_version
+            "--version", "-V", help=N_("Print the version."), is_eager=True, callback=_print_version
         ),
     ] = False,
 ) -> None:

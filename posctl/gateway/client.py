@@ -241,6 +241,12 @@ def proxy_for(url: str, proxy: str | None, environ: Mapping[str, str]) -> str | 
         return None
     if "://" not in chosen:
         chosen = "http://" + chosen
+    if not re.fullmatch(r"[!-~]+", chosen):  # urllib3 would stumble over it, at the first payment
+        raise ConfigError(
+            "proxy",
+            _("The proxy cannot be used: it has a blank or another character that no URL has."),
+            _("Write such a character as %XX, in the profile's proxy or in https_proxy."),
+        )
     try:
         parts = urlsplit(chosen)
         usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
@@ -259,7 +265,8 @@ def _environment_proxy(url: str, environ: Mapping[str, str]) -> str | None:
     if not url.startswith("https:") or is_loopback(urlsplit(url).hostname or ""):
         return None
     names = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-    chosen = next((environ[name] for name in names if environ.get(name)), None)
+    # Files of variables come with line ends of Windows and blanks that nobody sees.
+    chosen = next(filter(None, (environ.get(name, "").strip() for name in names)), None)
     no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     return None if not chosen or should_bypass_proxies(url, no_proxy) else chosen
 

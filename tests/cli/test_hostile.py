@@ -163,11 +163,10 @@ CODES = {
     "full-width": scanned("".join(chr(ord(c) + 0xFEE0) for c in CODE).encode()),
     "one full-width digit": scanned(f"{CODE[:-1]}８".encode()),
     "Arabic digits": scanned("".join(chr(ord(c) + 0x630) for c in CODE).encode()),
-    "byte order mark": scanned(b"\xef\xbb\xbf" + CODE.encode()),
-    "NUL": scanned(CODE.encode() + b"\0"),
+    "NUL inside": scanned(CODE[:9].encode() + b"\0" + CODE[9:].encode()),
     "not UTF-8": scanned(b"\xff\xfe"),
     "not UTF-8, strict": Row(
-        pay("--code-stdin"), "--code-stdin", stdin=b"\xff\xfe", env={"PYTHONIOENCODING": "utf-8"}
+        pay("--code-stdin"), "payment code", stdin=b"\xff\xfe", env={"PYTHONIOENCODING": "utf-8"}
     ),
     "2 MB": scanned(b"2" * 2_000_000, "payment code"),
     "129": scanned(b"2" * 129),
@@ -378,6 +377,9 @@ OTHERS = {
     "command in capitals": Row(("PAY",), "PAY"),
     "hostile command": Row(("\x1b]0;owned\x07",), "owned"),
     "command not UTF-8": Row((b"\xff",), ""),
+    "operator not UTF-8": Row(("history", "--operator", b"\xc4"), "UTF-8"),
+    "checkout not UTF-8": Row(("checkout", b"\xc4"), "UTF-8"),
+    "last operator not UTF-8": Row(("report", "--day", "today", "--operator", b"\xc4"), "UTF-8"),
     "half an option": Row(pay("--check", "1"), "--check"),
 }
 

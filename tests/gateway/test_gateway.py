@@ -1186,7 +1186,10 @@ def test_the_environments_proxy(environ: dict[str, str], proxy: str | None) -> N
 
 @pytest.mark.parametrize(
     "proxy",
-    ["https://p:1", "socks5://p:1", "http://", "http://:80", "http://p:x", "http://p:0", "//"],
+    [
+        *("https://p:1", "socks5://p:1", "http://", "http://:80", "http://p:x", "http://p:0", "//"),
+        *("http://p q:1", "http://p\tq:1", "http://p\n:1", "http://u:密码@p:1", "http://\udcc4:1"),
+    ],
 )
 def test_a_proxy_that_cannot_be_used_is_refused(proxy: str) -> None:
     """Only http:// proxies; what cannot be one is a configuration error that repeats no secret."""
@@ -1195,6 +1198,15 @@ def test_a_proxy_that_cannot_be_used_is_refused(proxy: str) -> None:
     assert refused.value.code == "proxy"
     with pytest.raises(ConfigError):
         proxy_for("https://eco.taobao.com/", None, {"https_proxy": proxy})
+
+
+@pytest.mark.parametrize("around", ["{}\r", "{}\r\n", " {}", "{} ", "\t{}\n"])
+def test_blanks_around_the_environments_proxy_are_left_out(around: str) -> None:
+    """A variable with blanks or line ends around it names the proxy inside; blanks alone, none."""
+    url = "https://eco.taobao.com/router/rest"
+    assert proxy_for(url, None, {"HTTPS_PROXY": around.format("http://p:1")}) == "http://p:1"
+    behind = {"https_proxy": around.format(""), "ALL_PROXY": "http://q:2"}
+    assert proxy_for(url, None, behind) == "http://q:2"
 
 
 @pytest.mark.parametrize(
