@@ -62,6 +62,7 @@ NAMES = {
     "clock": N_("clock"),
     "terminal": N_("terminal"),
     "unreached": N_("out of reach"),
+    "zone": N_("time zone"),
 }
 
 

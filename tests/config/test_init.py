@@ -249,7 +249,7 @@ def test_a_secret_that_is_not_there_yet(insists: str, exit_code: int, fresh: Sho
         ("Use it anyway? [y/N]", insists),
     ]
     if insists == "\n":
-        answers += [("same? [y/N]\nThe AppSecret:", "1\n"), TYPED]
+        answers += [("anyway? [y/N]\nThe AppSecret:", "1\n"), TYPED]
     shown = answered(fresh, [*answers, *ALL[at + 1 :]])
     assert shown.exit_code == exit_code, shown.text
     kept_in = load(str(config_of(fresh)), None, {}).profile.secret.kept_in

@@ -216,7 +216,7 @@ AS_SOMEBODY = """
 import contextlib, importlib, os, pkgutil, sys
 import posctl
 for module in pkgutil.walk_packages(posctl.__path__, "posctl."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith(("__main__", "posctl.windows")):
         with contextlib.suppress(ImportError):
             importlib.import_module(module.name)
 import encodings.ascii, encodings.idna, encodings.latin_1, encodings.utf_8_sig

@@ -100,7 +100,9 @@ def test_each_of_many_is_told_once_in_json(shop: Shop, encoding: str) -> None:
     assert {tuple(payment) for payment in told} == {tuple(one)[2:]}, "but posctl and command"
     assert {payment["operator_id"] for payment in told} == {"王芳"}
     assert ran.out.isascii() == (encoding == "ascii")
-    assert list(ran.json) == [*("posctl", "command", "exit_code", "payments", "unreached", "error")]
+    assert list(ran.json) == [
+        *("posctl", "command", "exit_code", "at", "payments", "unreached", "error")
+    ]
 
 
 def test_each_of_many_is_told_once_in_lines(shop: Shop) -> None:

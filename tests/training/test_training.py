@@ -568,7 +568,7 @@ def event_of(server: Server) -> Iterator[Callable[[Mapping[str, str]], Event]]:
     client.close()
 
 
-@pytest.mark.parametrize("number", range(1, len(SCENARIOS) + 1))
+@pytest.mark.parametrize("number", range(1, len(TOLD) + 1))
 def test_scenario(
     number: int, event_of: Callable[[Mapping[str, str]], Event], ledger_path: Path
 ) -> None:
@@ -1010,4 +1010,4 @@ def test_listing_the_scenarios_loads_nothing_heavy() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"sqlite3", "socket", "yaml", "http.server", "requests", "json"} & set(loaded)
+    assert not {"sqlite3", "socket", "yaml", "http.server", "requests"} & set(loaded)

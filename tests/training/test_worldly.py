@@ -130,7 +130,7 @@ def test_a_profiles_decline_code_closes_what_is_unknown(shop: Shop, gateway: Mer
     still = shop.run("retry", request_id, "--json")
     assert (still.code, still.json["outcome"]) == (21, "unknown")
     assert "HM_4711" in still.json["error"]["message"]
-    assert "no proof" in still.json["error"]["hint"]
+    assert "does not prove" in still.json["error"]["hint"]
     shop.profile(gateway.url, decline_codes="[HM_4712, HM_4711]")
     closed = shop.run("retry", request_id, "--json")
     assert (closed.code, closed.json["outcome"]) == (10, "fail")
@@ -165,7 +165,7 @@ def test_the_till_tells_what_a_refusal_proves_once(shop: Shop, gateway: Merciles
         till.type(f"{CODE}\r")
         till.see("▲ UNKNOWN", "Back to this one: r 1")
         gateway.answer = lambda _members: failed(**USED)
-        till.see("支付授权码无效", "no proof", "posctl status", "posctl resolve")
+        till.see("支付授权码无效", "does not prove", "posctl status", "posctl resolve")
         asked = len(gateway.requests)
         gateway.wait_for(lambda: len(gateway.requests) >= asked + 2)
         gateway.answer = paid
