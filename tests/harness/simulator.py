@@ -180,7 +180,8 @@ class Play:
 
     def _learn(self, run: Run) -> None:
         """What the operator reads off the screen."""
-        if (run.data or {}).get("command") == "status" and (asked := (run.data or {})["payment"]):
+        data = run.data or {}
+        if data.get("command") == "status" and (asked := data.get("payment")):
             self._hear(run, asked)  # of a payment that the answer has closed, say
         for payment in run.told:
             outcome = self._hear(run, payment)
