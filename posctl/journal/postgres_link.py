@@ -294,7 +294,10 @@ class Link:
         self._is_slow = False
         try:
             self._db: Connection[Any] | None = self._opened()
-        except psycopg.Error as error:
+        except (psycopg.Error, JournalError) as error:
+            self._watch.end()
+            if isinstance(error, JournalError):
+                raise
             raise self._as_journal_error(error) from error
 
     def connect(self) -> Connection[Any]:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 import warnings
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -102,3 +103,52 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+class Between:
+    """Stands between a till and a database: `asked` and `told` say whether what the till asks, and
+    what the database tells, is passed on. Both are called from threads of its own.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._sockets: list[socket.socket] = [self._server]
+
+    def asked(self, data: bytes) -> bool:
+        raise NotImplementedError
+
+    def told(self) -> bool:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _where = self._server.accept()
+                server = socket.create_connection(("127.0.0.1", self._to))
+                self._sockets += [client, server]
+                for work in (self._ask, self._tell):
+                    threading.Thread(target=work, args=(client, server), daemon=True).start()
+
+    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(65536):
+                if self.asked(data):
+                    server.sendall(data)
+
+    def _tell(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                if self.told():
+                    client.sendall(data)

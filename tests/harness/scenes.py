@@ -30,6 +30,14 @@ from posctl.screen.payments import (
 )
 from posctl.screen.screen import Screen, View
 
+DEFAULTS = {
+    "shop_id": "1",
+    "operator_id": "123",
+    "machine_id": "001",
+    "buyer_id": "1",
+    "source": "hema",
+    "merchant_code": "HM",
+}
 NOW_MS = 1_767_250_800_000
 ID = "75626abc-452d-486e-970d-e65e12fc1456"
 LONG_ID = "x" * 62 + "75"  # as long as an id of one's own may be

@@ -6,16 +6,15 @@ COMMIT that waits for its standby.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import Any, Self
+from pathlib import Path
 
 import pytest
 from conftest import Shop
 from faultserver import PAID, FaultServer, answer
-from pgserver import Database
+from pgserver import Between, Database
 from test_events import Counter
 from test_journal_contract import new
 from test_postgres import till
@@ -26,18 +25,13 @@ from posctl.journal.postgres import PostgresJournal
 from posctl.money.record import Checkout, NewPayment, Payment
 
 
-class Silent:
-    """Stands between a till and the database. Once armed, it swallows all that one side says from
-    a certain word on, over every connection.
-    """
+class Silent(Between):
+    """Once armed, it swallows all that one side says from a word on, over every connection."""
 
     def __init__(self, port: int) -> None:
-        self._to = port
+        super().__init__(port)
         self._word, self._left, self._side = b"", 0, ""
         self.is_silent = threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
-        self._sockets: list[socket.socket] = [self._server]
 
     def arm(self, word: bytes, nth: int, side: str) -> None:
         """From the till's `nth` `word` on: "till" swallows it and what follows, "database" what the
@@ -45,40 +39,15 @@ class Silent:
         """
         self._word, self._left, self._side = word, nth, side
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
+    def asked(self, data: bytes) -> bool:
+        if self._left and self._word in data:
+            self._left -= 1
+            if not self._left:
+                self.is_silent.set()
+        return not (self.is_silent.is_set() and self._side == "till")
 
-    def __exit__(self, *_: object) -> None:
-        for one in self._sockets:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _where = self._server.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets += [client, server]
-                for work in (self._ask, self._tell):
-                    threading.Thread(target=work, args=(client, server), daemon=True).start()
-
-    def _ask(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := client.recv(65536):
-                if self._left and self._word in data:
-                    self._left -= 1
-                    if not self._left:
-                        self.is_silent.set()
-                if not (self.is_silent.is_set() and self._side == "till"):
-                    server.sendall(data)
-
-    def _tell(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := server.recv(65536):
-                if not (self.is_silent.is_set() and self._side == "database"):
-                    client.sendall(data)
+    def told(self) -> bool:
+        return not (self.is_silent.is_set() and self._side == "database")
 
 
 @pytest.fixture
@@ -139,17 +108,13 @@ def test_silent_after_sending(counter: Counter, silent: Silent, swallowed: str) 
     assert any("record" in warning for warning in told["warnings"])
 
 
-def test_silent_to_a_process(
-    database: Database, silent: Silent, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_to_a_process(database: Database, silent: Silent, tmp_path: Path) -> None:
     """A real `pay` whose database falls silent while the request is on its way ends by itself, and
     tells its verdict.
     """
-    monkeypatch.delenv("POSCTL_JOURNAL", raising=False)
     with FaultServer(answer(PAID)) as server:
         url = database.url().replace(f":{database.port}", f":{silent.port}")
         one = till(tmp_path, url, server.url, "till-a")
-        silent.arm(b"state=", 99, "till")
         assert one.run("pay", "--fee", "1", "--checkout", "110", "--json").code == 0
         silent.arm(b"BEGIN", 2, "till")
         ran = one.run("pay", "--fee", "100", "--checkout", "111", "--json")

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from conftest import Shop
 from faultserver import PAID, FaultServer, answer
 from merciless import Merciless, paid, told
-from pgserver import Database
+from pgserver import Between, Database
 from test_events import Counter
 from test_journal_contract import end_leases
 from test_postgres import Till, till
@@ -278,54 +277,25 @@ def test_set_back_while_the_answer_travels(
 # ── the acknowledgement of COMMIT ────────────────────────────────────────────────────────────
 
 
-class Proxy:
-    """Stands between a till and the database, and holds back what the server says to the first
-    COMMIT until `release`.
-    """
+class Held(Between):
+    """Holds back what the database says to the first COMMIT until `release`."""
 
     def __init__(self, port: int) -> None:
-        self._to = port
+        super().__init__(port)
         self.held, self._go_on = threading.Event(), threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
-        self._sockets: list[socket.socket] = [self._server]
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._go_on.set()
-        for one in self._sockets:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
 
     def release(self) -> None:
         self._go_on.set()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _where = self._server.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets += [client, server]
-                for work in (self._ask, self._tell):
-                    threading.Thread(target=work, args=(client, server), daemon=True).start()
+    def asked(self, data: bytes) -> bool:
+        if b"COMMIT" in data:
+            self.held.set()
+        return True
 
-    def _ask(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := client.recv(65536):
-                if b"COMMIT" in data:
-                    self.held.set()
-                server.sendall(data)
-
-    def _tell(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := server.recv(65536):
-                if self.held.is_set():
-                    self._go_on.wait(60)
-                client.sendall(data)
+    def told(self) -> bool:
+        if self.held.is_set():
+            self._go_on.wait(60)
+        return True
 
 
 def test_an_acknowledgement_that_comes_late_sends_nothing(
@@ -342,7 +312,7 @@ def test_an_acknowledgement_that_comes_late_sends_nothing(
     with (
         FaultServer(answer(PAID)) as server,
         closing(Counter(shop, server)) as late,
-        Proxy(database.port) as proxy,
+        Held(database.port) as proxy,
     ):
         other = till(tmp_path, kept.url, server.url, "till-b")
         late.journal.close()

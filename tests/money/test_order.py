@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scenes import DEFAULTS
 
 from posctl.errors import UsageError
 from posctl.money.codes import codes_of, mask, masked, without_codes
@@ -25,14 +26,6 @@ from posctl.money.order import (
 )
 from posctl.shell import as_text
 
-DEFAULTS = {
-    "shop_id": "1",
-    "operator_id": "123",
-    "machine_id": "001",
-    "buyer_id": "1",
-    "source": "hema",
-    "merchant_code": "HM",
-}
 FLAGS = {"pay_fee": "100", "checkout_id": "111"}
 
 

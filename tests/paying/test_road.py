@@ -16,7 +16,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import pytest
-from scenes import CODE
+from scenes import CODE, DEFAULTS
 
 from posctl.config.profile import Profile
 from posctl.config.secret import Secret
@@ -40,14 +40,6 @@ from posctl.paying.status import ask_checkout, ask_payment, record_status
 
 SECRET = "helloworld"
 NOW_S = 1_767_250_800.0
-DEFAULTS = {
-    "shop_id": "1",
-    "operator_id": "123",
-    "machine_id": "001",
-    "buyer_id": "1",
-    "source": "hema",
-    "merchant_code": "HM",
-}
 OTHER_CODE = "289999999999999999"
 
 Does = Callable[[bytes, Sent], Exchange]
@@ -613,19 +605,14 @@ def test_the_voucher_of_a_pending_answer_is_kept(till: Till) -> None:
 def test_closed_by_a_person_meanwhile(till: Till) -> None:
     """An answer against what a person said is an alarm and told as a conflict; the record stays."""
 
-    def closes(paid: bool) -> Does:
-        def play(form: bytes, sent: Sent) -> Exchange:
-            with closing(SqliteJournal(till.path)) as other:
-                payment = other.payment(till.first_id())
-                assert payment is not None
-                # What a person with another posctl would be refused for; the lease may have gone.
-                till.journal.let_go(payment)
-                close_by_hand(payment, "me", "seen", int(till.now_s * 1000), other, paid=paid)
-            return PAID(form, sent)
+    def meanwhile(form: bytes, sent: Sent) -> Exchange:
+        payment = till.payment()
+        till.journal.let_go(payment)  # as when a lease has ended
+        journal, now_ms = till.journal, int(till.now_s * 1000)
+        close_by_hand(payment, "me", "seen", now_ms, journal, paid=False)
+        return PAID(form, sent)
 
-        return play
-
-    result = till.pay(closes(paid=False))
+    result = till.pay(meanwhile)
     assert (result.outcome, result.exit_code) == (Outcome.CONFLICT, Exit.CONFLICT)
     (alarm,) = till.rows("SELECT * FROM alarms")
     assert alarm["event"] == "paid"
@@ -651,7 +638,9 @@ def test_an_error_that_echoes_the_code(till: Till) -> None:
     said = f"bad {CODE}"
     for body in (error(50, f"isv.x:{CODE}", said), error(40, None, None, said)):
         till.pay(says(body), checkout_id=str(len(till.gateway.forms)), channel_account=CODE)
-    assert CODE not in json.dumps(till.rows("SELECT * FROM tries"))
+    kept = till.rows("SELECT * FROM tries")
+    assert CODE not in json.dumps(kept)
+    assert [one["message"].startswith("bad ") for one in kept] == [True, True]
 
 
 def test_another_customers_code_is_cut_out(till: Till) -> None:
@@ -848,6 +837,7 @@ def test_a_sweep_whose_journal_fails(till: Till) -> None:
     ids = [row["request_id"] for row in till.rows("SELECT request_id FROM payments")]
     watch = Watch(lambda: 0.0, lambda: None)
     found.extend(sweep(ids, Sweep(till.desk, frozenset(), False, watch)))
+    assert len(found) == 2
     assert all(any("record" in warning for warning in one.warnings) for one in found)
     assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"sending"}
 
@@ -857,8 +847,6 @@ def test_a_sweep_whose_journal_fails(till: Till) -> None:
 
 def answered(word: str | None, **more: object) -> Does:
     content = {"result": {"model": {"action_status": word, "checkout_status": word, **more}}}
-    body = {"alibaba_pos_pay_action_query_response": content}
-    body["alibaba_pos_paystatus_query_response"] = content
     method = {"alibaba_pos_pay_action_query_response": content}
     other = {"alibaba_pos_paystatus_query_response": content}
 

@@ -14,7 +14,7 @@ from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.codes import discreet
 from posctl.money.outcome import Exit, Outcome
-from posctl.money.record import Filter, Payment
+from posctl.money.record import Filter, OpenOf, Payment
 from posctl.money.result import payment_json
 from posctl.paying.unreached import unreached_json
 from posctl.screen.contract import envelope
@@ -129,30 +129,31 @@ def history_run(options: HistoryOptions, run: Run) -> Exit:
         found = (one for r in ids for one in run.journal().history(which._replace(request_id=r)))
     payments = list(islice(found, limit))
     more = next(found, None) is not None
+    unreached = run.unreached()
     if options.csv is not None:
         from posctl.office.details import details  # noqa: PLC0415  only for --csv
 
         write_out(options.csv, details(payments), run)
     if options.csv != "-":
-        _show(payments, run, more=more)
+        _show(payments, unreached, run, more=more)
     if more:
         run.screen.aside(
             _("▲ These are the latest {limit}, and there are more. List more with --limit.").format(
                 limit=limit
             )
         )
-    run.mention_unreached(run.unreached())
+    run.mention_unreached(unreached)
     run.mention_open()
     return Exit.OK
 
 
-def _show(payments: list[Payment], run: Run, *, more: bool) -> None:
+def _show(payments: list[Payment], unreached: tuple[OpenOf, ...], run: Run, *, more: bool) -> None:
     data = envelope(
         "history",
         Exit.OK,
         payments=[payment_json(payment) for payment in payments],
         more=more,
-        unreached=unreached_json(run.unreached()),
+        unreached=unreached_json(unreached),
     )
     now_ms = run.now_ms()
     run.screen.show(View(data, lambda canvas: draw_payments(canvas, payments, now_ms=now_ms)))
