@@ -80,6 +80,11 @@ def holds_code(digits: str) -> bool:
     return any(re.match(WALLET_CODE, digits[n:]) for n in starts)
 
 
+def has_code(text: str) -> bool:
+    """Whether a payment code stands in `text`, whatever else was typed before it."""
+    return any(holds_code(digits) for digits in re.findall("[0-9]+", unframed(text)))
+
+
 def _is_goods(text: str) -> bool:
     """An article's number: EAN-8, UPC-A, EAN-13 or GTIN-14, with its check digit."""
     if not re.fullmatch(r"[0-9]{8}|[0-9]{12,14}", text):

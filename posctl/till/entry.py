@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from enum import Enum, auto
 from math import inf
-from typing import NamedTuple
 
 from posctl.config.profile import Profile
 from posctl.errors import UsageError
@@ -23,13 +22,26 @@ from posctl.money.scan import (
     STX,
     Scan,
     half_width,
-    holds_code,
+    has_code,
     pieces,
     plain_amount,
     unframed,
     what_is,
 )
 from posctl.shell import lines_of
+from posctl.till.wishes import (
+    COMMANDS,
+    Answer,
+    Chosen,
+    Command,
+    Keep,
+    Note,
+    Offer,
+    Plain,
+    Sale,
+    Wish,
+    Words,
+)
 
 MAX_TYPED = 256  # characters
 MAX_ECHO = 6  # digits in a row: a code may have been scanned where the amount belongs
@@ -46,94 +58,6 @@ class Prompt(Enum):
     CONFIRM = auto()
     WORDS = auto()
     WATCH = auto()
-
-
-class Offer(NamedTuple):
-    """What a key takes: the rest of a checkout, `+`, or once more what came to nothing, Enter.
-
-    Enter alone never takes a rest: the next customer would pay it. A code that is scanned at once,
-    until `scan_until_s`, is the one that a customer was asked for whose payment came to nothing.
-    """
-
-    checkout_id: str
-    pay_fee: int
-    rest: bool
-    scan_until_s: float = -inf
-
-
-class Sale(NamedTuple):
-    """A customer is ready to be charged `pay_fee` fen. A checkout_id of "" is for the till to
-    number.
-    """
-
-    pay_fee: int
-    checkout_id: str
-    code: str
-
-    def __repr__(self) -> str:
-        return f"Sale({self.pay_fee})"  # no payment code
-
-
-class Chosen(NamedTuple):
-    """A checkout was named for `pay_fee` fen: whether it is paid can be told before the scan."""
-
-    pay_fee: int
-    checkout_id: str
-
-
-class Command(NamedTuple):
-    """A letter of COMMANDS, and the number behind it."""
-
-    letter: str
-    number: int | None
-
-
-class Answer(NamedTuple):
-    """What was said to a question."""
-
-    yes: bool
-
-
-class Words(NamedTuple):
-    """What was said to a question for words; never a payment code."""
-
-    text: str
-
-
-class Keep(NamedTuple):
-    """A prompt was answered: its line stays on the screen, with `text` behind it."""
-
-    text: str
-
-
-class Note(NamedTuple):
-    """Something to tell at once."""
-
-    text: str
-
-
-class Plain(Enum):
-    """Wishes without more to say."""
-
-    NEXT = auto()  # go on to the next customer
-    LEAVE = auto()
-
-
-Wish = Sale | Chosen | Command | Answer | Words | Keep | Note | Plain
-
-COMMANDS = {
-    "retry": "r",
-    "close": "c",
-    "status": "s",
-    "rest": "+",
-    "open": "o",
-    "receipt": "p",
-    "report": "x",
-    "operator": "w",
-    "help": "?",
-    "quit": "q",
-}
-"""Each command's word, and the letter that does."""
 
 
 class Entry:
@@ -218,7 +142,7 @@ class Entry:
         """What was typed, as far as it may be seen."""
         if self.prompt is Prompt.CODE:
             return ""
-        if self.prompt is Prompt.CHECKOUT and not _holds_code(self._typed):
+        if self.prompt is Prompt.CHECKOUT and not has_code(self._typed):
             return self._typed
         return re.sub(rf"([0-9]{{{MAX_ECHO}}})[0-9]+", r"\1…", self._typed)
 
@@ -227,7 +151,7 @@ class Entry:
     @property
     def scan_end_s(self) -> float:
         """When a code counts as scanned without an end; never for what a hand typed."""
-        if self.prompt is not Prompt.CODE or not _holds_code(self._typed):
+        if self.prompt is not Prompt.CODE or not has_code(self._typed):
             return inf
         fast = self._last_s - self._first_s <= SCANNED_S * len(self._typed)
         return self._last_s + SCAN_END_S if fast else inf
@@ -411,7 +335,7 @@ class Entry:
             if self.offer is None or self.offer.rest:
                 return
             typed = self.offer.checkout_id
-        elif _holds_code(typed):
+        elif has_code(typed):
             self.ask(_("That looks like a payment code. Is it the checkout?"))
             self._doubt = typed
             return
@@ -440,7 +364,7 @@ class Entry:
             self.prompt = Prompt.CHECKOUT
 
     def _words(self, typed: str) -> Iterator[Wish]:
-        if _holds_code(typed):
+        if has_code(typed):
             yield Note(_("That was a code. Here words are asked for."))
         elif typed:
             yield Keep(typed)
@@ -463,11 +387,6 @@ class Entry:
             return
         yield Keep(mask(typed))
         yield Sale(self._fee, self._checkout_id, typed)
-
-
-def _holds_code(text: str) -> bool:
-    """Whether a payment code stands in `text`, whatever else was typed before it."""
-    return any(holds_code(digits) for digits in re.findall("[0-9]+", unframed(text)))
 
 
 _ENDS = "\r\n\t" + ETX

@@ -10,7 +10,8 @@ from posctl.config.profiles import read as read_config
 from posctl.errors import UsageError
 from posctl.money.order import check_value
 from posctl.money.scan import Scan, plain_amount, unframed, what_is
-from posctl.till.entry import Entry, Prompt, Sale
+from posctl.till.entry import Entry, Prompt
+from posctl.till.wishes import Sale
 
 CODE, OTHER = "281234567890123456", "289999999999999999"  # Alipay's; WeChat's and UnionPay's below
 

@@ -22,19 +22,9 @@ from merciless import Members, Merciless, paid, refused, told
 
 from posctl.config.profile import TillKeys
 from posctl.config.profiles import read as read_config
-from posctl.till.entry import (
-    COMMANDS,
-    Answer,
-    Command,
-    Entry,
-    Keep,
-    Note,
-    Offer,
-    Plain,
-    Prompt,
-    Sale,
-)
+from posctl.till.entry import Entry, Prompt
 from posctl.till.open import OpenPayments
+from posctl.till.wishes import COMMANDS, Answer, Command, Keep, Note, Offer, Plain, Sale
 
 CODE = "281234567890123456"
 PENDING = told({"result_status": 3})

@@ -1,0 +1,89 @@
+"""An open payment of the till closed by hand: three questions, on a person's evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+from posctl.messages import _
+from posctl.money.order import check_value, yuan
+from posctl.money.scan import half_width
+from posctl.paying.by_hand import close_by_hand
+from posctl.paying.desk import NEXT_PAUSE_S, Desk
+from posctl.paying.many import Workers
+from posctl.paying.pay import told
+from posctl.till.cashier import Cashier
+from posctl.till.open import Open
+from posctl.till.talk import Talk
+from posctl.till.verdicts import Verdicts
+
+_SAID = {
+    **dict.fromkeys(("paid", "已付", "已付款", "付了"), True),
+    **dict.fromkeys(("not-paid", "not paid", "未付", "未付款", "没付"), False),
+}
+
+
+class Closing:
+    """While somebody says what became of a payment, the platform is not asked about it."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        cashier: Cashier,
+        talk: Talk,
+        workers: Workers,
+        verdicts: Verdicts,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._desk, self._cashier, self._talk = desk, cashier, talk
+        self._workers, self._verdicts, self._monotonic = workers, verdicts, monotonic
+        self._one: Open | None = None
+
+    def __bool__(self) -> bool:
+        """Whether somebody is being asked."""
+        return self._one is not None
+
+    def ask(self, number: int | None) -> None:
+        """Ask what became of it, for the evidence, and whether to close it so."""
+        one = self._verdicts.open.find(number) if number is not None else None
+        if one is None:
+            self._talk.note(_("Say which one: c and its number. The list: o"))
+            return
+        if one.payment.request_id in self._workers.in_flight:
+            self._talk.note(_("The platform is being asked about it: wait for its verdict."))
+            return
+        self._one = one
+        self._verdicts.open.ask_at(one.payment.request_id, inf)
+        fee, checkout = yuan(one.payment.pay_fee), one.payment.checkout.checkout_id
+        self._talk.note(_("Look at the customer's phone and the platform's console first."))
+        words = _("￥{yuan} · {checkout}: was it paid? Type paid or not-paid: ")
+        self._talk.ask_words(words.format(yuan=fee, checkout=checkout), self._said)
+
+    def _said(self, verdict: str) -> None:
+        paid = _SAID.get(half_width(verdict).lower())
+        if paid is not None:  # else it is asked again
+            question = _("What shows it, in a few words: ")
+            self._talk.ask_words(question, lambda note: self._sure(note, paid=paid))
+
+    def _sure(self, note: str, *, paid: bool) -> None:
+        if not any(character.isalnum() for character in note):
+            return  # asked again
+        check_value("attributes", note, _("The evidence"))
+        question = _("Close it by hand as paid?") if paid else _("Close it by hand as not paid?")
+        self._talk.confirm(question, lambda: self._close(note, paid=paid))
+
+    def _close(self, note: str, *, paid: bool) -> None:
+        if self._one is None:
+            return
+        now_ms, journal = self._desk.now_ms(), self._desk.journal
+        payment = self._one.payment
+        done = close_by_hand(payment, self._cashier.name, note, now_ms, journal, paid=paid)
+        self._verdicts.settle(told(done, self._desk))
+
+    def end(self) -> None:
+        """Whatever came of it: it is asked about as before, if it is still open."""
+        if self._one is not None:
+            soon_s = self._monotonic() + NEXT_PAUSE_S
+            next_s = inf if self._one.next_s == inf else soon_s
+            self._verdicts.open.ask_at(self._one.payment.request_id, next_s)
+            self._one = None

@@ -1,0 +1,234 @@
+"""What a till puts on its way: a customer's payment, and open ones again; and the questions that
+are asked before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from math import ceil, inf
+
+from posctl.journal import Transaction
+from posctl.messages import _
+from posctl.money import advice
+from posctl.money.admit import Block, Refuse, Tell, Unsure, refused_before
+from posctl.money.codes import codes_of
+from posctl.money.order import PayRequest, yuan
+from posctl.money.outcome import outcome_of
+from posctl.money.record import Payment
+from posctl.paying.desk import NEXT_PAUSE_S, Desk
+from posctl.paying.many import Workers
+from posctl.paying.pay import blocked, told
+from posctl.paying.row import checkout_of, open_near, reopen
+from posctl.paying.status import ask_payment
+from posctl.screen.brush import named
+from posctl.till.cashier import Cashier
+from posctl.till.open import LATER_PAUSE_S
+from posctl.till.talk import Talk
+from posctl.till.verdicts import Asked, Verdicts
+from posctl.till.wishes import Offer, Sale
+from posctl.times import age
+
+
+class Sending:
+    """Only the calling thread touches the journal; `wake` is called by another when the platform
+    has said what it calls a payment.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        cashier: Cashier,
+        talk: Talk,
+        workers: Workers,
+        verdicts: Verdicts,
+        monotonic: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        self._desk, self._cashier, self._talk = desk, cashier, talk
+        self._workers, self._verdicts = workers, verdicts
+        self._monotonic, self._wake = monotonic, wake
+
+    # ── a customer's payment ─────────────────────────────────────────────────────────────────
+
+    def sell(self, sale: Sale) -> None:
+        """Open the customer's payment and put it on its way."""
+        self._talk.entry.fresh()
+        self._talk.entry.offer = None
+        self._send(self._cashier.order(sale), frozenset(), numbered=not sale.checkout_id)
+
+    def look(self, pay_fee: int, checkout_id: str) -> None:
+        """Tell before the scan what no code can change: the checkout is paid, or needs less."""
+        order = self._cashier.make({"pay_fee": str(pay_fee), "checkout_id": checkout_id})
+        checkout = checkout_of(order, self._desk.profile)
+        refused = refused_before(pay_fee, self._desk.journal.payments_of(checkout))
+        if refused is not None:
+            self._talk.entry.fresh()
+            self._refused(refused, order)
+
+    def _refused(self, refused: Refuse, order: PayRequest) -> None:
+        self._verdicts.find_open()
+        self._verdicts.tell(blocked(refused, order, self._desk))
+        if refused.block is Block.OVER_DUE:
+            checkout = refused.payment.checkout
+            self._verdicts.count_rest(checkout)
+            self._talk.entry.offer = self._verdicts.rest_of(checkout)
+
+    def _send(self, order: PayRequest, waived: frozenset[Block], *, numbered: bool = False) -> None:
+        desk = self._desk
+        checkout = checkout_of(order, desk.profile)
+        if any(p.checkout == checkout for p in self._workers.in_flight.values()):
+            words = _("A payment of this checkout is on its way: wait for its verdict.")
+            self._talk.note(words)
+            return
+        if self._banned():
+            self._talk.entry.offer = Offer(order.checkout_id, order.pay_fee, rest=False)
+            return
+        fresh_id = desk.new_id()
+        since_s = desk.uptime_s()
+
+        def work(tx: Transaction) -> Payment | Tell | Refuse | Unsure:
+            near = self._cashier.near(tx) if numbered else ()
+            return open_near(tx, order, fresh_id, desk, waived, near)
+
+        begun = desk.journal.transact(work)
+        if isinstance(begun, Payment):
+            if begun.tries > 1 and order.codes != codes_of(begun.pay_request):
+                self._talk.note(advice.warning("code_set_aside").partition(": ")[2])
+            if begun.tries > 1:  # open before: told even when nothing has changed
+                self._verdicts.wanted.add(begun.request_id)
+            self._put_on_its_way(begun, since_s)
+            self._verdicts.watch(begun)
+        elif isinstance(begun, Tell):
+            self._verdicts.tell(told(begun.payment, desk))
+        elif isinstance(begun, Unsure):
+            self._verdicts.find_open()
+            self._doubted(begun.payment, order)
+        elif begun.block is Block.REPEAT:
+            question = _("The same amount was paid a moment ago. Take it once more?")
+            again = waived | {Block.REPEAT}
+            self._talk.confirm(question, lambda: self._send(order, again))
+        else:
+            self._refused(begun, order)
+
+    def _doubted(self, payment: Payment, order: PayRequest) -> None:
+        """Is it another customer? If not, go back to the payment that there is."""
+        since = age(self._desk.now_ms() - payment.updated_ms)
+        words = (
+            _("▲ ￥{yuan} is still open here: {outcome}, {since} ago.")
+            if payment.open
+            else _("▲ ￥{yuan} was paid here {since} ago.")
+        )
+        outcome = named(outcome_of(payment.standing))
+        self._talk.note(words.format(yuan=yuan(payment.pay_fee), outcome=outcome, since=since))
+
+        def back() -> None:
+            if payment.request_id in self._workers.in_flight:
+                self._verdicts.watch(payment)
+            elif payment.open:
+                self._verdicts.wanted.add(payment.request_id)
+                self._ask(payment)
+            else:
+                self._verdicts.tell(told(payment, self._desk))
+
+        question = _("Is this ANOTHER customer?")
+        self._talk.confirm(question, lambda: self._send(order, frozenset()), back)
+
+    # ── open payments ────────────────────────────────────────────────────────────────────────
+
+    def retry(self, number: int | None) -> None:
+        """Come back to an open payment, and ask about it now."""
+        on_their_way = self._workers.in_flight
+        one = self._verdicts.open.find(number)
+        payment = one.payment if one else None
+        if number is None and on_their_way:
+            payment = next(reversed(on_their_way.values()))
+        if payment is None:
+            self._talk.note(_("There is no such open payment. The list: o"))
+            return
+        self._verdicts.wanted.add(payment.request_id)
+        if payment.request_id in on_their_way:
+            self._verdicts.watch(payment)
+        else:
+            self._ask(payment)
+
+    def ask_status(self, number: int | None) -> None:
+        """Ask what the platform calls an open payment, in a thread: that moves no money."""
+        one = self._verdicts.open.find(number)
+        if one is None:
+            self._talk.note(_("There is no such open payment. The list: o"))
+            return
+        payment, started_ms = one.payment, self._desk.now_ms()
+        desk = self._desk._replace(interruptible=nullcontext)
+
+        def ask() -> None:
+            self._verdicts.asked.put(Asked(payment, ask_payment(payment, desk), started_ms))
+            self._wake()
+
+        self._talk.note(_("Asking the platform; that moves no money."))
+        threading.Thread(target=ask, daemon=True).start()
+
+    def ask_due(self) -> None:
+        """Ask about what is open by itself, as long as that is safe."""
+        now_s = self._monotonic()
+        banned_s = self._workers.banned_s()
+        ask_at = self._verdicts.open.ask_at
+        for payment in self._verdicts.open.due(now_s, self._workers.in_flight):
+            if banned_s:
+                ask_at(payment.request_id, now_s + banned_s)
+                continue
+            ask_at(payment.request_id, now_s + LATER_PAUSE_S)  # if the journal fails
+            since_s = self._desk.uptime_s()
+            begun = self._reopened(payment, frozenset(), automatic=True)
+            if isinstance(begun, Payment):
+                self._put_on_its_way(begun, since_s)
+            elif isinstance(begun, Tell):
+                self._verdicts.settle(told(begun.payment, self._desk))
+            else:
+                held = begun.block is Block.HELD
+                ask_at(payment.request_id, now_s + NEXT_PAUSE_S if held else inf)
+
+    def _ask(self, payment: Payment, waived: frozenset[Block] = frozenset()) -> None:
+        """Ask about an open payment because somebody wants to know."""
+        if self._banned():
+            return
+        since_s = self._desk.uptime_s()
+        begun = self._reopened(payment, waived, automatic=False)
+        if isinstance(begun, Payment):
+            self._put_on_its_way(begun, since_s)
+            self._verdicts.watch(begun)
+        elif isinstance(begun, Tell):
+            self._verdicts.settle(told(begun.payment, self._desk))
+        elif begun.block is Block.CUSTOMER_GONE:
+            again = waived | {Block.CUSTOMER_GONE}
+            question = _("Is the customer still here?")
+            self._talk.confirm(question, lambda: self._ask(payment, again))
+        elif begun.block is Block.RESTORED:
+            sure = waived | {Block.RESTORED}
+            question = _("Are you sure that nobody has settled this payment since? Send it?")
+            self._talk.confirm(question, lambda: self._ask(payment, sure))
+        else:
+            self._verdicts.tell(blocked(begun, None, self._desk))
+
+    def _reopened(
+        self, payment: Payment, waived: frozenset[Block], *, automatic: bool
+    ) -> Payment | Tell | Refuse:
+        def work(tx: Transaction) -> Payment | Tell | Refuse:
+            return reopen(tx, payment.request_id, self._desk, waived, automatic=automatic)
+
+        return self._desk.journal.transact(work)
+
+    # ── on its way ───────────────────────────────────────────────────────────────────────────
+
+    def _put_on_its_way(self, payment: Payment, since_s: float) -> None:
+        self._verdicts.sent_s[payment.request_id] = self._monotonic()
+        self._workers.send(payment, since_s)
+
+    def _banned(self) -> bool:
+        """Say how long a rate limit lasts: no customer is kept waiting for its end."""
+        seconds = ceil(self._workers.banned_s())
+        if seconds:
+            words = _("The gateway's rate limit lasts {seconds} s more. Nothing was sent.")
+            self._talk.note(words.format(seconds=seconds))
+        return bool(seconds)

@@ -1,0 +1,76 @@
+"""What the till says to the cashier, and what it asks her."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from posctl.errors import PosctlError
+from posctl.screen.screen import Screen, View
+from posctl.shell import lines_of
+from posctl.till.entry import Entry
+
+
+class Talk:
+    """The screen, the dialogue, and what is done with the answer to the question that is open.
+
+    `status_due` is whether the status line is to be drawn before the next amount is asked for.
+    """
+
+    def __init__(self, screen: Screen, entry: Entry) -> None:
+        self.entry = entry
+        self.status_due = True
+        self._screen = screen
+        self._on_yes: Callable[[], None] = lambda: None
+        self._on_no: Callable[[], None] = lambda: None
+        self._on_words: Callable[[str], None] = lambda _text: None
+
+    def show(self, data: Mapping[str, object], draw: Callable[..., None]) -> bool:
+        """Draw a view above the prompt; whether it was written out."""
+        self.line("")
+        self.status_due = True
+        return self._screen.show(View(data, draw))
+
+    def line(self, text: str, *, short: str = "", keep: bool = False) -> None:
+        """The line that the cashier types in; `keep` leaves it on the screen."""
+        self._screen.input_line(text, short=short, keep=keep)
+
+    def note(self, text: str) -> None:
+        """A sentence of its own."""
+        self.line(text, keep=True)
+
+    def text(self, text: str) -> None:
+        """Something that was laid out already: a receipt."""
+        self._screen.line(text)
+
+    def complain(self, error: PosctlError) -> None:
+        """An error, and what it advises."""
+        for line in (error.message, *lines_of(error.hint)):
+            self.note(line)
+        self.status_due = True
+
+    def confirm(
+        self,
+        question: str,
+        on_yes: Callable[[], None],
+        on_no: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Ask; anything but yes is no."""
+        self._on_yes, self._on_no = on_yes, on_no
+        self.entry.ask(question)
+
+    def ask_words(self, question: str, on_words: Callable[[str], None]) -> None:
+        """Ask for words."""
+        self._on_words = on_words
+        self.entry.ask_words(question)
+
+    def yes(self) -> None:
+        """The question was answered with yes."""
+        self._on_yes()
+
+    def no(self) -> None:
+        """The question was answered with no."""
+        self._on_no()
+
+    def words(self, text: str) -> None:
+        """The question for words was answered."""
+        self._on_words(text)
