@@ -56,7 +56,7 @@ COMMANDS = {
     "journal": ("journal", N_("Begin, check, back up, restore and prune the journal.")),
     "doctor": ("doctor", N_("Check everything that a payment needs.")),
     "explain": ("explain", N_("Say what a code means, and what to do.")),
-    "completion": ("completion", N_("Complete command lines in bash, zsh and fish.")),
+    "completion": ("completion", N_("Complete command lines in your shell.")),
     "training": ("training", N_("Run or empty the local training gateway.")),
 }
 GLOBAL_NAMES = Globals._fields

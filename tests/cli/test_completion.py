@@ -125,7 +125,7 @@ def test_closed_choices_and_files(shop: Shop) -> None:
     assert asked(shop, "pay", "--lang", "") == ["en", "zh"]
     assert "unknown" in asked(shop, "history", "--outcome", "u")
     assert asked(shop, "history", "--day", "t") == ["today"]
-    assert asked(shop, "completion", "") == ["bash", "zsh", "fish"]
+    assert asked(shop, "completion", "") == ["bash", "zsh", "fish", "powershell"]
     assert asked(shop, "explain", "connection_c") == ["connection_cut"]
     assert asked(shop, "pay", "--file", "x") == [FILES]
     assert asked(shop, "--config", "") == [FILES]
@@ -292,24 +292,47 @@ def test_fish_offers_what_posctl_answers(installed: Shop, trained: Callable[...,
     assert [line.split("\t")[0] for line in offered("posctl pay --file ord")] == ["orders.json"]
 
 
+# No PowerShell is to be had here: held is that what its script asks is answered.
+@pytest.mark.parametrize(
+    ("kind", "words", "offered"),
+    [
+        ("next", [], list(COMMANDS)),
+        ("words", ["pen"], ["pending"]),
+        ("next", ["config"], ["show", "check", "path"]),
+        ("next", ["config", "show", "--config"], [FILES]),
+        ("words", ["pay", "--profile", "tr"], ["training"]),
+        ("words", ["pay", "--profile=tr"], ["--profile=training"]),
+        ("next", ["pay", "--fee"], []),
+    ],
+)
+def test_powershell_is_answered(
+    kind: str, words: list[str], offered: list[str], shop: Shop
+) -> None:
+    """A word that is not begun is asked for as `next`: Windows PowerShell drops empty arguments."""
+    ran = shop.run("completion", kind, "--", *words)
+    assert (ran.code, ran.err) == (0, "")
+    assert [one.partition("\t")[0] for one in ran.out.splitlines()] == offered
+
+
 # ── the command itself ───────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish", "powershell"])
 def test_the_script_is_printed_as_it_is(name: str, shop: Shop) -> None:
     """What is printed can be sourced; --json has it as text."""
     ran = shop.run("completion", name)
     assert ran.code == 0
-    assert "completion words --" in ran.out
+    asks = "completion $kind '--' $words" if name == "powershell" else "completion words --"
+    assert asks in ran.out
     assert shop.run("completion", name, "--json").json["script"].strip() == ran.out.strip()
 
 
 @pytest.mark.parametrize("args", [(), ("tcsh",), ("bash", "x")])
 def test_another_shell_is_a_usage_error(args: tuple[str, ...], shop: Shop) -> None:
-    """Only the three shells there are scripts for."""
+    """Only the shells that there are scripts for."""
     ran = shop.run("completion", *args)
     assert ran.code == 2
-    assert "bash, zsh or fish" in ran.err
+    assert "bash, zsh, fish or powershell" in ran.err
     assert ran.out == ""
 
 

@@ -1,4 +1,4 @@
-"""`posctl completion bash|zsh|fish`: what makes a shell complete posctl's command lines."""
+"""`posctl completion SHELL`: what makes a shell complete posctl's command lines."""
 
 from typing import Annotated
 
@@ -71,7 +71,42 @@ end
 complete -c posctl -f -k -a '(__posctl_complete)'
 """
 
-_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+# `next` stands for a word that is not begun: Windows PowerShell passes no empty argument on.
+# A completer that returns nothing gets names of files, one that returns "" gets nothing.
+_POWERSHELL = r"""# Completion of posctl for PowerShell, as a line of $PROFILE:
+# posctl completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName posctl -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $last = Get-Variable LASTEXITCODE -Scope Global -ValueOnly -ErrorAction Ignore
+    $kind = 'next'
+    $words = @(foreach ($element in $commandAst.CommandElements | Select-Object -Skip 1) {
+        $extent = $element.Extent
+        if ($extent.StartOffset -ge $cursorPosition) { break }
+        if ($extent.EndOffset -ge $cursorPosition) {
+            $kind = 'words'
+            $extent.Text.Substring(0, $cursorPosition - $extent.StartOffset).TrimStart("'", '"')
+        } else {
+            $extent.Text.Trim("'", '"')
+        }
+    })
+    $command = $commandAst.GetCommandName()
+    try {
+        $lines = @(& $command completion $kind '--' $words 2>$null)
+    } catch {
+        $lines = @()
+    }
+    $global:LASTEXITCODE = $last
+    if ($lines.Count -eq 0) { return '' }
+    if ($lines[0] -eq ':files') { return }
+    foreach ($line in $lines) {
+        $word, $about = $line -split "`t", 2
+        if (-not $about) { $about = $word }
+        [System.Management.Automation.CompletionResult]::new($word, $word, 'ParameterValue', $about)
+    }
+}
+"""
+
+_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "powershell": _POWERSHELL}
 
 
 @app.command(
@@ -79,26 +114,29 @@ _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
     help=_(
         "Print what makes a shell complete commands, options, profiles and open request ids. To "
         "have it always, put the line for your shell into ~/.bashrc, behind compinit in ~/.zshrc, "
-        "or into ~/.config/fish/config.fish."
+        "into ~/.config/fish/config.fish, or into the file that $PROFILE names in PowerShell."
     ),
     epilog="source <(posctl completion bash)\nsource <(posctl completion zsh)\n"
-    "posctl completion fish | source",
+    "posctl completion fish | source\n"
+    "posctl completion powershell | Out-String | Invoke-Expression",
 )
 def completion(
     ctx: typer.Context,
     shell: Annotated[
-        str | None, typer.Argument(metavar="bash|zsh|fish", hidden=True, show_default=False)
+        str | None,
+        typer.Argument(metavar="bash|zsh|fish|powershell", hidden=True, show_default=False),
     ] = None,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="", hidden=True, show_default=False)
     ] = None,
 ) -> int:
     run: Run = ctx.obj
-    if shell == "words":  # what the scripts ask for at each Tab
-        _print_candidates(words or [""], ctx, run)
+    if shell in ("words", "next"):  # what the scripts ask for at each Tab
+        typed = words or []
+        _print_candidates([*typed, ""] if shell == "next" or not typed else typed, ctx, run)
         return Exit.OK
     if shell not in _SCRIPTS or words:
-        raise UsageError("which_shell", _("Name one shell: bash, zsh or fish."))
+        raise UsageError("which_shell", _("Name one shell: bash, zsh, fish or powershell."))
     script = _SCRIPTS[shell]
     if run.screen.json or run.screen.field is not None:
         data = envelope("completion", Exit.OK, script=script)
