@@ -9,6 +9,8 @@ from posctl.errors import UsageError
 from posctl.messages import _
 
 DAY_MS = 86_400_000
+MAX_SECONDS = 3600.0
+_MS_OF = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
 
 
 def now_ms() -> int:
@@ -179,3 +181,25 @@ def _zoned(text: str) -> int | None:
         return int(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
+
+
+def seconds_in(text: str, where: str) -> float:
+    """A span in seconds from plain digits, above 0 and at most an hour. Raises UsageError."""
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) and 0 < float(text) <= MAX_SECONDS:
+        return float(text)
+    raise UsageError(
+        "bad_seconds",
+        _("{where} takes seconds, above 0 and at most {most:.0f}.").format(
+            where=where, most=MAX_SECONDS
+        ),
+    )
+
+
+def age_ms_in(text: str) -> int:
+    """An age as in `5m`, in milliseconds. Raises UsageError."""
+    parts = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if parts is None or int(parts[1]) == 0:
+        raise UsageError(
+            "bad_age", _("--older-than is a whole number with s, m, h or d, as in 5m.")
+        )
+    return int(parts[1]) * _MS_OF[parts[2]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from posctl.money.outcome import Event, Outcome, Standing
@@ -298,3 +299,12 @@ class StatusAnswer(NamedTuple):
     word: str | None
     meaning: str | None
     channel_name: str | None = None
+
+
+def narrowed(payments: Iterable[Payment], only: Mapping[str, str]) -> list[Payment]:
+    """Those of `payments` that have these values, by the API's names (shop_id, machine_id, …)."""
+    return [
+        payment
+        for payment in payments
+        if all((payment._asdict() | payment.checkout._asdict())[n] == v for n, v in only.items())
+    ]

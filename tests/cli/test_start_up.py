@@ -33,13 +33,13 @@ ALWAYS = {
     *room("screen", "brush contract screen streams"),
 }
 WITH_JOURNAL = ALWAYS | {
-    *("posctl.files", "posctl.screen.payments"),
-    *room("cli.commands", "_money"),
+    *("posctl.cli.commands", "posctl.files", "posctl.screen.payments"),
     *room("gateway", "exchange top"),
     *room("config", "keys profile profiles secret yamltext"),
     *room("journal", "companion open place rows sqlite sqlite_file"),
 }
 PAY = WITH_JOURNAL | {
+    "posctl.cli.tell",
     "posctl.cli.commands.pay",
     *room("gateway", "client connection exchange judge top"),
     *room("paying", "answer desk pay row"),

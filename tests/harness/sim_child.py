@@ -42,8 +42,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from seams import patch
 
 from posctl import files
 from posctl.cli import app as cli
@@ -80,18 +81,6 @@ _SIGNALS = {
     "term": signal.SIGTERM,
 }
 _getpid = os.getpid  # what posctl is told may be another
-
-
-def patch(owner: object, name: str, value: object) -> None:
-    """Replace a name of a module or class, in this process; a module's name wherever posctl has
-    imported it.
-    """
-    old = getattr(owner, name)
-    setattr(owner, name, value)
-    if isinstance(owner, ModuleType) and not isinstance(old, ModuleType):
-        for known, module in list(sys.modules.items()):
-            if known.startswith("posctl.") and vars(module).get(name) is old:
-                setattr(module, name, value)
 
 
 class Points:
@@ -532,15 +521,15 @@ def hold_for_everyone(_connections: list[Db]) -> None:
 
 def told_too_early(_connections: list[Db]) -> None:
     """An outcome counts as told although nobody has seen it; the next part is then let through."""
-    tell = importlib.import_module("posctl.cli.commands._money").tell
+    telling_module = importlib.import_module("posctl.cli.tell")
+    tell = telling_module.tell
 
     def telling(result: Any, command: str, run: Any) -> Any:
         if result.payment is not None and not result.payment.open:
             run.journal().mark_told([result.payment.request_id])
         return tell(result, command, run)
 
-    for name in ("pay", "retry"):
-        patch(importlib.import_module(f"posctl.cli.commands.{name}"), "tell", telling)
+    patch(telling_module, "tell", telling)
 
 
 def codes_kept(_connections: list[Db]) -> None:
@@ -571,20 +560,19 @@ def no_last_look(_connections: list[Db]) -> None:
 
 def status_by_old_news(_connections: list[Db]) -> None:
     """What a status says counts for whatever was tried since it was asked."""
-    command = importlib.import_module("posctl.cli.commands.status")
-    record = command.record_status
+    asking = importlib.import_module("posctl.paying.status")
+    record = asking.record_status
 
     def recorded(asked_of: Any, asked: Any, started_ms: int, desk: Any) -> Any:
         newest = desk.journal.payment(asked_of.request_id) or asked_of
         return record(newest, asked, started_ms, desk)
 
-    patch(command, "record_status", recorded)
+    patch(asking, "record_status", recorded)
 
 
 def batch_id_by_bytes(_connections: list[Db]) -> None:
     """A line of a batch is known by the bytes of its file."""
     batch = importlib.import_module("posctl.batch.file")
-    command = importlib.import_module("posctl.cli.commands.batch")
     read, says = batch.read_batch, batch._says
     files: list[bytes] = []
 
@@ -592,9 +580,7 @@ def batch_id_by_bytes(_connections: list[Db]) -> None:
         files.append(raw)
         return read(raw, *args, **more)
 
-    for owner in (batch, command):
-        if hasattr(owner, "read_batch"):
-            patch(owner, "read_batch", reading)
+    patch(batch, "read_batch", reading)
     patch(batch, "_says", lambda *args: says(*args) + hashlib.sha256(files[-1]).hexdigest())
 
 

@@ -32,6 +32,7 @@ import sim_gateway
 import sim_machine
 import simulator
 from pgserver import Database
+from seams import patch
 from sim_gateway import Places, Row, Snapshot
 from sim_machine import Machine, Payment, Run, Zygote
 from sim_schedule import How, Key, Step
@@ -297,13 +298,13 @@ def watch_database(points: sim_child.Points, _connections: list[sim_child.Db]) -
 
         return passed
 
-    sim_child.patch(link, "_execute", executed)
-    sim_child.patch(link, "_once", begun)
-    sim_child.patch(link, "_commit", committed)
-    sim_child.patch(link, "_migrate", between("create.before", migrate, "create.after"))
+    patch(link, "_execute", executed)
+    patch(link, "_once", begun)
+    patch(link, "_commit", committed)
+    patch(link, "_migrate", between("create.before", migrate, "create.after"))
     journal = postgres.PostgresJournal
-    sim_child.patch(journal, "forget_codes", between("forget.before", forget, "forget.after"))
-    sim_child.patch(journal, "mark_told", between("told.before", told, "told.after"))
+    patch(journal, "forget_codes", between("forget.before", forget, "forget.after"))
+    patch(journal, "mark_told", between("told.before", told, "told.after"))
 
 
 def hold_for_everyone(_connections: list[sim_child.Db]) -> None:
@@ -313,7 +314,7 @@ def hold_for_everyone(_connections: list[sim_child.Db]) -> None:
         self._claimed.add(paid.seq)
         return True
 
-    sim_child.patch(postgres.PostgresJournal, "hold", hold)
+    patch(postgres.PostgresJournal, "hold", hold)
 
 
 class RealTime(NamedTuple):
@@ -328,14 +329,14 @@ def be_child(fd: int) -> None:
     become = sim_child.become
 
     def become_host(spec: Mapping[str, Any], report: int) -> int:
-        sim_child.patch(socket, "gethostname", lambda: spec["env"]["SIM_HOST"])
-        sim_child.patch(postgres_link, "RETRY_S", float(spec["env"]["SIM_RETRY_S"]))
+        patch(socket, "gethostname", lambda: spec["env"]["SIM_HOST"])
+        patch(postgres_link, "RETRY_S", float(spec["env"]["SIM_RETRY_S"]))
         return become(spec, report)
 
-    sim_child.patch(postgres_link, "time", RealTime())
-    sim_child.patch(sim_child, "become", become_host)
-    sim_child.patch(sim_child, "BUGS", {**sim_child.BUGS, "hold_for_everyone": hold_for_everyone})
-    sim_child.patch(sim_child, "_watch_journal", watch_database)
+    patch(postgres_link, "time", RealTime())
+    patch(sim_child, "become", become_host)
+    patch(sim_child, "BUGS", {**sim_child.BUGS, "hold_for_everyone": hold_for_everyone})
+    patch(sim_child, "_watch_journal", watch_database)
     with suppress(BrokenPipeError, ConnectionResetError):
         sim_child.serve(socket.socket(fileno=fd))
 
@@ -343,13 +344,13 @@ def be_child(fd: int) -> None:
 def install() -> None:
     """Let the simulator look into a database."""
     for module in (simulator, sim_check, sim_machine):
-        sim_child.patch(module, "read_payments", read_payments)
-        sim_child.patch(module, "open_readonly", Reader)
-    sim_child.patch(sim_gateway, "read_journal", read_journal)
-    sim_child.patch(simulator, "Machine", Hosts)
-    sim_child.patch(simulator, "Play", Play)
-    sim_child.patch(simulator, "Zygote", ForkServer)
-    sim_child.patch(simulator, "__file__", __file__)
+        patch(module, "read_payments", read_payments)
+        patch(module, "open_readonly", Reader)
+    patch(sim_gateway, "read_journal", read_journal)
+    patch(simulator, "Machine", Hosts)
+    patch(simulator, "Play", Play)
+    patch(simulator, "Zygote", ForkServer)
+    patch(simulator, "__file__", __file__)
 
 
 def main() -> int:

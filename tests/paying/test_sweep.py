@@ -38,8 +38,8 @@ from merciless import Merciless
 from pty_run import pty_run
 from test_journal_contract import new
 
-from posctl.cli.commands._several import Several
 from posctl.cli.run import new_request_id
+from posctl.cli.several import Several
 from posctl.config.profiles import load
 from posctl.gateway.client import Gateway
 from posctl.journal.sqlite import SqliteJournal
@@ -293,7 +293,7 @@ def test_a_bug_in_telling_stops_no_sweep(shop: Shop) -> None:
     with FaultServer(answer(PAID)) as server:
         open_many(shop, server.url, MANY)
         bug = (
-            "import posctl.cli.commands._several as s; real = s.result_json\n"
+            "import posctl.cli.several as s; real = s.result_json\n"
             "def broken(result, *words, **how):\n"
             f"    if result.payment.request_id == {request_id(7)!r}: raise MemoryError\n"
             "    return real(result, *words, **how)\n"

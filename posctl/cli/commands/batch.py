@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._files import read_in
 from posctl.cli.framework import Command, new_app
+from posctl.cli.named_files import read_in
 from posctl.cli.run import Run
 from posctl.errors import AfterSending, JournalError, PosctlError, UsageError
 from posctl.messages import _

@@ -1,6 +1,6 @@
 """`posctl checkout`: all payments of one checkout, and what it still needs."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -19,6 +19,13 @@ from posctl.screen.screen import View
 app = new_app()
 
 
+class CheckoutOptions(NamedTuple):
+    """Which checkout; of which shop, where several have one of this number."""
+
+    checkout_id: str
+    shop: str | None
+
+
 @app.command(
     cls=Command,
     help=_("All payments of one checkout, what was paid and what is still due."),
@@ -29,10 +36,14 @@ def checkout(
     checkout_id: Annotated[str, typer.Argument(metavar="CHECKOUT_ID", hidden=True)],
     shop: Annotated[str | None, typer.Option(help=_("Only this shop_id."), metavar="ID")] = None,
 ) -> int:
-    run: Run = ctx.obj
-    profile = run.load().profile
-    merchant = profile.merchant
-    which = Filter(merchant=merchant, checkout_id=checkout_id, shop_id=shop)
+    return checkout_run(CheckoutOptions(checkout_id=checkout_id, shop=shop), ctx.obj)
+
+
+def checkout_run(options: CheckoutOptions, run: Run) -> Exit:
+    """The whole behaviour of `checkout`, without the framework."""
+    checkout_id = options.checkout_id
+    merchant = run.load().profile.merchant
+    which = Filter(merchant=merchant, checkout_id=checkout_id, shop_id=options.shop)
     payments = list(run.journal().history(which))[::-1]
     if len({payment.checkout.shop_id for payment in payments}) > 1:
         raise UsageError(

@@ -1,6 +1,6 @@
 """`posctl completion SHELL`: what makes a shell complete posctl's command lines."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -14,6 +14,16 @@ from posctl.screen.screen import View
 from posctl.text import one_line
 
 app = new_app()
+
+
+class CompletionOptions(NamedTuple):
+    """A shell; or "words" and those of a command line up to the one that is being typed, "next"
+    when none of that one is there yet.
+    """
+
+    shell: str | None
+    words: tuple[str, ...]
+
 
 _BASH = r"""# Completion of posctl for bash: source <(posctl completion bash)
 _posctl() {
@@ -130,14 +140,22 @@ def completion(
         list[str] | None, typer.Argument(metavar="", hidden=True, show_default=False)
     ] = None,
 ) -> int:
-    run: Run = ctx.obj
-    if shell in ("words", "next"):  # what the scripts ask for at each Tab
-        typed = words or []
-        _print_candidates([*typed, ""] if shell == "next" or not typed else typed, ctx, run)
+    options = CompletionOptions(shell=shell, words=tuple(words or ()))
+    return completion_run(options, ctx, ctx.obj)
+
+
+def completion_run(options: CompletionOptions, ctx: typer.Context, run: Run) -> Exit:
+    """The whole behaviour of `completion`. The framework alone knows all commands and options:
+    they are read from `ctx`.
+    """
+    words = list(options.words)
+    if options.shell in ("words", "next"):  # what the scripts ask for at each Tab
+        is_next = options.shell == "next" or not words
+        _print_candidates([*words, ""] if is_next else words, ctx, run)
         return Exit.OK
-    if shell not in _SCRIPTS or words:
+    if options.shell not in _SCRIPTS or words:
         raise UsageError("which_shell", _("Name one shell: bash, zsh, fish or powershell."))
-    script = _SCRIPTS[shell]
+    script = _SCRIPTS[options.shell]
     if run.screen.json or run.screen.field is not None:
         data = envelope("completion", Exit.OK, script=script)
         run.screen.show(View(data, lambda _canvas: None))

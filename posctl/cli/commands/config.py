@@ -5,17 +5,15 @@ from typing import Any
 
 import typer
 
+from posctl.cli.configured import check_config
 from posctl.cli.framework import Command, Group, new_app
 from posctl.cli.run import Run
-from posctl.config.place import place_json, place_words
-from posctl.config.profile import Config, Loaded, Profile
-from posctl.config.profiles import config_path, read
-from posctl.errors import ConfigError
+from posctl.config.profile import Profile
+from posctl.config.profiles import config_path
 from posctl.journal.place import masked_url
 from posctl.messages import _
 from posctl.money.codes import CODE_FIELDS, mask
 from posctl.money.outcome import Exit
-from posctl.money.result import Problem, problem_json
 from posctl.screen.brush import draw_pairs
 from posctl.screen.contract import envelope, plain
 from posctl.screen.screen import View
@@ -34,7 +32,11 @@ app = new_app(
     epilog="posctl --profile store-1 config show",
 )
 def show(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
+    return show_run(ctx.obj)
+
+
+def show_run(run: Run) -> Exit:
+    """The whole behaviour of `config show`, without the framework."""
     loaded = run.load()
     run.screen.show(
         _pairs(
@@ -57,30 +59,7 @@ def show(ctx: typer.Context) -> int:
     epilog="posctl config check",
 )
 def check(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
-    config = read(run.globals.config, run.environ)
-    loaded = run.load()  # that a profile is chosen, and exists
-    problems = {name: _problem_with(profile, run) for name, profile in config.profiles.items()}
-    wrong = [problem for problem in problems.values() if problem]
-    code = Exit.CONFIG if wrong else Exit.OK
-    data = envelope(
-        "config",
-        code,
-        wrong[0] if wrong else None,
-        path=str(config.path),
-        journal=place_json(loaded),
-        profiles={
-            name: {"ok": problem is None, "error": problem_json(problem)}
-            for name, problem in problems.items()
-        },
-    )
-    pairs = _summary(config, loaded, problems)
-    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, pairs)))
-    for name, problem in problems.items():
-        if problem:
-            run.screen.note(f"{name}:")
-            run.screen.problem(problem)
-    return code
+    return check_config(ctx.obj)
 
 
 @app.command(
@@ -89,7 +68,11 @@ def check(ctx: typer.Context) -> int:
     epilog='"$EDITOR" "$(posctl config path)"',
 )
 def path(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
+    return path_run(ctx.obj)
+
+
+def path_run(run: Run) -> Exit:
+    """The whole behaviour of `config path`, without the framework."""
     where, _named = config_path(run.globals.config, run.environ)
     if run.screen.json or run.screen.field is not None:
         run.screen.show(_pairs(path=str(where)))
@@ -130,30 +113,3 @@ def _settings(profile: Profile) -> dict[str, Any]:
 
 def _masked(defaults: Mapping[str, str]) -> dict[str, str]:
     return {name: mask(v) if name in CODE_FIELDS else v for name, v in defaults.items()}
-
-
-def _problem_with(profile: Profile, run: Run) -> Problem | None:
-    """What would stop this profile from sending; its secret is read and dropped."""
-    from posctl.gateway.client import proxy_for, trusting  # noqa: PLC0415  requests takes 100 ms
-
-    try:
-        profile.secret.reveal(run.environ)
-        if profile.gateway.startswith("https:"):
-            trusting(profile.ca, run.environ)
-        if profile.gateway.startswith("http"):
-            proxy_for(profile.gateway, profile.proxy, run.environ)
-    except ConfigError as error:
-        return Problem.of(error)
-    return None
-
-
-def _summary(
-    config: Config, loaded: Loaded, problems: Mapping[str, Problem | None]
-) -> list[tuple[str, str]]:
-    found = {name: problem.message if problem else _("good") for name, problem in problems.items()}
-    return [
-        ("path", str(config.path)),
-        ("journal", masked_url(loaded.journal)),
-        (_("used by"), place_words(loaded)),
-        *found.items(),
-    ]

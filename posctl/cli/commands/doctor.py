@@ -27,7 +27,11 @@ app = new_app()
     epilog="posctl doctor\nposctl --profile store-1 doctor --json",
 )
 def doctor(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
+    return doctor_run(ctx.obj)
+
+
+def doctor_run(run: Run) -> Exit:
+    """The whole behaviour of `doctor`, without the framework."""
     from posctl.help.doctor import Doctor, worst  # noqa: PLC0415  with sockets and TLS
     from posctl.help.screen import draw_checks  # noqa: PLC0415  as above
 

@@ -1,7 +1,7 @@
 """`posctl explain`: what a code, an outcome or an exit code means, and the remedy."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -21,6 +21,12 @@ from posctl.text import nearest
 app = new_app()
 
 
+class ExplainOptions(NamedTuple):
+    """The word to explain; None is for all of them."""
+
+    code: str | None
+
+
 @app.command(
     cls=Command,
     help=_(
@@ -37,7 +43,12 @@ def explain(
         str | None, typer.Argument(metavar="[CODE]", hidden=True, show_default=False)
     ] = None,
 ) -> int:
-    run: Run = ctx.obj
+    return explain_run(ExplainOptions(code=code), ctx.obj)
+
+
+def explain_run(options: ExplainOptions, run: Run) -> Exit:
+    """The whole behaviour of `explain`, without the framework."""
+    code = options.code
     entries = list(everything()) if code is None else meanings(code)
     if not entries:
         raise _unknown(str(code))

@@ -6,9 +6,9 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._files import refuse_unwritable, write_out
-from posctl.cli.commands._money import named
+from posctl.cli.find import named
 from posctl.cli.framework import Command, new_app
+from posctl.cli.named_files import refuse_unwritable, write_out
 from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _

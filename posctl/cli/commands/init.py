@@ -17,6 +17,7 @@ from posctl.errors import ConfigError, Interrupted, UsageError
 from posctl.hint import Hint, Say, Type, said
 from posctl.journal.place import masked_url
 from posctl.messages import N_, _
+from posctl.money.order import Limits, check
 from posctl.money.outcome import Exit
 from posctl.shell import lines_of
 
@@ -52,7 +53,11 @@ _WAYS: dict[str, tuple[KeptIn, str, str]] = {
     epilog="posctl init\nposctl init --lang zh",
 )
 def init(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
+    return init_run(ctx.obj)
+
+
+def init_run(run: Run) -> Exit:
+    """The whole behaviour of `init`, without the framework."""
     path, _named = config_path(run.globals.config, run.environ)
     _refuse(path, run)
     place = usual_journal(run.environ)
@@ -67,7 +72,7 @@ def init(ctx: typer.Context) -> int:
     for file in files:
         run.screen.note(_("√ Written: {path}").format(path=file.path))
     _begin_journal(place, run)
-    return _afterwards(ctx, run)
+    return _afterwards(run)
 
 
 def _refuse(path: Path, run: Run) -> None:
@@ -97,11 +102,11 @@ def _begin_journal(place: str, run: Run) -> None:
     run.screen.note(_("√ The journal: {path}").format(path=masked_url(place)))
 
 
-def _afterwards(ctx: typer.Context, run: Run) -> Exit:
+def _afterwards(run: Run) -> Exit:
     """Check what was written as `posctl config check` does, and offer to practise."""
-    from posctl.cli.commands.config import check  # noqa: PLC0415  after the questions
+    from posctl.cli.configured import check_config  # noqa: PLC0415  after the questions
 
-    code = Exit(check(ctx))
+    code = check_config(run)
     run.screen.note(_("To check the way to the gateway, without money:"), Type(("doctor",)))
     if run.live:
         real = _("From now on posctl takes real money, with profile {name}.")
@@ -113,21 +118,21 @@ def _afterwards(ctx: typer.Context, run: Run) -> Exit:
 
 
 def _train(run: Run) -> Exit:
-    """The very payment that `posctl --profile training pay` takes."""
-    from posctl.cli.commands.pay import PayOptions, pay_run  # noqa: PLC0415  only if wanted
+    """The payment that `posctl --profile training pay` takes."""
+    from posctl.cli.tell import tell  # noqa: PLC0415  only if wanted
+    from posctl.paying.pay import pay  # noqa: PLC0415  as above
 
-    options = PayOptions(
-        members={"pay_fee": "100", "checkout_id": f"training-{new_request_id()[:8]}"},
-        file=None,
-        code_from=None,
-        wait_s=None,
-        dry_run=False,
-        another=False,
-        yes=False,
-    )
+    members = {"pay_fee": "100", "checkout_id": f"training-{new_request_id()[:8]}"}
     practice = Run(run.globals._replace(profile=TRAINING), run.environ, run.stdin, run.screen)
     try:
-        return pay_run(options, practice)
+        profile = practice.load().profile
+        limits = Limits(profile.max_fee, profile.allow_card_numbers)
+        order = check(members, {}, profile.defaults, limits)
+        desk = practice.desk()
+        practice.banner()
+        with practice.screen.sending(order.pay_fee):
+            result = pay(order, desk, frozenset(), None)
+        return tell(result, "pay", practice)
     finally:
         practice.close()
 

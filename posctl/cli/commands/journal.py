@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -52,7 +52,11 @@ app = new_app(
     epilog="posctl journal create\nposctl --config /etc/posctl/config.yaml journal create",
 )
 def create(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
+    return create_run(ctx.obj)
+
+
+def create_run(run: Run) -> Exit:
+    """The whole behaviour of `journal create`, without the framework."""
     from posctl.journal.health import look_at  # noqa: PLC0415  as above
     from posctl.journal.open import begin_journal  # noqa: PLC0415  loads SQLite
     from posctl.journal.place import masked_url  # noqa: PLC0415  as above
@@ -81,7 +85,11 @@ def create(ctx: typer.Context) -> int:
     epilog="posctl journal check\nposctl journal check --json",
 )
 def check(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
+    return check_run(ctx.obj)
+
+
+def check_run(run: Run) -> Exit:
+    """The whole behaviour of `journal check`, without the framework."""
     from posctl.journal.backup import unsound  # noqa: PLC0415  loads SQLite
     from posctl.journal.check import examine  # noqa: PLC0415  loads SQLite
     from posctl.journal.health import look_at  # noqa: PLC0415  as above
@@ -98,6 +106,12 @@ def check(ctx: typer.Context) -> int:
     return Exit.JOURNAL if problem else Exit.OK
 
 
+class BackupOptions(NamedTuple):
+    """The new file."""
+
+    file: str
+
+
 @app.command(
     cls=Command,
     help=_(
@@ -110,13 +124,24 @@ def check(ctx: typer.Context) -> int:
 def backup(
     ctx: typer.Context, file: Annotated[str, typer.Argument(metavar="FILE", hidden=True)]
 ) -> int:
-    run: Run = ctx.obj
+    return backup_run(BackupOptions(file=file), ctx.obj)
+
+
+def backup_run(options: BackupOptions, run: Run) -> Exit:
+    """The whole behaviour of `journal backup`, without the framework."""
     from posctl.journal.backup import back_up  # noqa: PLC0415  loads SQLite
 
-    path, target = _path(run), Path(file)
+    path, target = _path(run), Path(options.file)
     examined = back_up(path, target)
     _show(run, None, path=str(path), file=str(target), **_counts(examined))
     return Exit.OK
+
+
+class RestoreOptions(NamedTuple):
+    """The backup; `yes` agrees to what is listed before."""
+
+    file: str
+    yes: bool
 
 
 @app.command(
@@ -134,17 +159,23 @@ def restore(
     file: Annotated[str, typer.Argument(metavar="FILE", hidden=True)],
     yes: Annotated[bool, typer.Option("--yes", help=_("Agree to what is listed."))] = False,
 ) -> int:
-    run: Run = ctx.obj
+    return restore_run(RestoreOptions(file=file, yes=yes), ctx.obj)
+
+
+def restore_run(options: RestoreOptions, run: Run) -> Exit:
+    """The whole behaviour of `journal restore`, without the framework."""
     from posctl.journal.backup import outlook  # noqa: PLC0415  loads SQLite
     from posctl.journal.backup import restore as put_back  # noqa: PLC0415  as above
 
-    path, kept = _path(run), Path(file).resolve()
+    path, kept = _path(run), Path(options.file).resolve()
     if path.exists() and kept.exists() and path.samefile(kept):
-        raise UsageError("same_file", _("{path} is the journal itself.").format(path=file))
+        raise UsageError("same_file", _("{path} is the journal itself.").format(path=options.file))
     ahead = outlook(path, kept)
     if not ahead.sure:
         _tell_of(ahead, run)
-        if not yes and not (run.can_ask() and run.confirm(_("Put the backup in its place?"))):
+        if not options.yes and not (
+            run.can_ask() and run.confirm(_("Put the backup in its place?"))
+        ):
             problem = Problem(
                 "usage",
                 "may_charge_again",
@@ -168,6 +199,12 @@ def restore(
     return Exit.OK
 
 
+class AdoptOptions(NamedTuple):
+    """`yes` answers the question."""
+
+    yes: bool
+
+
 @app.command(
     cls=Command,
     help=_(
@@ -181,7 +218,11 @@ def adopt(
     ctx: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help=_("Do it, without a question."))] = False,
 ) -> int:
-    run: Run = ctx.obj
+    return adopt_run(AdoptOptions(yes=yes), ctx.obj)
+
+
+def adopt_run(options: AdoptOptions, run: Run) -> Exit:
+    """The whole behaviour of `journal adopt`, without the framework."""
     from posctl.journal.open import adopt as take_over  # noqa: PLC0415  loads SQLite
     from posctl.journal.open import open_in  # noqa: PLC0415  as above
     from posctl.journal.place import masked_url  # noqa: PLC0415  as above
@@ -198,7 +239,7 @@ def adopt(
         words = _("▲ Open, and perhaps settled elsewhere: checkout {checkout}, {fee} fen")
         run.screen.note(words.format(checkout=payment.checkout.checkout_id, fee=payment.pay_fee))
     question = _("Is the right journal lost, and shall this one be used?")
-    if not yes and not (run.can_ask() and run.confirm(question)):
+    if not options.yes and not (run.can_ask() and run.confirm(question)):
         problem = Problem(
             "usage",
             "not_adopted",
@@ -240,6 +281,13 @@ def _tell_of(outlook: "Outlook", run: Run) -> None:
         )
 
 
+class PruneOptions(NamedTuple):
+    """How old in days, and the new file for what is deleted."""
+
+    older_than: str | None
+    export: str | None
+
+
 @app.command(
     cls=Command,
     help=_(
@@ -260,13 +308,17 @@ def prune(
         typer.Option("--export", help=_("A new file, for JSON Lines."), metavar="FILE"),
     ] = None,
 ) -> int:
-    run: Run = ctx.obj
+    return prune_run(PruneOptions(older_than=older_than, export=export), ctx.obj)
+
+
+def prune_run(options: PruneOptions, run: Run) -> Exit:
+    """The whole behaviour of `journal prune`, without the framework."""
     from posctl.journal.prune import prune as prune_older  # noqa: PLC0415  loads SQLite
 
-    days = _days(older_than)
-    if export is None:
+    days = _days(options.older_than)
+    if options.export is None:
         raise UsageError("missing_export", _("--export is missing: nothing is deleted unseen."))
-    path, file = _path(run), Path(export)
+    path, file = _path(run), Path(options.export)
     if file.is_symlink() or file.exists():
         raise _exists_already(file)
     before_ms = run.now_ms() - days * DAY_MS
@@ -274,6 +326,13 @@ def prune(
     written = str(file) if pruned.payments else None
     _show(run, None, path=str(path), export=written, **pruned._asdict())
     return Exit.OK
+
+
+class CopyOptions(NamedTuple):
+    """Two journals, each a file or a URL."""
+
+    source: str
+    target: str
 
 
 @app.command(
@@ -294,12 +353,16 @@ def copy(
     source: Annotated[str, typer.Argument(metavar="FROM", hidden=True)],
     target: Annotated[str, typer.Argument(metavar="TO", hidden=True)],
 ) -> int:
-    run: Run = ctx.obj
+    return copy_run(CopyOptions(source=source, target=target), ctx.obj)
+
+
+def copy_run(options: CopyOptions, run: Run) -> Exit:
+    """The whole behaviour of `journal copy`, without the framework."""
     from posctl.journal.copy import copy as copy_all  # noqa: PLC0415  loads databases
     from posctl.journal.place import masked_url  # noqa: PLC0415  as above
 
-    copied = copy_all(source, target)
-    facts: dict[str, Any] = {"from": masked_url(source), "to": masked_url(target)}
+    copied = copy_all(options.source, options.target)
+    facts: dict[str, Any] = {"from": masked_url(options.source), "to": masked_url(options.target)}
     facts |= copied._asdict()
     facts["states"] = {state: one._asdict() for state, one in copied.states.items()}
     _show(run, None, **facts)

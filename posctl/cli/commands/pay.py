@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import seconds, tell
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
+from posctl.cli.tell import tell
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money import advice
@@ -16,6 +16,7 @@ from posctl.money.codes import masked
 from posctl.money.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
 from posctl.money.outcome import Exit, Outcome
 from posctl.screen.screen import View
+from posctl.times import seconds_in
 
 if TYPE_CHECKING:
     from posctl.money.result import Result
@@ -143,7 +144,7 @@ def pay(
         members={name: value for name, value in given.items() if value is not None},
         file=file,
         code_from="scan" if scan else "stdin" if code_stdin else None,
-        wait_s=None if wait is None else seconds(wait, "--wait"),
+        wait_s=None if wait is None else seconds_in(wait, "--wait"),
         dry_run=dry_run,
         another=another,
         yes=yes,
@@ -193,7 +194,7 @@ def _order(options: PayOptions, run: Run) -> PayRequest:
 
 
 def _file_members(name: str, run: Run) -> Mapping[str, Any]:
-    from posctl.cli.commands._files import read_in  # noqa: PLC0415  only for --file
+    from posctl.cli.named_files import read_in  # noqa: PLC0415  only for --file
 
     return read_file(read_in(name, MAX_FILE_BYTES, run), name)
 

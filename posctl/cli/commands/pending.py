@@ -1,27 +1,40 @@
 """`posctl pending`: what is open, oldest first, and what to type."""
 
-import re
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import narrowed
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
-from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.advice import still_to_do, what_happened_last
 from posctl.money.outcome import Exit
+from posctl.money.record import narrowed
 from posctl.money.result import alarm_json, payment_json
 from posctl.paying.unreached import unreached_json
 from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_open
 from posctl.screen.screen import View
 from posctl.shell import as_text
+from posctl.times import age_ms_in
 
 app = new_app()
 
-MS_OF = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+class PendingOptions(NamedTuple):
+    """Which of the open payments: those older than `older_than`, of one shop, operator or till."""
+
+    check: bool
+    older_than: str | None
+    shop: str | None
+    operator: str | None
+    machine: str | None
+
+    @property
+    def only(self) -> dict[str, str]:
+        """What is asked for, by the API's names."""
+        asked = {"shop_id": self.shop, "operator_id": self.operator, "machine_id": self.machine}
+        return {name: value for name, value in asked.items() if value is not None}
 
 
 @app.command(
@@ -51,24 +64,29 @@ def pending(
     ] = None,
     machine: Annotated[str | None, typer.Option(help=_("Only this till."), metavar="ID")] = None,
 ) -> int:
-    run: Run = ctx.obj
-    least_ms = _age_ms(older_than) if older_than is not None else 0
+    options = PendingOptions(
+        check=check, older_than=older_than, shop=shop, operator=operator, machine=machine
+    )
+    return pending_run(options, ctx.obj)
+
+
+def pending_run(options: PendingOptions, run: Run) -> Exit:
+    """The whole behaviour of `pending`, without the framework."""
+    least_ms = age_ms_in(options.older_than) if options.older_than is not None else 0
     profile = run.load().profile
     merchant = profile.merchant
     journal = run.journal()
-    asked = {"shop_id": shop, "operator_id": operator, "machine_id": machine}
-    only = {name: value for name, value in asked.items() if value is not None}
     now_ms = run.now_ms()
     payments = [
         payment
-        for payment in narrowed(journal.open_payments(merchant), only)
+        for payment in narrowed(journal.open_payments(merchant), options.only)
         if now_ms - payment.created_ms >= least_ms or least_ms == 0
     ]
     # An alarm is about money that may be gone: nobody narrows it away.
     alarms = journal.alarms(merchant)
     unreached = run.unreached()
     tries = {p.request_id: journal.last_try(p) for p in payments}
-    code = Exit.PENDING if check and (payments or alarms) else Exit.OK
+    code = Exit.PENDING if options.check and (payments or alarms) else Exit.OK
     data = envelope(
         "pending",
         code,
@@ -95,19 +113,9 @@ def pending(
                 profile.name,
                 live=profile.live,
                 now_ms=now_ms,
-                older_than=older_than,
+                older_than=options.older_than,
             ),
         )
     )
     run.mention_unreached(unreached)
     return code
-
-
-def _age_ms(text: str) -> int:
-    """`5m` as milliseconds. Raises UsageError."""
-    parts = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if parts is None or int(parts[1]) == 0:
-        raise UsageError(
-            "bad_age", _("--older-than is a whole number with s, m, h or d, as in 5m.")
-        )
-    return int(parts[1]) * MS_OF[parts[2]]

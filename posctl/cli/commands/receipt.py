@@ -1,10 +1,10 @@
 """`posctl receipt`: the customer's or the store's copy of a paid payment."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import find, latest
+from posctl.cli.find import find, latest
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import UsageError
@@ -18,6 +18,15 @@ from posctl.screen.contract import envelope
 from posctl.screen.screen import View
 
 app = new_app()
+
+
+class ReceiptOptions(NamedTuple):
+    """Which payment, by an id or as the latest; whose copy, and how wide in columns."""
+
+    payment_id: str | None
+    last: bool
+    copy: str
+    width: str | None
 
 
 @app.command(
@@ -43,16 +52,23 @@ def receipt(
         str | None, typer.Option(help=_("Columns; else the profile's."), metavar="32|48")
     ] = None,
 ) -> int:
-    run: Run = ctx.obj
-    if (request_id is None) != last:
+    options = ReceiptOptions(payment_id=request_id, last=last, copy=copy, width=width)
+    return receipt_run(options, ctx.obj)
+
+
+def receipt_run(options: ReceiptOptions, run: Run) -> Exit:
+    """The whole behaviour of `receipt`, without the framework."""
+    copy = options.copy
+    if (options.payment_id is None) != options.last:
         raise UsageError("which", _("Say which payment: an ID or --last."))
     if copy not in COPIES:
         raise UsageError("bad_copy", _("--copy is one of: {list}.").format(list=", ".join(COPIES)))
-    if width not in (None, "32", "48"):
+    if options.width not in (None, "32", "48"):
         raise UsageError("bad_width", _("--width is one of: {list}.").format(list="32, 48"))
-    payment = _paid(_last(run) if request_id is None else find(request_id, run), run)
+    named = _last(run) if options.payment_id is None else find(options.payment_id, run)
+    payment = _paid(named, run)
     look = run.load().profile.receipt
-    look = look._replace(width=int(width or look.width))
+    look = look._replace(width=int(options.width or look.width))
     # Counted before it is printed: a second paper without its mark would be worse than none.
     prints = run.journal().transact(lambda tx: tx.count_print(payment, copy))
     corrections = run.journal().corrections(Filter(request_id=payment.request_id))

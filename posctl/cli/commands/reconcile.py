@@ -5,8 +5,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from posctl.cli.commands._files import refuse_unwritable, write_out
 from posctl.cli.framework import Command, new_app
+from posctl.cli.named_files import refuse_unwritable, write_out
 from posctl.cli.run import Run
 from posctl.config.profile import Statement
 from posctl.errors import UsageError
@@ -16,7 +16,8 @@ from posctl.money.order import yuan
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter
 from posctl.money.result import Problem, iso
-from posctl.office.reconcile import MARGIN_MS, Found, Item, Reconciled, name_earlier, reconcile
+from posctl.office.reconcile import MARGIN_MS, Found, Item, Reconciled, name_earlier
+from posctl.office.reconcile import reconcile as compare
 from posctl.office.reconcile_screen import draw_reconciled
 from posctl.office.statement import What, read_rows, span_of, unread_columns
 from posctl.screen.brush import named
@@ -36,7 +37,6 @@ class ReconcileOptions(NamedTuple):
 
 
 @app.command(
-    name="reconcile",
     cls=Command,
     help=_(
         "Set the journal beside a statement of the platform's or the bank's: a CSV file in UTF-8, "
@@ -49,7 +49,7 @@ class ReconcileOptions(NamedTuple):
     epilog="posctl reconcile statement.csv\n"
     "posctl reconcile statement.csv --day yesterday --csv differences.csv",
 )
-def reconcile_command(
+def reconcile(
     ctx: typer.Context,
     statement: Annotated[str, typer.Argument(metavar="STATEMENT.csv", hidden=True)],
     day: Annotated[
@@ -102,7 +102,7 @@ def _compared(options: ReconcileOptions, run: Run) -> Reconciled:
     )
     journal = run.journal()
     rows = read_rows(path, profile.statement)
-    found = reconcile(journal.history(which), rows, since_ms, until_ms)
+    found = compare(journal.history(which), rows, since_ms, until_ms)
     if found.shortened:
         raise _shortened(path, found)
     earlier = Filter(merchant=profile.merchant, until_ms=since_ms - MARGIN_MS)

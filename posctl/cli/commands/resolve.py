@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import find
+from posctl.cli.find import find
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import Busy, UsageError

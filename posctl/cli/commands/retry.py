@@ -4,16 +4,18 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import find, latest, named, seconds, tell
-from posctl.cli.commands._several import Several, tell_several
+from posctl.cli.find import find, latest, named
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
+from posctl.cli.several import Several, tell_several
+from posctl.cli.tell import tell
 from posctl.errors import PosctlError, UsageError
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.admit import Block, may_resend
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.record import Merchant, Payment
+from posctl.times import seconds_in
 
 if TYPE_CHECKING:
     from posctl.money.result import Result
@@ -76,10 +78,18 @@ def retry(
             _("Say which payment: an ID, --checkout, --last, --all or --due."),
             (Say(_("See what is open:")), Type(("pending",))),
         )
-    wait_s = None if wait is None else seconds(wait, "--wait")
+    wait_s = None if wait is None else seconds_in(wait, "--wait")
     if wait_s is not None and (every or due or len(request_ids or ()) > 1):
         raise UsageError("wait_for_one", _("--wait is for one payment."))
-    options = RetryOptions(tuple(request_ids or ()), checkout, last, every, due, wait_s, yes)
+    options = RetryOptions(
+        request_ids=tuple(request_ids or ()),
+        checkout=checkout,
+        last=last,
+        all=every,
+        due=due,
+        wait_s=wait_s,
+        yes=yes,
+    )
     return retry_run(options, ctx.obj)
 
 

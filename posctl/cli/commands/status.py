@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.commands._money import find, latest
+from posctl.cli.find import find, latest
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import UsageError

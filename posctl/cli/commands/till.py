@@ -1,7 +1,7 @@
 """`posctl till`: one screen for a shift at the counter."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from posctl.money.record import Payment
 
 app = new_app()
+
+
+class TillOptions(NamedTuple):
+    """Who works at it, where it is another one than the profile says."""
+
+    operator: str | None
 
 
 @app.command(
@@ -36,11 +42,12 @@ def till(
 ) -> int:
     if operator is not None:
         check_value("operator_id", operator, FIELDS["operator_id"].flag)
-    return till_run({} if operator is None else {"operator_id": operator}, ctx.obj)
+    return till_run(TillOptions(operator=operator), ctx.obj)
 
 
-def till_run(given: Mapping[str, str], run: Run) -> Exit:
-    """The whole behaviour of `till`, without the framework. `given` are members by API name."""
+def till_run(options: TillOptions, run: Run) -> Exit:
+    """The whole behaviour of `till`, without the framework."""
+    given = {} if options.operator is None else {"operator_id": options.operator}
     if run.stdin is None or not run.can_ask():
         raise UsageError(
             "no_terminal",
@@ -84,19 +91,9 @@ def _receipt(payment: "Payment", run: Run) -> str:
 
 
 def _report(run: Run) -> None:
-    from posctl.cli.commands.report import ReportOptions, report_run  # noqa: PLC0415  as above
+    from posctl.cli.shift import mention_merged, shift_so_far, show_report  # noqa: PLC0415  as above
+    from posctl.office.report import DIMENSIONS  # noqa: PLC0415  as above
 
-    options = ReportOptions(
-        day=None,
-        since=None,
-        until=None,
-        shift=None,
-        by=None,
-        csv=None,
-        html=None,
-        close=False,
-        note=None,
-        yes=False,
-        verify=False,
-    )
-    report_run(options, run)
+    run.banner()
+    mention_merged(run)
+    show_report(shift_so_far(run), DIMENSIONS, run)

@@ -1,7 +1,7 @@
 """`posctl training serve|reset`: the local training gateway."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,6 +16,12 @@ from posctl.screen.screen import View
 from posctl.training import SCENARIOS
 from posctl.training import reset as reset_ledger
 from posctl.training import serve as serve_forever
+
+
+class ServeOptions(NamedTuple):
+    """The port to listen at, 0 for a free one."""
+
+    port: str
 
 
 class _Training(Group):
@@ -46,7 +52,12 @@ def serve(
     ctx: typer.Context,
     port: Annotated[str, typer.Option(help=_("Else a free one."), metavar="PORT")] = "0",
 ) -> int:
-    run: Run = ctx.obj
+    return serve_run(ServeOptions(port=port), ctx.obj)
+
+
+def serve_run(options: ServeOptions, run: Run) -> Exit:
+    """The whole behaviour of `training serve`, without the framework."""
+    port = options.port
     if not (re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535):
         raise UsageError("bad_port", _("--port is a number from 0 to 65535."))
 
@@ -68,7 +79,11 @@ def serve(
     epilog="posctl training reset",
 )
 def reset(ctx: typer.Context) -> int:
-    run: Run = ctx.obj
+    return reset_run(ctx.obj)
+
+
+def reset_run(run: Run) -> Exit:
+    """The whole behaviour of `training reset`, without the framework."""
     reset_ledger(run.training_ledger())
     run.screen.show(View(envelope("training", Exit.OK), lambda canvas: draw_pairs(canvas, [])))
     run.screen.note(_("The training gateway starts afresh."))

@@ -1,4 +1,4 @@
-"""What the commands that move money share: telling the result, and remembering that it was told."""
+"""Which payment is meant: by an id or its beginning, or as the latest of this till."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from posctl.errors import JournalError, UsageError
+from posctl.errors import UsageError
 from posctl.hint import Say, Type
 from posctl.journal.place import is_database
 from posctl.messages import _
@@ -14,59 +14,12 @@ from posctl.money.codes import discreet
 from posctl.money.order import request_id, yuan
 from posctl.money.outcome import outcome_of
 from posctl.money.record import Filter
-from posctl.money.result import result_json
 from posctl.screen.brush import named as outcome_named
-from posctl.screen.payments import draw_result
-from posctl.screen.screen import View
 from posctl.times import date_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from posctl.cli.run import Run
-    from posctl.money.outcome import Exit
     from posctl.money.record import Payment
-    from posctl.money.result import Result
-
-MAX_WAIT_S = 3600.0
-
-
-def seconds(text: str, where: str) -> float:
-    """A span in seconds from plain digits, above 0 and at most an hour. Raises UsageError."""
-    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) and 0 < float(text) <= MAX_WAIT_S:
-        return float(text)
-    raise UsageError(
-        "bad_seconds",
-        _("{where} takes seconds, above 0 and at most {most:.0f}.").format(
-            where=where, most=MAX_WAIT_S
-        ),
-    )
-
-
-def tell(result: Result, command: str, run: Run) -> Exit:
-    """Show one payment's result; once it was written out, the journal knows that it was told.
-
-    Whether it could be printed never changes the exit code.
-    """
-    run.decided = result.exit_code
-    profile = run.load().profile
-    data = result_json(result, command, profile.name, live=profile.live)
-    printed = run.screen.show(
-        View(data, lambda canvas: draw_result(canvas, result, profile.name, live=profile.live))
-    )
-    payment = result.payment
-    # Whoever closed stdout reads the exit code alone, which says enough of a payment that failed.
-    code_alone = run.screen.stdout is None and payment is not None and not payment.standing.paid
-    if (printed or code_alone) and payment is not None and not payment.open and not payment.told:
-        with suppress(JournalError):  # told once more next time: no harm
-            run.journal().mark_told([payment.request_id], run.now_ms())
-    for warning in result.warnings:
-        words = warning.partition(": ")[2]  # before it stands the code, for scripts
-        run.screen.note(_("Warning: {text}").format(text=words))
-    if result.problem and not run.screen.interactive:
-        run.screen.problem(result.problem)
-    run.mention_open(besides=payment)
-    return result.exit_code
 
 
 def named(text: str) -> str:
@@ -136,12 +89,3 @@ def latest(run: Run) -> Payment | None:
     of_profile = next(run.journal().history(which._replace(profile=profile.name)), None)
     both = [one for one in (of_till, of_profile) if one is not None]
     return max(both, key=lambda one: (one.created_ms, one.seq), default=None)
-
-
-def narrowed(payments: Iterable[Payment], only: Mapping[str, str]) -> list[Payment]:
-    """Those of `payments` that have these values, by the API's names (shop_id, machine_id, …)."""
-    return [
-        payment
-        for payment in payments
-        if all((payment._asdict() | payment.checkout._asdict())[n] == v for n, v in only.items())
-    ]

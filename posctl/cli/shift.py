@@ -1,0 +1,50 @@
+"""The shift so far, as `posctl report` and the till show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from posctl.messages import _
+from posctl.money.record import Filter
+from posctl.office.report import Report
+from posctl.office.report_data import report_json
+from posctl.office.report_screen import draw_report
+from posctl.office.shift import OutOfReach, Span, report_of, running_shift
+from posctl.screen.screen import View
+from posctl.times import day_span
+
+if TYPE_CHECKING:
+    from posctl.cli.run import Run
+
+
+def shift_so_far(run: Run) -> Report:
+    """The running shift; before any was closed: today, and a word about what is older. Raises
+    JournalError, ConfigError.
+    """
+    profile, journal = run.load().profile, run.journal()
+    if journal.shift(profile.merchant) is not None:
+        out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
+        return running_shift(journal, profile, out_of_reach, run.now_ms())
+    today = Span(*day_span("today", run.now_s()))
+    older = Filter(merchant=profile.merchant, until_ms=today.since_ms)
+    if next(iter(journal.history(older)), None) is not None:
+        run.screen.aside(
+            _("No shift was closed yet: this is today. --close takes in everything before it too.")
+        )
+    out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid(*today))
+    return report_of(journal, profile, today, {}, out_of_reach)
+
+
+def show_report(found: Report, dimensions: Sequence[str], run: Run) -> None:
+    """Draw it, or print it as JSON."""
+    data = report_json(found, dimensions)
+    run.screen.show(View(data, lambda canvas: draw_report(canvas, found, dimensions)))
+
+
+def mention_merged(run: Run) -> None:
+    """One line on stderr when what posctl 0.1 took for several merchants is one."""
+    merged = run.journal().gateways(run.load().profile.merchant)
+    if len(merged) > 1:
+        words = _("▲ posctl 0.1 counted these gateways apart; they are one merchant's: {gateways}")
+        run.screen.note(words.format(gateways=", ".join(merged)))
