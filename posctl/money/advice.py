@@ -140,9 +140,14 @@ def amount(fee: int) -> str:
     return _("￥{yuan} ({fen} fen)").format(yuan=yuan(fee), fen=fee)
 
 
+CHANNELS = {"alipay_facepay_v2": N_("alipay_facepay_v2")}
+"""How people call a channel, by `pay_channel`; in English, as the API does."""
+
+
 def channel(pay_channel: str) -> str:
-    """A payment channel as people call it, where they have a word for it."""
-    return _("alipay_facepay_v2") if pay_channel == "alipay_facepay_v2" else pay_channel
+    """A payment channel as people call it; one that is not known here as it is."""
+    name = CHANNELS.get(pay_channel)
+    return pay_channel if name is None else _(name)
 
 
 def money(outcome: Outcome) -> str:

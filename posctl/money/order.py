@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from posctl.errors import UsageError
 from posctl.messages import N_, _
-from posctl.money.codes import CODE_FIELDS, WALLET_CODE, compact, masked, passes_luhn
+from posctl.money.codes import CODE_FIELDS, WALLET_CODE, compact, mask, masked, passes_luhn
 from posctl.money.scan import Scan, what_is
 from posctl.text import nearest
 
@@ -313,8 +313,10 @@ def _bad(name: str, where: str, allowed: str) -> UsageError:
 _NO_CODES = {
     Scan.GOODS: N_("this is not a payment code but the barcode of an article."),
     Scan.LINK: N_("this is not a payment code but a web address."),
+    Scan.NUMBER: N_("this is not a payment code but the number of a checkout."),
     Scan.SEVERAL: N_("more than one code came in, or something around it."),
 }
+_TOO_SHORT = N_("this is too short for a payment code.")
 
 _CARD_NUMBER = r"(?:3|4|5|6|2[2-7])[0-9]{12,18}"
 
@@ -344,11 +346,7 @@ def _refuse_wrong_scan(name: str, code: str, where: str, limits: Limits) -> None
         )
     found = what_is(code)
     if found in _NO_CODES:
-        raise UsageError(
-            f"bad_{name}",
-            _("{where}: {what}").format(where=where, what=_(_NO_CODES[found])),
-            _("Scan the customer's payment code."),
-        )
+        raise _no_code(name, _NO_CODES[found], where)
     if (
         not limits.allow_card_numbers
         and re.fullmatch(_CARD_NUMBER, code)
@@ -360,6 +358,32 @@ def _refuse_wrong_scan(name: str, code: str, where: str, limits: Limits) -> None
             _("{where}: this looks like a card number.").format(where=where),
             _("Scan the customer's payment code; a profile may allow cards (allow_card_numbers)."),
         )
+
+
+def _no_code(name: str, what: str, where: str) -> UsageError:
+    words = _("{where}: {what}").format(where=where, what=_(what))
+    return UsageError(f"bad_{name}", words, _("Scan the customer's payment code."))
+
+
+def check_scanned(code: str, checkout_id: str, where: str, limits: Limits) -> Scan:
+    """What was scanned for this checkout: a person has to know whether it is a payment code, unless
+    it is CODE. Raises UsageError for what is none.
+
+    A scanner reads whatever is held before it. What a program gives as `channel_account` is meant,
+    also where it is short or unknown here.
+    """
+    found = what_is(code, allow_card_numbers=limits.allow_card_numbers)
+    if code == checkout_id:
+        raise _no_code("channel_account", _NO_CODES[Scan.NUMBER], where)
+    if found is Scan.SHORT:
+        raise _no_code("channel_account", _TOO_SHORT, where)
+    _value("channel_account", code, where, limits)
+    return found
+
+
+def not_known(code: str) -> str:
+    """What is said of a code that is none for sure."""
+    return _("{code} does not look like a payment code.").format(code=mask(code))
 
 
 # ── the JSON file ────────────────────────────────────────────────────────────────────────────

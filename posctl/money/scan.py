@@ -20,6 +20,7 @@ _LONGEST = 24  # digits of one code
 _AROUND = r"[\s\x00-\x20\x7f\ufeff]+"
 _AIM = r"\][A-Za-z][0-9A-Za-z](?=[^\s])"
 _LINK = r"(?i)[a-z][a-z0-9+.-]*://|www\.|[a-z0-9-]+(?:\.[a-z0-9-]+)+/"
+_ACCOUNT = r"[!-~]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}"
 # As posctl's own tills number them: till, date, time, and what tells machines apart.
 _OWN_NUMBER = r".+-[0-9]{8}-[0-9]{6}(?:-[0-9a-z]+)*"
 
@@ -31,7 +32,9 @@ class Scan(Enum):
     SEVERAL = auto()  # more than one, or one with something around it
     GOODS = auto()  # the barcode of an article
     LINK = auto()  # a web address
-    SHORT = auto()  # too short for a code: a checkout's number, say
+    NUMBER = auto()  # a checkout's, as posctl's own tills number them
+    ACCOUNT = auto()  # a customer's, which is an e-mail address: no scanner's, a program's perhaps
+    SHORT = auto()  # too short for a code
     OTHER = auto()  # a person has to know
 
 
@@ -58,9 +61,11 @@ def what_is(text: str, *, allow_card_numbers: bool = False) -> Scan:
         return Scan.SEVERAL
     if allow_card_numbers and re.fullmatch(r"[0-9]{13,19}", text) and passes_luhn(text):
         return Scan.CODE
-    if len(text) < SHORTEST_CODE or re.fullmatch(_OWN_NUMBER, text):
-        return Scan.SHORT
-    return Scan.OTHER
+    if re.fullmatch(_OWN_NUMBER, text):
+        return Scan.NUMBER
+    if re.fullmatch(_ACCOUNT, text):
+        return Scan.ACCOUNT
+    return Scan.SHORT if len(text) < SHORTEST_CODE else Scan.OTHER
 
 
 def is_several(text: str) -> bool:

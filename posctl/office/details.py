@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from posctl.messages import _
+from posctl.money import advice
 from posctl.money.order import yuan
 from posctl.money.outcome import outcome_of
 from posctl.money.record import Payment
@@ -42,7 +43,7 @@ def rows(payments: Iterable[Payment]) -> Iterator[tuple[Any, ...]]:
             as_id(checkout.shop_id),
             as_id(one.machine_id),
             as_id(one.operator_id),
-            one.pay_channel,
+            advice.channel(one.pay_channel),
             as_id(verdict.payment_order_id),
             as_id(verdict.channel_order_id),
             as_id(one.request_id),

@@ -66,6 +66,8 @@ def label(dimension: str, key: str) -> str:
     """A line's key as a person reads it."""
     if dimension == "hour":
         return f"{key}:00"
+    if dimension == "channel":
+        return advice.channel(key)
     return named(Outcome(key)) if dimension == "outcome" else key
 
 

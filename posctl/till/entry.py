@@ -16,7 +16,7 @@ from posctl.config.profile import Profile
 from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.codes import mask
-from posctl.money.order import check_value, yuan
+from posctl.money.order import Limits, check_scanned, check_value, not_known, yuan
 from posctl.money.scan import (
     ETX,
     STX,
@@ -373,15 +373,10 @@ class Entry:
     def _code(self, typed: str) -> Iterator[Wish]:
         if not typed:
             return
-        typed, allowed = unframed(typed), self._profile.allow_card_numbers
-        found = what_is(typed, allow_card_numbers=allowed)
-        if found is Scan.SHORT or typed == self._checkout_id:
-            yield Note(_("This is not a payment code. Scan the one on the customer's phone."))
-            return
-        check_value("channel_account", typed, _("The code"), allow_card_numbers=allowed)
-        if found is Scan.OTHER:
-            words = _("{code} does not look like a payment code.")
-            yield Note(words.format(code=mask(typed)))
+        typed = unframed(typed)
+        limits = Limits(self._profile.max_fee, self._profile.allow_card_numbers)
+        if check_scanned(typed, self._checkout_id, _("The code"), limits) is not Scan.CODE:
+            yield Note(not_known(typed))
             self.ask(_("Send it all the same?"))
             self._no_code = typed
             return

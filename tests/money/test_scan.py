@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from conftest import Ran, Shop
+from pty_run import pty_run
 
 from posctl.cli.run import one_code
 from posctl.config.profile import TillKeys
 from posctl.config.profiles import read as read_config
 from posctl.errors import UsageError
-from posctl.money.order import check_value
+from posctl.money.order import Limits, check_scanned, check_value
 from posctl.money.scan import Scan, plain_amount, unframed, what_is
 from posctl.till.entry import Entry, Prompt
 from posctl.till.wishes import Sale
@@ -70,8 +74,9 @@ WHAT = {
     "302": Scan.SHORT,
     "S14": Scan.SHORT,
     "6901028075832": Scan.SHORT,  # a wrong check digit: still no code
-    "001-20261127-225620": Scan.SHORT,
-    "001-20261127-225620-3fa9c1": Scan.SHORT,
+    "001-20261127-225620": Scan.NUMBER,
+    "001-20261127-225620-3fa9c1": Scan.NUMBER,
+    "customer@example.com": Scan.ACCOUNT,
     "20261127225620001": Scan.OTHER,
     "99999999999999999999": Scan.OTHER,
     "28OOOOOOOOOOOOOOO1": Scan.OTHER,
@@ -126,14 +131,77 @@ def test_what_is_scanned_is_known(typed: str, what: Scan) -> None:
     one = at_the_scan()
     sold = [wish for wish in one.take(f"{typed}\r", 10.0) if isinstance(wish, Sale)]
     assert sold == ([Sale(100, "111", typed)] if what is Scan.CODE else [])
-    assert one.prompt is (Prompt.CONFIRM if what is Scan.OTHER else Prompt.CODE)
+    assert one.prompt is (Prompt.CONFIRM if what in (Scan.ACCOUNT, Scan.OTHER) else Prompt.CODE)
 
 
-@pytest.mark.parametrize("typed", [t for t, w in WHAT.items() if w.name in ("SEVERAL", "GOODS")])
+CERTAIN = (Scan.SEVERAL, Scan.GOODS, Scan.LINK, Scan.NUMBER)
+
+
+@pytest.mark.parametrize("typed", [typed for typed, what in WHAT.items() if what in CERTAIN])
 def test_no_way_in_takes_them(typed: str) -> None:
-    """Several codes in one and the barcodes of articles are refused wherever a code comes from."""
+    """What is no payment code for certain is refused wherever a code comes from."""
     with pytest.raises(UsageError):
         check_value("channel_account", unframed(typed), "the code")
+
+
+@pytest.mark.parametrize(("typed", "what"), WHAT.items())
+def test_what_a_scanner_reads_is_sure_asked_about_or_refused(typed: str, what: Scan) -> None:
+    """At the till and with `pay --scan` and `--code-stdin`, by one rule; the checkout's own number
+    is no code, however long it is.
+    """
+    limits = Limits(max_fee=100)
+    if what in (Scan.CODE, Scan.ACCOUNT, Scan.OTHER):
+        assert check_scanned(typed, "111", "the code", limits) is what
+        with pytest.raises(UsageError):
+            check_scanned(typed, typed, "the code", limits)
+    else:
+        with pytest.raises(UsageError) as refused:
+            check_scanned(typed, "111", "the code", limits)
+        assert typed not in refused.value.message
+
+
+ONE_OF_EACH = {what: typed for typed, what in reversed(WHAT.items())}
+
+
+@pytest.mark.parametrize("what", ONE_OF_EACH)
+def test_what_pay_is_given(what: Scan, trained: Callable[..., Ran]) -> None:
+    """What a scanner read in passing is not sent: 2, nothing recorded, and what to do. A person's
+    --yes sends what is not known here; what a program names with --code is meant, unless it is no
+    payment code for certain.
+    """
+    typed = ONE_OF_EACH[what]
+    goes = {
+        "--code-stdin": what in (Scan.CODE, Scan.ACCOUNT),
+        "--code-stdin --yes": what in (Scan.CODE, Scan.ACCOUNT, Scan.OTHER),
+        "--code": what not in CERTAIN,
+    }
+    for n, (how, sent) in enumerate(goes.items()):
+        words = [*how.split(), *([typed] if how == "--code" else [])]
+        given = None if how == "--code" else f"]C0{typed}\r\n"
+        pay = ("pay", "--fee", "100", "--checkout", f"c{n}", "--another", "--json")
+        ran = trained(*pay, *words, stdin=given)
+        recorded = trained("checkout", f"c{n}", "--json").json["payments"]
+        if sent:
+            assert ran.code != 2
+        else:
+            assert (ran.code, recorded) == (2, [])
+            assert ran.json["error"]["code"] == "bad_channel_account"
+            assert ran.json["error"]["hint"].startswith("Scan ")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
+def test_pay_asks_about_an_unknown_code(shop: Shop, answer: str, code: int) -> None:
+    """On a terminal `--scan` asks before it sends what does not look like a payment code, and
+    shows it masked; anything but yes sends nothing.
+    """
+    pay = ("--profile", "training", "pay", "--fee", "100", "--checkout", "111", "--scan")
+    unknown = "99999999999999990001"
+    answers = [("payment code:", f"{unknown}\n"), ("[y/N]", f"{answer}\n")]
+    shown = pty_run([*shop.command, *pay], env=shop.env, answers=answers)
+    assert shown.exit_code == code
+    assert "999999******0001 does not look like a payment code." in shown.flow
+    assert unknown not in shown.flow
+    assert ("Nothing was sent." in shown.flow) == (code == 2)
 
 
 @pytest.mark.parametrize(

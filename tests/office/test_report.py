@@ -640,7 +640,7 @@ def test_the_page_says_what_the_report_says(
         "￥1.00",
         words,
         pending,
-        "alipay_facepay_v2",
+        {"en": "alipay_facepay_v2", "zh": "支付宝当面付"}[lang],
         {"en": "TRAINING", "zh": "演练"}[lang],
     ):
         assert fact in page.text

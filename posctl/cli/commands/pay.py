@@ -13,8 +13,18 @@ from posctl.messages import _
 from posctl.money import advice
 from posctl.money.admit import ANOTHER, Block
 from posctl.money.codes import masked
-from posctl.money.order import MAX_FILE_BYTES, Limits, PayRequest, check, check_given, read_file
+from posctl.money.order import (
+    MAX_FILE_BYTES,
+    Limits,
+    PayRequest,
+    check,
+    check_given,
+    check_scanned,
+    not_known,
+    read_file,
+)
 from posctl.money.outcome import Exit, Outcome
+from posctl.money.scan import Scan
 from posctl.screen.screen import View
 from posctl.times import seconds_in
 
@@ -186,11 +196,32 @@ def _order(options: PayOptions, run: Run) -> PayRequest:
     # The rest is checked before a code is asked for: nobody scans for a typo in the amount.
     limits = Limits(profile.max_fee, profile.allow_card_numbers)
     check(members, file, profile.defaults, limits)
-    if options.code_from == "scan":
-        members["channel_account"] = run.scan_code()
-    elif options.code_from == "stdin":
-        members["channel_account"] = run.code_from_stdin()
-    return check(members, file, profile.defaults, limits)
+    if options.code_from is None:
+        return check(members, file, profile.defaults, limits)
+    members["channel_account"] = (
+        run.scan_code() if options.code_from == "scan" else run.code_from_stdin()
+    )
+    order = check(members, file, profile.defaults, limits)
+    code = members["channel_account"]
+    found = check_scanned(code, order.checkout_id, _("The payment code"), limits)
+    if found not in (Scan.CODE, Scan.ACCOUNT):
+        _confirm_unknown(code, options, run)
+    return order
+
+
+def _confirm_unknown(code: str, options: PayOptions, run: Run) -> None:
+    """Ask about what is not known to be a payment code. Raises UsageError when nobody says yes."""
+    if options.yes:
+        return
+    if run.can_ask():
+        run.screen.note(not_known(code))
+        if run.confirm(_("Send it all the same?")):
+            return
+    raise UsageError(
+        "bad_channel_account",
+        not_known(code) + " " + _("Nothing was sent."),
+        _("Scan the customer's payment code. If this is one all the same, add --yes."),
+    )
 
 
 def _file_members(name: str, run: Run) -> Mapping[str, Any]:
