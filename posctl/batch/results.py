@@ -95,7 +95,7 @@ class Results:
         self._let_go()
         if not self._places and not self._strangers:  # nothing was sent: leave nothing behind
             with suppress(OSError):
-                self.path.unlink()
+                files.delete(self.path)
         self._file.close()
 
     def _let_go(self) -> None:
@@ -138,9 +138,9 @@ class Results:
         draft = write_draft(self.path, self._records())
         try:
             self._let_go()
-            draft.replace(self.path)
+            files.replace(self.path, draft)
         finally:
-            draft.unlink(missing_ok=True)
+            files.delete(draft)
 
     def _records(self) -> Iterator[bytes]:
         places = [place for _number, place in sorted(self._places.items())]

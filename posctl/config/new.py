@@ -12,7 +12,7 @@ from posctl.config.profile import Profile
 from posctl.config.profiles import meaning
 from posctl.config.secret import KeptIn
 from posctl.errors import ConfigError
-from posctl.files import make_folder, place_file, write_draft
+from posctl.files import delete, make_folder, may_be_in_use, place_file, replace, write_draft
 from posctl.messages import _
 from posctl.text import reason
 
@@ -102,19 +102,21 @@ def write(files: Sequence[NewFile]) -> None:
         pairs = zip(files, drafts, strict=True)
         for file, draft in sorted(pairs, key=lambda pair: pair[0].replaces):
             if file.replaces:
-                draft.replace(file.path)
+                replace(file.path, draft)
             else:
                 place_file(draft, file.path)
                 placed.append(file.path)
     except OSError as error:
         for path in placed:
-            path.unlink(missing_ok=True)
+            delete(path)
         raise ConfigError(
             "config_unwritable",
             _("{path} cannot be written: {why}.").format(path=files[-1].path, why=reason(error)),
-            _("Check the folder, or name another file with --config."),
+            _("If another program has it open, close that first. Then run the same command again.")
+            if may_be_in_use(error)
+            else _("Check the folder, or name another file with --config."),
         ) from None
     finally:
         for draft in drafts:
             with suppress(OSError):
-                draft.unlink(missing_ok=True)
+                delete(draft)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posctl.errors import Busy, JournalError, UsageError
-from posctl.files import draft_beside, make_folder, place_file, remove, sync
+from posctl.files import delete, draft_beside, make_folder, place_file, remove, rename, sync
 from posctl.hint import Say, Type
 from posctl.journal.check import Examined, Finding, examine
 from posctl.journal.companion import Companion, machine, mark_at
@@ -287,7 +287,7 @@ def _take_in(path: Path, draft: Path, aside: Path, accepted: Outlook) -> Outlook
             _go_on_counting(db, path)
             db.execute("COMMIT")
         except BaseException:
-            aside.unlink()  # nothing came in its place
+            delete(aside)  # nothing came in its place
             raise
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return found
@@ -315,7 +315,7 @@ def _replace_file(path: Path, draft: Path, aside: Path) -> Path | None:
         kept = None
         for tail in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
-                Path(f"{path}{tail}").rename(f"{aside}{tail}")
+                rename(Path(f"{path}{tail}"), Path(f"{aside}{tail}"))
                 kept = aside
         sync(draft)
         _name(draft, path)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
-from posctl.files import lock, make_file, unlock
+from posctl.files import lock, make_file, read_at, unlock, write_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,14 +129,10 @@ class Companion:
                 self._put(mark._replace(last=max(said.last, mark.last)))
 
     def _line(self) -> bytes:
-        if sys.platform != "win32":
-            return os.pread(self._fd, LINE, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        return os.read(self._fd, LINE)
+        return read_at(self._fd, LINE, 0)
 
     def _put(self, mark: Mark) -> None:
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, line_of(mark))
+        write_at(self._fd, line_of(mark), 0)
 
     @contextmanager
     def _writing(self) -> Iterator[bool]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from posctl.errors import JournalError
-from posctl.files import draft_beside, make_folder, place_file, remove, sync
+from posctl.files import draft_beside, in_use, make_folder, place_file, remove, sync
 from posctl.hint import Hint, Say, Type
 from posctl.journal import moved
 from posctl.journal.companion import LINE as COMPANION
@@ -30,10 +30,6 @@ from posctl.shell import keep_others_out
 from posctl.text import reason
 
 APPLICATION_ID = 0x706F7363  # "posc": tells our file from anybody's SQLite file
-
-
-# ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION: Windows moves nothing that somebody has open.
-_IN_USE = (32, 33)
 
 
 BUSY_S = 10.0  # how long a busy journal is waited for
@@ -587,7 +583,7 @@ def told_as_journal_error(path: Path) -> Iterator[None]:
                 ),
                 _("Put it back, or restore a backup, before anything is paid."),
             ) from error
-        if getattr(error, "winerror", None) in _IN_USE:
+        if in_use(error):
             raise JournalError(
                 "journal_locked",
                 _("The journal {path} is in use by another program.").format(path=path),

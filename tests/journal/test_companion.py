@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -104,6 +105,32 @@ def test_an_emptied_companion_is_no_companion(counter: Shop, gateway: Merciless)
     """Cut to nothing it says nothing, and so nothing is sent."""
     os.truncate(held_path(counter.journal), 0)
     refused(counter, gateway, "journal_unguarded")
+
+
+def test_threads_share_the_file(tmp_path: Path) -> None:
+    """All threads of a process use one descriptor: whatever the others lock, read and write, each
+    finds a whole line at the beginning of the file, and it is the only one.
+    """
+    path = tmp_path / "journal.db.held"
+    seen: list[Mark | None] = []
+
+    def use(number: int) -> None:
+        for reached in range(200):
+            beside.lock(number)
+            beside.raise_to(Mark("one", reached))
+            seen.append(beside.read())
+            beside.unlock(number)
+
+    with closing(Companion(path, make=True)) as beside:
+        beside.write(Mark("one", 0))
+        threads = [threading.Thread(target=use, args=(number,)) for number in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {mark.id for mark in seen if mark} == {"one"}
+        assert None not in seen
+        assert beside.size() == len(line_of(Mark("one", 0)))
 
 
 def test_another_journal_sends_nothing(counter: Shop, gateway: Merciless) -> None:

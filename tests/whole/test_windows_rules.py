@@ -8,14 +8,20 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from io import BufferedRandom
 from pathlib import Path
 
 import pytest
 import windows_rules
 from conftest import Ran, Shop
 
+from posctl import files
+from posctl.config.new import NewFile, write
+from posctl.errors import ConfigError
 from posctl.paying.by_hand import person
 
 LINES = "checkout_id,pay_fee\n" + "".join(f"{n},100\n" for n in range(1, 9))
@@ -105,6 +111,105 @@ def test_two_that_make_the_journal_together(posctl: Posctl, shop: Shop, tmp_path
     assert [code for _out, _err, code in told] == [0, 0, 0], told
     assert shop.recorded == 3
     assert not list(shop.home.glob(".*.new"))
+
+
+@pytest.mark.parametrize(
+    ("refusals", "number", "tries", "ends"),
+    [
+        (0, 32, 1, None),
+        (1, 32, 2, None),
+        (1, 5, 2, None),
+        (len(files.PAUSES_S), 33, len(files.PAUSES_S) + 1, None),
+        (99, 32, len(files.PAUSES_S) + 1, 32),  # somebody keeps it
+        (99, 5, len(files.PAUSES_S) + 1, 5),
+        (99, 112, 1, 112),  # the disk is full
+        (99, None, 1, None),  # not Windows
+    ],
+)
+def test_what_is_open_for_a_moment_is_tried_again(
+    refusals: int,
+    number: int | None,
+    tries: int,
+    ends: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A virus scanner holds a file for a moment: renamed, replaced and deleted it is all the same,
+    within about a second; whatever else is refused is told at once.
+    """
+    monkeypatch.setattr(files, "PAUSES_S", [0.0] * len(files.PAUSES_S))
+    real, calls = os.rename, []
+
+    def refused(*paths: Path) -> None:
+        calls.append(paths)
+        if len(calls) <= refusals:
+            error = PermissionError(13, "refused")
+            if number is not None:
+                vars(error)["winerror"] = number
+            raise error
+        real(*paths)
+
+    monkeypatch.setattr(os, "rename", refused)
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.touch()
+    if refusals < 99:
+        files.rename(one, other)
+        assert other.exists()
+    else:
+        with pytest.raises(PermissionError) as caught:
+            files.rename(one, other)
+        assert getattr(caught.value, "winerror", None) == ends
+    assert len(calls) == tries
+
+
+def test_the_pauses_are_short() -> None:
+    """Somebody waits: they grow, and together they are a second."""
+    assert list(files.PAUSES_S) == sorted(files.PAUSES_S)
+    assert 0.9 < sum(files.PAUSES_S) < 1.1
+
+
+def test_a_configuration_that_somebody_keeps_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays as it was, no draft is left, and what to close is said."""
+    monkeypatch.setattr(files, "PAUSES_S", [0.0])
+    monkeypatch.setattr(windows_rules, "is_open", lambda path: "new" not in str(path))
+    monkeypatch.setenv("WINDOWS_RULES_BROKEN", str(tmp_path / "broken"))
+    monkeypatch.setattr(os, "replace", windows_rules.guarded(os.replace, overwrites=True))
+    path = tmp_path / "config.yaml"
+    path.write_text("old")
+    with pytest.raises(ConfigError) as caught:
+        write([NewFile(path, "new", replaces=True)])
+    assert "another program has it open" in str(caught.value.hint)
+    assert path.read_text() == "old"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["broken", "config.yaml"]
+
+
+def test_restore_waits_for_a_virus_scanner(posctl: Posctl, shop: Shop, tmp_path: Path) -> None:
+    """Who has the damaged journal open lets go of it at once after the first refusal: the same
+    command puts the backup in its place.
+    """
+    pay(posctl)
+    assert posctl("journal", "backup", "kept.db").code == 0
+    broken = tmp_path / "broken"
+
+    def let_go(held: BufferedRandom) -> None:
+        until_s = time.monotonic() + 60
+        while not broken.exists() and time.monotonic() < until_s:
+            time.sleep(0.001)
+        held.close()
+
+    with shop.journal.open("r+b") as held:
+        held.write(b"\0" * 4096)
+        held.flush()
+        scanner = threading.Thread(target=let_go, args=(held,))
+        scanner.start()
+        restored = posctl("journal", "restore", "kept.db", "--yes")
+        scanner.join()
+    assert restored.code == 0, restored
+    assert set(broken.read_text().splitlines()) == {f"{windows_rules.IN_USE}: {shop.journal}"}
+    broken.unlink()
+    assert posctl("history", "--json").json["payments"][0]["checkout_id"] == "111"
 
 
 def test_a_batch_leaves_its_results_in_order(posctl: Posctl, shop: Shop) -> None:

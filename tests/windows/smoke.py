@@ -21,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 POSCTL = [sys.executable, "-P", "-m", "posctl"]
 LIMIT_S = 300.0
+CREATE_NO_WINDOW = 0x0800_0000  # a console of its own all the same
 SLOW_CODE = "280000000000000007"  # training charges it and does not answer (posctl training -h)
 
 
@@ -111,6 +112,43 @@ def a_damaged_journal_is_restored(till: Till) -> None:
     is_the_same(len(till.run("history")["payments"]), 1)
 
 
+def restore_drops_nothing_that_is_closed(till: Till) -> None:
+    """What a sound journal knows beyond the backup stays, and so no checkout is charged again."""
+    till.run(*PAY)
+    till.run("journal", "backup", "kept.db")
+    till.run(*PAY[:-1], "222")
+    till.run("journal", "restore", "kept.db", "--yes")
+    checkouts = sorted(one["checkout_id"] for one in till.run("history")["payments"])
+    is_the_same(checkouts, ["111", "222"])
+    assert till.run(*PAY[:-1], "222", exit_code=30)["error"]
+    is_the_same(till.charges(), 2)
+
+
+def the_till_in_a_console(till: Till) -> None:
+    """A sale is typed and scanned; what comes after `q` is dropped, and no shell gets it."""
+    steps = [
+        *(["Amount", "12.30\r"], ["Checkout", "c1\r"]),
+        *(["scan the payment code", "280000000000000001\r"], ["PAID", "q\rdel *\r"]),
+    ]
+    command = [sys.executable, "-P", str(ROOT / "tests/windows/console.py"), json.dumps(steps)]
+    ran = subprocess.run(
+        [*command, *POSCTL, "till"],
+        env=till.env | {"POSCTL_LANG": "en"},
+        cwd=till.home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        creationflags=CREATE_NO_WINDOW,
+        timeout=LIMIT_S,
+        check=True,
+    )
+    told = json.loads(ran.stdout)
+    assert told["exit_code"] == 0, ascii(told["screen"])
+    is_the_same(told["left"], "")
+    assert "12.30" in told["screen"], ascii(told["screen"])
+    is_the_same(till.run("history")["payments"][0]["checkout_id"], "c1")
+    is_the_same(till.charges(), 1)
+
+
 def the_shift_and_the_statement(till: Till) -> None:
     paid = till.run(*PAY)
     till.run("report", "--html", "page.html")
@@ -155,6 +193,31 @@ def a_secret_that_others_can_read(till: Till) -> None:
     is_the_same(_secret_check(till), "good")
 
 
+def a_secret_command_with_backslashes(till: Till) -> None:
+    """The secret is there and the call is signed; nobody listens (11). Before that the journal for
+    real money is missing (31), and `journal create` begins it.
+    """
+    said = till.home / "secret.py"
+    said.write_text('print("0123456789abcdef0123456789abcdef")')
+    till.config.write_text(
+        f"default_profile: shop\njournal: {till.home / 'journal.db'}\nprofiles:\n  shop:\n"
+        f'    gateway: http://127.0.0.1:9/rest\n    app_key: "1"\n'
+        f"    secret_command: {sys.executable} {said}\n    defaults: {{operator_id: '1', "
+        "machine_id: '1', buyer_id: 1, source: hema, merchant_code: HM}\n"
+    )
+    pay = (*PAY, "--code-stdin")
+    refused = till.run(*pay, exit_code=31, code="280000000000000001")
+    assert "journal create" in refused["error"]["hint"], refused
+    till.run("journal", "create")
+    till.run(*pay, exit_code=11, code="280000000000000001")
+
+
+def a_file_that_is_open_for_a_moment(till: Till) -> None:
+    """As a virus scanner has it: what posctl moves waits for that, and tells who keeps it."""
+    command = [sys.executable, "-P", "-c", _IN_USE]
+    subprocess.run(command, env=till.env, cwd=till.home, check=True)
+
+
 def _secret_check(till: Till) -> str:
     process = till.start("doctor", "--json")
     checks = ended(process, 3, 11, 31)["checks"]
@@ -166,11 +229,40 @@ import pathlib, sys
 from posctl.windows import keep_to_user
 keep_to_user(pathlib.Path(sys.argv[1]))
 """
+_IN_USE = """
+import pathlib, threading
+from posctl import files
+def tried(change, seconds):
+    held = path.open("rb")
+    threading.Timer(seconds, held.close).start()
+    try:
+        change()
+    except OSError as error:
+        held.close()
+        return files.may_be_in_use(error)
+path, other = pathlib.Path("one"), pathlib.Path("other")
+for seconds, told in ((0.3, None), (9, True)):
+    for change in (lambda: files.rename(path, other), lambda: files.delete(path)):
+        path.write_bytes(b"1")
+        assert tried(change, seconds) is told, (seconds, told)
+        assert path.exists() is bool(told)
+        other.unlink(missing_ok=True)
+    path.write_bytes(b"1")
+    other.write_bytes(b"2")
+    assert tried(lambda: files.replace(path, other), seconds) is told
+    assert path.read_bytes() == (b"1" if told else b"2")
+    other.unlink(missing_ok=True)
+import os; os._exit(0)  # not after the timers
+"""
 CHECKS = (
     what_doctor_sees,
     a_secret_that_others_can_read,
     killed_and_run_again,
     a_damaged_journal_is_restored,
+    restore_drops_nothing_that_is_closed,
+    a_secret_command_with_backslashes,
+    a_file_that_is_open_for_a_moment,
+    the_till_in_a_console,
     the_shift_and_the_statement,
     twenty_processes_charge_once,
     a_batch_killed_and_resumed,
