@@ -6,9 +6,16 @@
 
 A mutant is one place of one file changed: a comparison turned, `and` for `or`, a condition negated,
 a number off by one, a constant of an enumeration exchanged, a `return` or a statement left out.
-Each lives in a process of its own, forked from one that has pytest loaded and nothing of posctl,
-where the file is compiled with the change; only the tests of FAST run there. The
-list of those that survive, and why each one may, is in docs/testing.md.
+Only the tests of FAST run, and each mutant lives in a process of its own:
+
+- The quick way: one process collects the tests and runs them once, to see which test calls which
+  function. Forked from it, a mutant's process puts the changed code into the function and runs the
+  tests that call it, the quickest first.
+- The thorough way, for what is no function's (a table, a class), and for a survivor whose function
+  was called when the tests were collected: forked from a process that has nothing of posctl, it
+  imports everything anew, the changed file among it.
+
+The list of those that survive, and why each one may, is in docs/testing.md.
 """
 
 from __future__ import annotations
@@ -17,23 +24,31 @@ import argparse
 import ast
 import contextlib
 import difflib
+import gc
 import importlib.abc
 import importlib.machinery
 import io
 import os
+import pickle
 import random
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from types import CodeType, FrameType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[2]
+POSCTL = str(ROOT / "posctl") + "/"
 SEED = 16
 EACH = 15  # mutants of a file, unless --all
-LIMIT_S = 300  # of one mutant's tests: a loop without an end is a fault that was seen
+LIMIT_S = 60  # of one mutant's tests: a loop without an end is a fault that was seen
 
 FAST = (
     *("tests/paying/test_road.py", "tests/money", "tests/gateway/test_top.py"),
@@ -47,14 +62,23 @@ TARGETS = {
 }
 
 
+class Function(NamedTuple):
+    """A function or method of a file: its qualified name, and its first line."""
+
+    file: str
+    name: str
+    line: int
+
+
 class Mutant(NamedTuple):
-    """Number `n` of its file: the source with one place changed."""
+    """Number `n` of its file: the source with one place changed, in a function's body or not."""
 
     file: str
     n: int
     line: int
     what: str
     source: str
+    function: Function | None
 
     @property
     def name(self) -> str:
@@ -161,6 +185,7 @@ def mutants_of(file: str) -> list[Mutant]:
         if part is not None
         for inner in ast.walk(part)
     }
+    functions = _functions(file, tree)
     found: list[Mutant] = []
     for node in ast.walk(tree):
         if id(node) in skipped or _is_about_types(node) or not hasattr(node, "lineno"):
@@ -168,9 +193,28 @@ def mutants_of(file: str) -> list[Mutant]:
         for what, new in _changes(node):
             changed = _with(source, node, new)
             if changed is not None:
-                found.append(Mutant(file, 0, node.lineno, what, changed))
+                inside = functions.get(id(node))
+                found.append(Mutant(file, 0, node.lineno, what, changed, inside))
     found.sort(key=lambda one: (one.line, one.what))
     return [one._replace(n=n) for n, one in enumerate(found)]
+
+
+def _functions(file: str, tree: ast.Module) -> dict[int, Function]:
+    """Which function each node of a function's body is in: the outermost, or a class's method."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    within = [(node, "") for node in tree.body]
+    within += [(node, f"{one.name}.") for one in classes for node in one.body]
+    return {
+        id(inner): Function(file, before + node.name, _first_line(node))
+        for node, before in within
+        if isinstance(node, ast.FunctionDef)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+
+
+def _first_line(node: ast.FunctionDef) -> int:
+    return min([node.lineno, *(one.lineno for one in node.decorator_list)])
 
 
 def _with(source: str, old: ast.AST, new: ast.AST) -> str | None:
@@ -200,7 +244,127 @@ def _with(source: str, old: ast.AST, new: ast.AST) -> str | None:
     return changed
 
 
-# ── one mutant's life ────────────────────────────────────────────────────────────────────────
+# ── a process ────────────────────────────────────────────────────────────────────────────────
+
+
+def forked(life: Callable[[], object]) -> Any:
+    """What `life` returns in a process of its own; None where that did not come to its end."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(read)
+            told = pickle.dumps(life())
+            with os.fdopen(write, "wb") as pipe:
+                pipe.write(told)
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return pickle.loads(told) if told else None
+
+
+def _pytest(*more: object) -> tuple[int, str]:
+    """The fast tests to their end or the first that fails, with plugins; and what was printed."""
+    import pytest  # noqa: PLC0415  loaded in the parent
+
+    os.chdir(ROOT)
+    options = ("-x", "-q", "-n0", "--no-header", "--tb=short", f"--hypothesis-seed={SEED}")
+    quiet = io.StringIO()
+    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        code = pytest.main([*options, "-p", "no:cacheprovider", *FAST], plugins=more)
+    return int(code), quiet.getvalue()
+
+
+# ── the quick way ────────────────────────────────────────────────────────────────────────────
+
+
+class Collected:
+    """The plugin that runs the tests once, and then those that call a mutant's function."""
+
+    def __init__(self, mutants: list[Mutant], jobs: int) -> None:
+        self._mutants, self._jobs = mutants, jobs
+        self._called: set[Function] = set()
+        self._calls: dict[Function, list[tuple[float, int]]] = {}  # seconds, and the test's place
+        self._functions: dict[Function, list[FunctionType]] = {}
+        self.at_import: set[Function] = set()
+        self.lived: list[bool] = []
+        self.took_s = 0.0
+
+    def _see(self, frame: FrameType, _event: str, _arg: object) -> None:
+        function = _function_of(frame.f_code)
+        if function is not None:
+            self._called.add(function)
+
+    def pytest_collection(self) -> None:
+        sys.settrace(self._see)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.at_import = set(self._called)
+        started = time.process_time()
+        for n, item in enumerate(session.items):
+            since = time.process_time()
+            self._called.clear()
+            sys.settrace(self._see)
+            self._run(session, [item])
+            sys.settrace(None)
+            for function in self._called:
+                self._calls.setdefault(function, []).append((time.process_time() - since, n))
+        self.took_s = time.process_time() - started
+        for one in gc.get_objects():
+            place = _function_of(one.__code__) if isinstance(one, FunctionType) else None
+            if place is not None:
+                self._functions.setdefault(place, []).append(one)
+        gc.freeze()  # a child that collects garbage would copy all that it shares with its parent
+        if not session.testsfailed:
+            with ThreadPoolExecutor(self._jobs) as pool:
+                self.lived = list(pool.map(lambda one: self._survives(session, one), self._mutants))
+        return True
+
+    def _survives(self, session: pytest.Session, mutant: Mutant) -> bool:
+        assert mutant.function is not None
+        calls = sorted(self._calls.get(mutant.function, ()))
+        return forked(lambda: self._passes(session, mutant, [n for _s, n in calls])) is True
+
+    def _passes(self, session: pytest.Session, mutant: Mutant, tests: list[int]) -> bool:
+        assert mutant.function is not None
+        signal.alarm(LIMIT_S)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        new = _code_of(mutant)
+        for one in self._functions[mutant.function]:
+            one.__code__ = new
+        with tempfile.TemporaryDirectory() as folder:
+            session.config._tmp_path_factory._basetemp = Path(folder)  # type: ignore[attr-defined]  # pytest's own
+            self._run(session, [session.items[n] for n in tests])
+        return not session.testsfailed
+
+    @staticmethod
+    def _run(session: pytest.Session, items: list[pytest.Item]) -> None:
+        for item, after in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            if session.testsfailed:
+                return
+
+
+def _function_of(code: CodeType) -> Function | None:
+    if not code.co_filename.startswith(POSCTL):
+        return None
+    return Function(code.co_filename[len(POSCTL) :], code.co_qualname, code.co_firstlineno)
+
+
+def _code_of(mutant: Mutant) -> CodeType:
+    """The changed code of the function that it is in."""
+    codes = [compile(mutant.source, POSCTL + mutant.file, "exec")]
+    for code in codes:
+        codes += [one for one in code.co_consts if isinstance(one, CodeType)]
+    return next(code for code in codes if _function_of(code) == mutant.function)
+
+
+# ── the thorough way ─────────────────────────────────────────────────────────────────────────
 
 
 class _Instead(importlib.abc.SourceLoader):
@@ -228,39 +392,15 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.machinery.ModuleSpec(fullname, self._loader, origin="mutant")
 
 
-def survives(mutant: Mutant | None) -> bool:
-    """Whether the fast tests pass with it (without any, for None)."""
-    child = os.fork()
-    if child == 0:
+def _survives_anew(mutant: Mutant) -> bool:
+    def life() -> bool:
         signal.alarm(LIMIT_S)
-        try:
-            _run(mutant)
-        finally:
-            os._exit(1)
-    _pid, status = os.waitpid(child, 0)
-    return status == 0
-
-
-def _run(mutant: Mutant | None) -> None:
-    """In a child of its own: never returns."""
-    import pytest  # noqa: PLC0415  loaded in the parent
-
-    if mutant is not None:
         module = "posctl." + mutant.file.removesuffix(".py").replace("/", ".")
-        loader = _Instead(str(ROOT / "posctl" / mutant.file), mutant.source)
+        loader = _Instead(POSCTL + mutant.file, mutant.source)
         sys.meta_path.insert(0, _Finder(module, loader))
-    os.chdir(ROOT)
-    quiet = io.StringIO()
-    code = 1
-    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-        code = int(
-            pytest.main(
-                ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=short", *FAST]
-            )
-        )
-    if mutant is None and code:
-        os.write(1, quiet.getvalue()[-3000:].encode())
-    os._exit(min(code, 100))
+        return _pytest()[0] == 0
+
+    return forked(life) is True
 
 
 # ── all of them ──────────────────────────────────────────────────────────────────────────────
@@ -275,6 +415,29 @@ def chosen(files: list[str], *, every: bool) -> list[Mutant]:
             mutants = random.Random(f"{SEED} {file}").sample(mutants, EACH)
         found += sorted(mutants, key=lambda one: one.n)
     return found
+
+
+def survivors(mutants: list[Mutant], jobs: int) -> set[Mutant]:
+    """Those with which the fast tests pass."""
+    inside = [one for one in mutants if one.function is not None]
+
+    def quickly() -> tuple[float, list[bool], set[Function]] | str:
+        plugin = Collected(inside, jobs)
+        code, printed = _pytest(plugin)
+        return printed[-3000:] if code else (plugin.took_s, plugin.lived, plugin.at_import)
+
+    found = forked(quickly)
+    if not isinstance(found, tuple):
+        sys.exit(f"the fast tests fail without any mutant\n{found}")
+    took_s, lived, at_import = found
+    _say(f"the fast tests take {took_s:.1f} s of the processor, watched")
+    passed = {one for one, alive in zip(inside, lived, strict=True) if alive}
+    anew = [one for one in mutants if one.function is None]
+    anew += [one for one in mutants if one in passed and one.function in at_import]
+    _say(f"{len(mutants)} mutants, {len(anew)} of them the thorough way")
+    with ThreadPoolExecutor(jobs) as pool:
+        again = dict(zip(anew, pool.map(_survives_anew, anew), strict=True))
+    return {one for one in mutants if again.get(one, one in passed)}
 
 
 def _say(text: str) -> None:
@@ -301,18 +464,12 @@ def main() -> int:
         files = [file for file in files if any(file.startswith(one) for one in given.only)]
     import pytest  # noqa: F401, PLC0415  loaded once, for all the children
 
-    since = time.monotonic()
-    if not survives(None):
-        _say("the fast tests fail without any mutant")
-        return 1
-    _say(f"the fast tests take {time.monotonic() - since:.1f} s")
     mutants = chosen(files, every=given.all)
-    with ThreadPoolExecutor(given.jobs) as pool:
-        lived = list(pool.map(survives, mutants))
+    alive = survivors(mutants, given.jobs)
     killed: dict[str, list[bool]] = {}
-    for mutant, alive in zip(mutants, lived, strict=True):
-        killed.setdefault(mutant.file, []).append(not alive)
-        if alive:
+    for mutant in mutants:
+        killed.setdefault(mutant.file, []).append(mutant not in alive)
+        if mutant in alive:
             _say(f"survived: {mutant.name} line {mutant.line}: {mutant.what}")
     for file, ends in killed.items():
         _say(f"{file:24} {sum(ends):4} of {len(ends)}")

@@ -29,7 +29,10 @@ from posctl.money.admit import (
     Tell,
     Unsure,
     admit,
+    due,
+    may_leave,
     may_resend,
+    refused_before,
 )
 from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, outcome_of, proves
 from posctl.money.record import Checkout, Payment, Verdict, Who
@@ -222,6 +225,7 @@ ADMIT = {
     "paid in full": Asked("already_paid", (row(PAID),)),
     "paid, and nobody said what is due": Asked("already_paid", (row(PAID, remaining=None),)),
     "--another after paid in full": Asked("start", (row(PAID),), waived=ANOTHER),
+    "the last fen": Asked("start", (row(PAID, fee=99, remaining=1),), fee=1),
     "the next part": Asked("start", (PART,), fee=500),
     "more than is due": Asked("more_than_due", (PART,), fee=501),
     "--another for more than is due": Asked("start", (PART,), fee=501, waived=ANOTHER),
@@ -233,6 +237,12 @@ ADMIT = {
     ),
     "the same fee, closed ahead of the clock": Asked(
         "same_fee_again", (row(PAID, remaining=500, closed_ago_ms=-HOUR_MS),)
+    ),
+    "--another for the same fee a moment later": Asked(
+        "start", (row(PAID, remaining=500, closed_ago_ms=SECOND_MS),), waived=ANOTHER
+    ),
+    "the same fee, and it was declined": Asked(
+        "start", (row(PAID, fee=200, remaining=500), row(DECLINED, closed_ago_ms=SECOND_MS))
     ),
     "another fee a moment later": Asked(
         "start", (row(PAID, remaining=500, closed_ago_ms=SECOND_MS),), fee=200
@@ -262,7 +272,8 @@ def test_what_becomes_of_a_pay(case: Asked) -> None:
         case Unsure(by):
             assert case.decision == "unsure"
             assert by in case.near
-        case Start():
+        case _:
+            assert isinstance(decision, Start)
             assert case.decision == "start"
 
 
@@ -270,6 +281,57 @@ def test_every_block_has_a_row() -> None:
     """Whatever `admit` refuses for stands in the table; two blocks are found elsewhere."""
     said = {case.decision for case in ADMIT.values()}
     assert set(Block) - said == {Block.HELD, Block.OTHER_PROFILE}  # in `reopen`, below
+
+
+# ── what a checkout has had, and still needs ─────────────────────────────────────────────────
+
+BY_HAND = Standing(State.RESOLVED, paid=True)  # a person said "paid", and no rest
+NOT_PAID = Standing(State.RESOLVED, paid=False)
+DUE: dict[str, tuple[tuple[Payment, ...], int, int | None]] = {
+    "nothing yet": ((), 0, None),
+    "open or declined": ((row(LOST), row(DECLINED)), 0, None),
+    "a part": ((PART,), 100, 500),
+    "two parts": ((PART, row(PAID, fee=200, remaining=300)), 300, 300),
+    "a part, and a later one that is open": ((PART, row(LOST)), 100, 500),
+    "nobody said what is due": ((row(PAID, remaining=None),), 100, None),
+    "the last did not say": ((PART, row(PAID, remaining=None)), 200, None),
+    "a person said paid": ((PART, row(fee=200, standing=BY_HAND)), 300, 300),
+    "a person said more was paid than was due": ((PART, row(fee=700, standing=BY_HAND)), 800, 0),
+    "a person said paid, and nobody what was due": ((row(standing=BY_HAND),), 100, None),
+    "a person said not paid": ((PART, row(standing=NOT_PAID)), 100, 500),
+}
+
+
+@pytest.mark.parametrize(("payments", "paid", "rest"), DUE.values(), ids=DUE)
+def test_what_is_due(payments: tuple[Payment, ...], paid: int, rest: int | None) -> None:
+    """What was paid is added up; the platform's last word on the rest counts, and a person's
+    "paid" takes from it, never below nothing.
+    """
+    found = due(payments)
+    settled = [payment for payment in payments if payment.standing.paid]
+    assert found == (paid, rest, settled[-1] if settled else None)
+
+
+BEFORE: dict[str, tuple[str | None, tuple[Payment, ...], int]] = {
+    "nothing yet": (None, (), 100),
+    "declined": (None, (row(DECLINED),), 100),
+    "the rest": (None, (PART,), 500),
+    "more than the rest": ("more_than_due", (PART,), 501),
+    "paid in full": ("already_paid", (row(PAID),), 1),
+    "one fen is due": (None, (row(PAID, remaining=1),), 1),
+    "paid, and nobody said what is due": ("already_paid", (row(PAID, remaining=None),), 1),
+    "a later one is open": (None, (PART, row(LOST)), 501),
+    "paid, and nobody was told": (None, (row(PAID, told=False),), 1),
+}
+
+
+@pytest.mark.parametrize(("block", "payments", "fee"), BEFORE.values(), ids=BEFORE)
+def test_what_is_refused_before_a_code_is_scanned(
+    block: str | None, payments: tuple[Payment, ...], fee: int
+) -> None:
+    """Paid in full, or more than is due; what is open or was not told yet is `admit`'s to say."""
+    found = refused_before(fee, payments)
+    assert found == (None if block is None else Refuse(Block(block), payments[-1]))
 
 
 # ── how old a payment may be when it is sent again ───────────────────────────────────────────
@@ -331,6 +393,31 @@ def test_what_may_be_sent_again(case: Resend) -> None:
     )
     found = may_resend(open_one, NOW_MS, case.waived, automatic=case.automatic)
     assert found == case.block
+
+
+# ── how late a try may leave ─────────────────────────────────────────────────────────────────
+
+DAY_OLD_MS = DAY_MS - SECOND_MS
+LEAVE = {
+    "at once": (0.0, 0, 0, True),
+    "just in time": (30.0, 30_000, 0, True),
+    "asleep by the clock that counts sleep": (30.001, 0, 0, False),
+    "asleep by the wall clock": (0.0, 30_001, 0, False),
+    "the wall clock went back": (1.0, -3_600_000, 0, True),
+    "the last second of the day": (0.5, 500, DAY_OLD_MS, True),
+    "the last millisecond of the day": (1.0, 1_000, DAY_OLD_MS, True),
+    "made a day ahead of the clock": (0.0, 0, -DAY_MS, True),
+    "made further ahead of the clock": (0.0, 0, -DAY_MS - 1, False),
+    "a day is over meanwhile": (2.0, 2_000, DAY_OLD_MS, False),
+}
+
+
+@pytest.mark.parametrize(("waited_s", "wall_ms", "age_ms", "may"), LEAVE.values(), ids=LEAVE)
+def test_when_a_try_may_leave(waited_s: float, wall_ms: int, age_ms: int, may: bool) -> None:
+    """Thirty seconds by either clock, and never a payment of more than a day."""
+    begun = payment(None, age_s=0)
+    begun = begun._replace(created_ms=begun.updated_ms - age_ms)
+    assert may_leave(begun, waited_s, begun.updated_ms + wall_ms) is may
 
 
 def test_the_spans_are_those_of_the_contract() -> None:

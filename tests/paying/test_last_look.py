@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from conftest import Shop
 from faultserver import PAID, FaultServer, answer
-from scenes import payment
 from test_events import Counter
 from test_gateway import FORM, MakeGateway, gateway  # noqa: F401  a fixture
 
 from posctl.gateway.exchange import Sent
 from posctl.journal import Transaction
-from posctl.money.admit import BY_HAND_MS, LEAVE_WITHIN_MS, may_leave
+from posctl.money.admit import LEAVE_WITHIN_MS, may_leave
 from posctl.money.outcome import Event
 from posctl.money.record import Payment
 from posctl.paying.desk import Desk
@@ -119,23 +118,3 @@ def test_the_gateway_asks_before_the_first_byte(gateway: MakeGateway) -> None:  
         exchange = gateway(server.url).post(FORM, Sent(lambda: False))
         assert (exchange.event, exchange.may_have_left) == (Event.TOO_LATE, False)
         assert server.requests == []
-
-
-DAY_OLD_MS = BY_HAND_MS - 1000
-ROWS = {
-    "at once": (0.0, 0, 0, True),
-    "just in time": (30.0, 30_000, 0, True),
-    "asleep by the clock that counts sleep": (30.001, 0, 0, False),
-    "asleep by the wall clock": (0.0, 30_001, 0, False),
-    "the wall clock went back": (1.0, -3_600_000, 0, True),
-    "the last second of the day": (0.5, 500, DAY_OLD_MS, True),
-    "a day is over meanwhile": (2.0, 2_000, DAY_OLD_MS, False),
-}
-
-
-@pytest.mark.parametrize(("waited_s", "wall_ms", "age_ms", "may"), ROWS.values(), ids=ROWS)
-def test_when_a_try_may_leave(waited_s: float, wall_ms: int, age_ms: int, may: bool) -> None:
-    """Thirty seconds by either clock, and never a payment of more than a day."""
-    begun = payment(None, age_s=0)
-    begun = begun._replace(created_ms=begun.updated_ms - age_ms)
-    assert may_leave(begun, waited_s, begun.updated_ms + wall_ms) is may
