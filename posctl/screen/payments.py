@@ -51,7 +51,7 @@ def draw_result(canvas: Canvas, result: Result, profile: str, *, live: bool) -> 
         message = message.replace(advice.money(outcome), "").strip()  # the verdict says it
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
-        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        draw_stop(canvas, holding)
     elif states_due(result):
         draw_due(canvas, result.remaining_fee)
 
@@ -323,7 +323,7 @@ def draw_payment(
     draw_head(canvas, payment.profile, live=payment.live)
     draw_verdict(canvas, outcome_of(payment.standing), payment, payment.pay_fee)
     if payment.open:
-        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
+        draw_stop(canvas, payment)
     elif payment.standing.paid:
         draw_due(canvas, payment.remaining_fee)
     canvas.print()
@@ -461,10 +461,16 @@ def draw_verdict(
         draw_bar(canvas, differs, "red", gap=True)
     if outcome is Outcome.BLOCKED:
         draw_prose(canvas, _("Nothing was sent."), "bold")
-    elif outcome is Outcome.PENDING:  # "may have been charged" reads as a contradiction here
-        draw_prose(canvas, _("Undecided: do not charge again."), "bold")
-    elif outcome is not Outcome.SUCCESS:
+    elif outcome not in (Outcome.SUCCESS, Outcome.PENDING):
+        # While it is pending "may have been charged" reads as a contradiction.
         draw_prose(canvas, advice.money(outcome), "bold")
+
+
+def draw_stop(canvas: Canvas, payment: Payment) -> None:
+    """That an open payment's customer is not to be charged again."""
+    pending = outcome_of(payment.standing) is Outcome.PENDING
+    words = _("UNDECIDED: DO NOT CHARGE AGAIN") if pending else _("DO NOT CHARGE AGAIN")
+    draw_bar(canvas, words, "red", gap=True)
 
 
 def states_due(result: Result) -> bool:

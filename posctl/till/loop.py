@@ -243,6 +243,7 @@ class Till:
 
     def _leave(self) -> None:
         self._leaving = True
+        self._verdicts.look_again()
 
     def _list_open(self) -> None:
         self._verdicts.look_again()
@@ -273,6 +274,7 @@ class Till:
 
     def _report(self) -> None:
         self._tools.report()
+        self._verdicts.look_again()
         self._verdicts.show_rests()
 
     def _work_as(self, operator: str) -> None:

@@ -22,7 +22,7 @@ from posctl.screen.brush import (
     draw_prose,
     named,
 )
-from posctl.screen.payments import draw_due, draw_verdict, states_due
+from posctl.screen.payments import draw_due, draw_stop, draw_verdict, states_due
 from posctl.times import age
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def draw_settled(
     draw_verdict(canvas, outcome, payment, fee, in_words=in_yuan)
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
-        draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red")
+        draw_stop(canvas, holding)
     elif states_due(result):
         draw_due(canvas, result.remaining_fee, in_yuan)
     facts = [(_("checkout_id"), payment.checkout.checkout_id if payment else asked.checkout_id)]
