@@ -25,8 +25,9 @@ from posctl.money.record import (
     Payment,
     Shift,
 )
+from posctl.times import date
 
-DIMENSIONS = ("operator", "till", "channel", "hour", "outcome")
+DIMENSIONS = ("operator", "till", "channel", "day", "hour", "outcome")
 
 
 class Line(NamedTuple):
@@ -104,7 +105,7 @@ class Report(NamedTuple):
 
 
 def sums_of(cells: Iterable[Cell]) -> Sums:
-    """Totals over `cells`, in all and by every dimension; hours are this machine's."""
+    """Totals over `cells`, in all and by every dimension; days and hours are this machine's."""
     by: dict[str, dict[str, Line]] = {name: {} for name in DIMENSIONS}
     paid = fee = by_hand = not_charged = open_n = open_fee = 0
     for cell in cells:
@@ -122,9 +123,9 @@ def sums_of(cells: Iterable[Cell]) -> Sums:
             _add(by["operator"], cell.operator_id, cell)
             _add(by["till"], cell.machine_id, cell)
             _add(by["channel"], cell.pay_channel, cell)
-            _add(
-                by["hour"], f"{time.localtime(cell.quarter * QUARTER_MS // 1000).tm_hour:02d}", cell
-            )
+            begun_ms = cell.quarter * QUARTER_MS
+            _add(by["day"], date(begun_ms), cell)
+            _add(by["hour"], f"{time.localtime(begun_ms // 1000).tm_hour:02d}", cell)
     lines = {name: tuple(sorted(found.values(), key=_ORDER[name])) for name, found in by.items()}
     return Sums(paid, fee, by_hand, not_charged, open_n, open_fee, lines)
 
@@ -142,6 +143,7 @@ _ORDER: Mapping[str, Callable[[Line], Any]] = {
     "operator": _largest_first,
     "till": _largest_first,
     "channel": _largest_first,
+    "day": lambda line: line.key,
     "hour": lambda line: line.key,
     "outcome": lambda line: list(Outcome).index(Outcome(line.key)),
 }
@@ -192,7 +194,8 @@ def unseal(shift: Shift) -> Report:
         content = json.loads(shift.content)
         sums = Sums(**content["sums"])
         plain = {name: content[name] for name in _PLAIN}
-        by = {name: tuple(Line(*line) for line in sums.by[name]) for name in DIMENSIONS}
+        # A shift that was closed before there was a table of this name has none.
+        by = {name: tuple(Line(*line) for line in sums.by.get(name, ())) for name in DIMENSIONS}
         still_open = (Open(*one) for one in content["open"])
         return Report(
             **plain,

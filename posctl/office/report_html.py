@@ -16,6 +16,7 @@ from posctl.office.report_screen import (
     open_words,
     period,
     shares,
+    tables,
     title,
 )
 from posctl.paying.unreached import unreached_words
@@ -73,7 +74,7 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         (_("not charged"), str(sums.not_charged)),
         (_("closed by hand"), str(sums.by_hand)),
     ]
-    tables = (_table(name, sums.by[name]) for name in dimensions if sums.by[name])
+    by = (_table(name, lines) for name, lines in tables(report, dimensions))
     made = _("made {when}").format(when=date_time(made_ms))
     parts = [
         *(f'<p class="shop">{_safe(line)}</p>' for line in shop),
@@ -88,7 +89,7 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         _alarms(report) if report.alarms else "",
         *(f'<p class="open">▲ {_safe(unreached_words(one))}</p>' for one in report.out_of_reach),
         '<div class="tables">',
-        *tables,
+        *by,
         "</div>",
         _closing(report) if report.closed_ms is not None else "",
         f"<footer>posctl · {_safe(made)}</footer>",

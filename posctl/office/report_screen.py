@@ -30,6 +30,7 @@ NAMES = {
     "operator": N_("By operator"),
     "till": N_("By till"),
     "channel": N_("By channel"),
+    "day": N_("By day"),
     "hour": N_("By hour"),
     "outcome": N_("By outcome"),
 }
@@ -78,6 +79,16 @@ def shares(lines: Sequence[Line], dimension: str) -> list[float]:
     return [size / most if most else 0.0 for size in sizes]
 
 
+def tables(report: Report, dimensions: Sequence[str]) -> list[tuple[str, tuple[Line, ...]]]:
+    """The tables that say something; that of the days only of more than one, unless asked for."""
+    found = ((name, report.sums.by[name]) for name in dimensions)
+    return [
+        (name, lines)
+        for name, lines in found
+        if lines and (name != "day" or len(lines) > 1 or len(dimensions) == 1)
+    ]
+
+
 def open_words(report: Report) -> str:
     """How much is open and may have been charged."""
     return _("OPEN: {n}, {money}; they may have been charged").format(
@@ -107,12 +118,10 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
     if report.alarms:
         _draw_alarmed(canvas, report)
     _draw_unreached(canvas, report)
-    for dimension in dimensions:
-        lines = sums.by[dimension]
-        if lines:
-            canvas.print()
-            draw_prose(canvas, _(NAMES[dimension]), "bold")
-            _draw_lines(canvas, dimension, lines)
+    for dimension, lines in tables(report, dimensions):
+        canvas.print()
+        draw_prose(canvas, _(NAMES[dimension]), "bold")
+        _draw_lines(canvas, dimension, lines)
     if report.closed_ms is not None:
         canvas.print()
         facts = [

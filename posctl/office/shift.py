@@ -118,6 +118,21 @@ def closed_shift(journal: Journal, merchant: Merchant, number: int) -> Report:
     return _readable(shift)
 
 
+def closed_shifts(journal: Journal, merchant: Merchant, span: Span) -> list[Report]:
+    """Every shift that was closed in `span`, the latest last. Raises JournalError."""
+    since_ms, until_ms = span
+    found = (_readable(shift) for shift in journal.shifts(merchant))
+    return sorted(
+        (
+            one
+            for one in found
+            if (since_ms is None or (one.closed_ms or 0) >= since_ms)
+            and (until_ms is None or (one.closed_ms or 0) < until_ms)
+        ),
+        key=lambda one: (one.closed_ms or 0, one.shift or 0),
+    )
+
+
 def _readable(shift: Shift) -> Report:
     try:
         return unseal(shift)

@@ -41,6 +41,7 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
             ("report", "--day", "today", "--by", "operator"),
             ("receipt", paid),
             ("report", "--verify"),
+            ("report", "--list"),
         ),
         *(
             ("batch", "orders.csv"),

@@ -714,3 +714,84 @@ def test_a_closed_shift_on_a_terminal_shows_its_hash(trained: Training, shop: Sh
     assert "evening" in shown.text
     verified = pty_run([*training, "--verify"], env=shop.env, cwd=shop.home)
     assert "√ shift 1: as it was closed" in verified.text
+
+
+# ── several days, several shifts ─────────────────────────────────────────────────────────────
+
+
+def move_back(shop: Shop, days: int, which: str) -> None:
+    """Let the payments that `which` (SQL) names have been begun so many days ago."""
+    with closing(sqlite3.connect(shop.journal)) as db, db:
+        db.execute(
+            f"UPDATE payments SET created_ms=created_ms-? WHERE {which}",
+            (days * 86_400_000,),
+        )
+
+
+def test_several_days_have_a_table_by_day(trained: Training, shop: Shop) -> None:
+    """Each local day with its sum, the earliest first; a report of one day shows no such table."""
+    for n in (1, 2, 3):
+        pay(trained, n)
+    move_back(shop, 2, "checkout_id='1'")
+    found = trained("report", "--since", "2020-01-01", "--by", "day", "--json").json["by"]["day"]
+    assert [(line["count"], line["fee"]) for line in found] == [(1, 100), (2, 200)]
+    assert [line["key"] for line in found] == sorted(line["key"] for line in found)
+    texts = [
+        trained("report", "--since", since, "--format", "text").out
+        for since in ("2020-01-01", "today")
+    ]
+    assert ["By day" in text for text in texts] == [True, False]
+    assert found[0]["key"] in texts[0]
+    alone = trained("report", "--day", "today", "--by", "day", "--format", "text").out
+    assert found[1]["key"] in alone
+
+
+def test_a_shift_that_was_closed_before_there_were_days_is_read(
+    three_shifts: SqliteJournal,
+) -> None:
+    """Its table by day is empty, and it is as it was closed."""
+    last = three_shifts.shift(MERCHANT)
+    assert last is not None
+    content = json.loads(last.content)
+    del content["sums"]["by"]["day"]
+    assert unseal(last._replace(content=json.dumps(content))).sums.by["day"] == ()
+
+
+def test_all_closed_shifts_are_listed(trained: Training, shop: Shop) -> None:
+    """Number, when, by whom, how many, how much with corrections; as text, JSON and CSV."""
+    assert trained("report", "--list", "--json").json["shifts"] == []
+    pay(trained, 1)
+    unknown = pay(trained, 2, "09")
+    trained("resolve", unknown, "--as", "paid", "--note", "seen", "--yes")
+    trained("report", "--close", "--note", "evening")
+    trained("resolve", unknown, "--as", "not-paid", "--correct", "--note", "not his", "--yes")
+    pay(trained, 3)
+    trained("report", "--close")
+    found = trained("report", "--list", "--json").json["shifts"]
+    assert [
+        (one["shift"], one["paid"], one["fee"], one["corrections_fee"], one["note"])
+        for one in found
+    ] == [(1, 2, 200, 0, "evening"), (2, 1, 0, -100, None)]
+    assert all(one["closed_by"] and one["closed_at"] and one["sha256"] for one in found)
+    rows = list(csv.reader(io.StringIO(trained("report", "--list", "--csv", "-").out[1:])))
+    assert [(row[0], row[4], row[5], row[6]) for row in rows[1:]] == [
+        *(("1", "2", "2.00", "0.00"), ("2", "1", "0.00", "-1.00")),
+        ("Total", "3", "2.00", "-1.00"),
+    ]
+    text = trained("report", "--list", "--format", "text", "--lang", "zh").out
+    for fact in ("实收", "￥2.00", "￥0.00", "−￥1.00"):
+        assert fact in text
+    assert trained("report", "--list", "--day", "yesterday", "--json").json["shifts"] == []
+    assert len(trained("report", "--list", "--since", "today", "--json").json["shifts"]) == 2
+
+
+@pytest.mark.parametrize(
+    "args", [("--close",), ("--verify",), ("--shift", "1"), ("--shop", "1"), ("--html", "p.html")]
+)
+def test_the_list_of_shifts_goes_with_little(
+    trained: Training, shop: Shop, args: tuple[str, ...]
+) -> None:
+    """What it does not narrow or write is refused, and nothing is closed."""
+    ran = trained("report", "--list", *args, "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "which")
+    assert not shop.journal.exists()

@@ -16,7 +16,7 @@ from posctl.messages import _
 from posctl.money.advice import amount
 from posctl.money.order import check_value
 from posctl.money.outcome import Exit
-from posctl.money.result import Problem
+from posctl.money.result import Problem, iso
 from posctl.office.report import DIMENSIONS, Report
 from posctl.office.report_screen import command, draw_checked
 from posctl.office.shift import (
@@ -26,6 +26,7 @@ from posctl.office.shift import (
     check_shifts,
     close_shift,
     closed_shift,
+    closed_shifts,
     refuse_to_close,
     report_of,
     running_shift,
@@ -52,6 +53,7 @@ class ReportOptions(NamedTuple):
     note: str | None
     yes: bool
     verify: bool
+    listed: bool
     shop: str | None
     operator: str | None
     machine: str | None
@@ -75,7 +77,7 @@ class ReportOptions(NamedTuple):
     ),
     epilog="posctl report\nposctl report --day yesterday --html report.html\n"
     "posctl report --since 2026-01-01 --until 2026-01-31 --by operator --csv -\n"
-    "posctl report --close\nposctl report --verify",
+    "posctl report --close\nposctl report --list --since 2026-01-01\nposctl report --verify",
 )
 def report(
     ctx: typer.Context,
@@ -112,6 +114,9 @@ def report(
     verify: Annotated[
         bool, typer.Option("--verify", help=_("Check every closed shift; 31 when one was altered."))
     ] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help=_("List the closed shifts, of all time or of a span."))
+    ] = False,
     shop: Annotated[str | None, typer.Option(help=_("Only this shop_id."), metavar="ID")] = None,
     operator: Annotated[
         str | None, typer.Option(help=_("Only this operator_id."), metavar="ID")
@@ -131,6 +136,7 @@ def report(
         note=note,
         yes=yes,
         verify=verify,
+        listed=listed,
         shop=shop,
         operator=operator,
         machine=machine,
@@ -145,6 +151,8 @@ def _refuse_clashes(options: ReportOptions, run: Run) -> None:
         raise UsageError(
             "which", _("Of --day with --since/--until, --shift, --close and --verify, give one.")
         )
+    if options.listed:
+        _refuse_with_list(options, ways[1:])
     if options.only and not is_span:
         raise UsageError(
             "only_of_a_span",
@@ -163,6 +171,14 @@ def _refuse_clashes(options: ReportOptions, run: Run) -> None:
         check_value("attributes", options.note, "--note")
 
 
+def _refuse_with_list(options: ReportOptions, ways: list[bool]) -> None:
+    if any(ways) or options.only or options.by is not None or options.html is not None:
+        raise UsageError(
+            "which",
+            _("--list goes with --csv and with --day or --since/--until, with nothing else."),
+        )
+
+
 def report_run(options: ReportOptions, run: Run) -> Exit:
     """The whole behaviour of `report`, without the framework."""
     _refuse_clashes(options, run)
@@ -170,6 +186,8 @@ def report_run(options: ReportOptions, run: Run) -> Exit:
         return _verify(run)
     for target in (options.csv, options.html):
         refuse_unwritable(target)
+    if options.listed:
+        return _list(options, run)
     found = _close(options, run) if options.close else _look(options, run)
     return _show(found, options, run)
 
@@ -255,6 +273,37 @@ def _verify(run: Run) -> Exit:
     if problem:
         run.screen.problem(problem)
     return code
+
+
+def _list(options: ReportOptions, run: Run) -> Exit:
+    from posctl.office.shift_list import (  # noqa: PLC0415  only for --list
+        draw_shifts,
+        shift_json,
+        shifts_sheet,
+    )
+
+    since_ms, until_ms = time_span(options.day, options.since, options.until, run.now_s())
+    profile = run.load().profile
+    shifts = closed_shifts(run.journal(), profile.merchant, Span(since_ms, until_ms))
+    if options.csv is not None:
+        write_out(options.csv, shifts_sheet(shifts), run)
+    run.banner()
+    mention_merged(run)
+    if options.csv != "-":
+        data = envelope(
+            "report",
+            Exit.OK,
+            profile=profile.name,
+            live=profile.live,
+            since=None if since_ms is None else iso(since_ms),
+            until=None if until_ms is None else iso(until_ms),
+            shifts=[shift_json(one) for one in shifts],
+        )
+        view = View(
+            data, lambda canvas: draw_shifts(canvas, shifts, profile.name, live=profile.live)
+        )
+        run.screen.show(view)
+    return Exit.OK
 
 
 # ── showing it ───────────────────────────────────────────────────────────────────────────────
