@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperOption
 
 from posctl import __version__
+from posctl.cli.early import Early, look_early
 from posctl.cli.framework import GivenTwice, Group, NeedsValue, NoArguments, UnknownCommand, new_app
 from posctl.cli.run import Globals, Run
 from posctl.errors import (
@@ -28,7 +29,7 @@ from posctl.errors import (
 )
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import LANGUAGES, N_, _, use_language
-from posctl.money.codes import codes_typed, discreet
+from posctl.money.codes import discreet
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import Asked, Problem, Result, result_json
 from posctl.screen.contract import envelope, fields_of, is_field
@@ -36,28 +37,28 @@ from posctl.screen.screen import FORMATS, Manner, Screen, View
 from posctl.shell import shell_at_hand, use_shell
 from posctl.text import nearest
 
-# name → (module, what it does), in the order of the help.
+# What each does, in the order of the help; its module has its name.
 COMMANDS = {
-    "pay": ("pay", N_("Take one payment.")),
-    "retry": ("retry", N_("Resend open payments, each under its own request_id.")),
-    "pending": ("pending", N_("The open payments, oldest first.")),
-    "show": ("show", N_("Show one payment with every try.")),
-    "checkout": ("checkout", N_("All payments of one checkout, and what is still due.")),
-    "history": ("history", N_("List payments by day, shop, checkout, operator, outcome.")),
-    "status": ("status", N_("Ask the platform about a payment without paying.")),
-    "resolve": ("resolve", N_("Close an open payment by hand, on evidence.")),
-    "report": ("report", N_("Sum up a shift or a day, and close the shift.")),
-    "receipt": ("receipt", N_("Print the customer's or the store's copy.")),
-    "till": ("till", N_("Take payments at the counter, one after another.")),
-    "batch": ("batch", N_("Take many payments from a file, resumable.")),
-    "init": ("init", N_("Make the first configuration, by questions.")),
-    "reconcile": ("reconcile", N_("Set the journal beside the platform's statement.")),
-    "config": ("config", N_("Show, check and find the configuration.")),
-    "journal": ("journal", N_("Begin, check, back up, restore and prune the journal.")),
-    "doctor": ("doctor", N_("Check everything that a payment needs.")),
-    "explain": ("explain", N_("Say what a code means, and what to do.")),
-    "completion": ("completion", N_("Complete command lines in your shell.")),
-    "training": ("training", N_("Run or empty the local training gateway.")),
+    "pay": N_("Take one payment."),
+    "retry": N_("Resend open payments, each under its own request_id."),
+    "pending": N_("The open payments, oldest first."),
+    "show": N_("Show one payment with every try."),
+    "checkout": N_("All payments of one checkout, and what is still due."),
+    "history": N_("List payments by day, shop, checkout, operator, outcome."),
+    "status": N_("Ask the platform about a payment without paying."),
+    "resolve": N_("Close an open payment by hand, on evidence."),
+    "report": N_("Sum up a shift or a day, and close the shift."),
+    "receipt": N_("Print the customer's or the store's copy."),
+    "till": N_("Take payments at the counter, one after another."),
+    "batch": N_("Take many payments from a file, resumable."),
+    "init": N_("Make the first configuration, by questions."),
+    "reconcile": N_("Set the journal beside the platform's statement."),
+    "config": N_("Show, check and find the configuration."),
+    "journal": N_("Begin, check, back up, restore and prune the journal."),
+    "doctor": N_("Check everything that a payment needs."),
+    "explain": N_("Say what a code means, and what to do."),
+    "completion": N_("Complete command lines in your shell."),
+    "training": N_("Run or empty the local training gateway."),
 }
 GLOBAL_NAMES = Globals._fields
 LISTED = ("history", "pending", "checkout", "show", "report", "reconcile")  # as CSV, too
@@ -90,18 +91,20 @@ def run(
     stderr: TextIO | None,
 ) -> int:
     """Run one command line; returns its exit code and raises nothing."""
-    early = _early(argv)
-    use_language(_language(early.get("--lang"), environ))
+    early = look_early(argv, COMMANDS)
+    use_language(_language(early.lang, environ))
     use_shell(shell_at_hand(os.name, environ), argv)
-    asked = "json" if "--json" in early else early.get("--format")
+    asked = "json" if early.json else early.format
     asked = asked if asked in FORMATS else None  # else it is refused below
-    manner = Manner(asked, early.get("--field"), None, "--quiet" in early, codes_typed(argv))
+    manner = Manner(
+        format=asked, field=early.field, color=None, quiet=early.quiet, codes=early.codes
+    )
     screen = Screen(stdout, stderr, manner)
     the_run = Run(Globals(), environ, stdin, screen)
     try:
         rv = _app().main(list(argv), prog_name="posctl", standalone_mode=False, obj=the_run)
         if rv == Exit.INTERRUPTED and not isinstance(rv, Exit):
-            return _tell(KeyboardInterrupt(), argv, the_run)  # typer made a bare 130 of it
+            return _tell(KeyboardInterrupt(), early, the_run)  # typer made a bare 130 of it
         return int(rv or 0)
     except NoArguments as error:
         screen.lines(error.message)
@@ -109,12 +112,12 @@ def run(
     except typer.Exit as leave:
         return leave.exit_code
     except BaseException as error:  # noqa: BLE001  no traceback ever reaches a cashier
-        return _tell(error, argv, the_run)
+        return _tell(error, early, the_run)
     finally:
         the_run.close()
 
 
-def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
+def _tell(error: BaseException, early: Early, the_run: Run) -> int:
     """Put an error into words, on stderr or as the JSON object; returns the exit code."""
     if the_run.decided is not None:
         if not isinstance(error, KeyboardInterrupt):
@@ -123,12 +126,12 @@ def _tell(error: BaseException, argv: Sequence[str], the_run: Run) -> int:
         return the_run.decided
     code = exit_code(error)
     problem = _problem(error)
-    if "--debug" in argv and code is Exit.BUG:
+    if early.debug and code is Exit.BUG:
         import traceback  # noqa: PLC0415
 
         # Frames only: the text of an unforeseen exception might quote a secret.
         the_run.screen.lines("".join(traceback.format_tb(error.__traceback__)))
-    command = _command(argv)
+    command = early.command
     outcome = Outcome.UNKNOWN if isinstance(error, AfterSending) else None
     if command in PAYING or command is None:
         asked = Asked(request_id=error.request_id if isinstance(error, AfterSending) else None)
@@ -206,36 +209,7 @@ def _own_words(error: UnknownCommand | GivenTwice, hint: Hint) -> tuple[str, Hin
     return _("{option} was given twice.").format(option=error.option), hint
 
 
-# ── what must be known before the command line is parsed ─────────────────────────────────────
-
-
-_GLOBAL_VALUES = ("--lang", "--field", "--profile", "--config", "--format")
-
-
-def _early(argv: Sequence[str]) -> dict[str, str]:
-    """The global options as far as an error message needs them, in any place before `--`."""
-    found: dict[str, str] = {}
-    words = iter(argv)
-    for word in words:
-        if word == "--":
-            break
-        name, equals, value = word.partition("=")
-        if word in ("--json", "--quiet"):
-            found[word] = ""
-        elif name in _GLOBAL_VALUES:
-            found[name] = value if equals else next(words, "")
-    return found
-
-
-def _command(argv: Sequence[str]) -> str | None:
-    """The command that was named, right or wrong; options' values are none."""
-    words = iter(argv)
-    for word in words:
-        if word in _GLOBAL_VALUES:
-            next(words, None)
-        elif not word.startswith("-"):
-            return word if word in COMMANDS else None
-    return None
+# ── the language ─────────────────────────────────────────────────────────────────────────────
 
 
 def _language(flag: str | None, environ: Mapping[str, str]) -> str:
@@ -267,7 +241,7 @@ class Root(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"posctl.cli.commands.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"posctl.cli.commands.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return _with_globals(command, self.params)
@@ -278,7 +252,7 @@ class Root(Group):
             formatter.write_dl(list(self.summaries().items()))
 
     def summaries(self) -> dict[str, str]:
-        return {name: _(line) for name, (_module, line) in COMMANDS.items()}
+        return {name: _(line) for name, line in COMMANDS.items()}
 
 
 def _with_globals(command: Any, root_params: list[Any]) -> Any:

@@ -28,7 +28,7 @@ def room(name: str, files: str) -> set[str]:
 ALWAYS = {
     *("posctl", "posctl.errors", "posctl.hint", "posctl.messages", "posctl.shell"),
     *("posctl.startup", "posctl.text", "posctl.times"),
-    *room("cli", "app framework run"),
+    *room("cli", "app early framework run"),
     *room("money", "admit advice codes order outcome record refusal result scan"),
     *room("screen", "brush contract screen streams"),
 }
