@@ -41,6 +41,7 @@ from posctl.paying.desk import Desk
 from posctl.paying.row import reopen
 
 SECOND_MS, MINUTE_MS, HOUR_MS = 1000, 60_000, 3_600_000
+ALL_IS_PAID = frozenset({Block.PAID})
 CHECKOUT = Checkout(live=True, merchant_name="hema", shop_id="1", checkout_id="777")
 OWN_ID = "order-777-a"  # one that a script gives
 
@@ -228,6 +229,13 @@ ADMIT = {
     "the last fen": Asked("start", (row(PAID, fee=99, remaining=1),), fee=1),
     "the next part": Asked("start", (PART,), fee=500),
     "more than is due": Asked("more_than_due", (PART,), fee=501),
+    "--another, nothing is due": Asked("start", (row(PAID),), fee=1, waived=ALL_IS_PAID),
+    "--another, one fen is due": Asked(
+        "more_than_due", (row(PAID, remaining=1),), fee=2, waived=ALL_IS_PAID
+    ),
+    "--another, nobody said what is due": Asked(
+        "start", (row(PAID, remaining=None),), waived=ALL_IS_PAID
+    ),
     "--another for more than is due": Asked("start", (PART,), fee=501, waived=ANOTHER),
     "the same fee a moment later": Asked(
         "same_fee_again", (row(PAID, remaining=500, closed_ago_ms=59 * SECOND_MS),)
@@ -298,6 +306,7 @@ DUE: dict[str, tuple[tuple[Payment, ...], int, int | None]] = {
     "a person said paid": ((PART, row(fee=200, standing=BY_HAND)), 300, 300),
     "a person said more was paid than was due": ((PART, row(fee=700, standing=BY_HAND)), 800, 0),
     "a person said paid, and nobody what was due": ((row(standing=BY_HAND),), 100, None),
+    "the platform spoke after a person did": ((PART, row(PAID, standing=BY_HAND)), 200, 0),
     "a person said not paid": ((PART, row(standing=NOT_PAID)), 100, 500),
 }
 
@@ -320,6 +329,7 @@ BEFORE: dict[str, tuple[str | None, tuple[Payment, ...], int]] = {
     "paid in full": ("already_paid", (row(PAID),), 1),
     "one fen is due": (None, (row(PAID, remaining=1),), 1),
     "paid, and nobody said what is due": ("already_paid", (row(PAID, remaining=None),), 1),
+    "paid more than was due": ("already_paid", (row(PAID, remaining=-1),), 1),
     "a later one is open": (None, (PART, row(LOST)), 501),
     "paid, and nobody was told": (None, (row(PAID, told=False),), 1),
 }

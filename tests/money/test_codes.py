@@ -132,6 +132,7 @@ def test_a_record_shows_no_whole_code() -> None:
     assert codes_of(compact(members)) == (CODE, "123456")
     assert codes_of(compact({"alipay_account": 123456})) == ("123456",)
     assert (masked('{"名": 1}'), codes_of('{"名": 1}')) == ('{"名": 1}', ())
+    assert (masked("erased"), codes_of("erased")) == ("erased", ())  # not even JSON
 
 
 def test_a_record_is_compact_and_in_everybodys_letters() -> None:

@@ -59,10 +59,18 @@ def test_the_profiles_own_codes() -> None:
     assert speaks_of(("E_4711_2", "sorry"), ["E_4711"]) is not Speaks.DECLINE
 
 
+@pytest.mark.parametrize("code", ["SUCCESS", " ok ", "操作成功"])
+def test_a_call_that_went_well_says_nothing_of_the_payment(code: str) -> None:
+    """Some platforms put "success" beside a decline: it is of the call."""
+    assert speaks_of((code, None)) is Speaks.OTHER
+    assert speaks_of((code, "余额不足")) is Speaks.DECLINE
+
+
 @pytest.mark.parametrize(
     "words",
     [
         "为防止重复支付风险，请勿重试",
+        "余额不足，订单号重复",
         "该订单已支付，余额不足",
         "order already paid, insufficient balance",
         "付款码已失效",
