@@ -25,6 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
+    from counter import Counter
     from pgserver import Database
 
 # Two busy cores make single examples slow at random; the examples themselves are what counts.
@@ -166,3 +167,21 @@ def shop(tmp_path: Path) -> Shop:
 def trained(shop: Shop) -> Callable[..., Ran]:
     """`posctl --profile training …` on that machine."""
     return lambda *args, **how: shop.run("--profile", "training", *args, **how)
+
+
+@pytest.fixture
+def counter(shop: Shop) -> Iterator[Callable[..., Counter]]:
+    """`posctl … till …` on a terminal of its own."""
+    from counter import Counter  # noqa: PLC0415  a terminal's emulator, for few tests
+
+    opened: list[Counter] = []
+
+    def open_counter(*args: str, columns: int = 80, lang: str = "en", **env: str) -> Counter:
+        command = [*shop.command, *(args or ("till",))]
+        env = shop.env | {"POSCTL_LANG": lang} | env
+        opened.append(Counter(command, env, columns, shop.home))
+        return opened[-1]
+
+    yield open_counter
+    for one in opened:
+        one.__exit__()

@@ -43,22 +43,6 @@ def gateway(shop: Shop) -> Iterator[Merciless]:
         yield server
 
 
-@pytest.fixture
-def counter(shop: Shop) -> Iterator[Callable[..., Counter]]:
-    """`posctl … till …` on a terminal of its own."""
-    opened: list[Counter] = []
-
-    def open_counter(*args: str, columns: int = 80, lang: str = "en", **env: str) -> Counter:
-        command = [*shop.command, *(args or ("till",))]
-        env = shop.env | {"POSCTL_LANG": lang} | env
-        opened.append(Counter(command, env, columns, shop.home))
-        return opened[-1]
-
-    yield open_counter
-    for one in opened:
-        one.__exit__()
-
-
 def fresh_code() -> str:
     """What the next customer shows: a code pays once."""
     return str(int(CODE) + next(_customers))
