@@ -44,6 +44,14 @@ _NO_BEGIN = frozenset("。，、；：？！）】》」』”’…—·,.;:?!)
 _NO_END = frozenset("（【《「『“‘￥([{")
 
 
+def sentences(*parts: str) -> str:
+    """One after another: with a blank between, but behind a Chinese full stop."""
+    text = ""
+    for part in filter(None, parts):
+        text += part if not text or text.endswith(("。", "？", "！", "：")) else f" {part}"
+    return text
+
+
 def breaks(text: str, width: int, cells: Callable[[str], int]) -> list[int]:
     """Where `text` is to be cut into lines of at most `width` cells; a character has `cells` of
     them. After a space, or between Chinese characters; a word that is longer is cut anywhere.

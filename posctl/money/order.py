@@ -316,7 +316,7 @@ _NO_CODES = {
     Scan.NUMBER: N_("this is not a payment code but the number of a checkout."),
     Scan.SEVERAL: N_("more than one code came in, or something around it."),
 }
-_TOO_SHORT = N_("this is too short for a payment code.")
+_TOO_SHORT = N_("this is not a payment code: it is too short.")
 
 _CARD_NUMBER = r"(?:3|4|5|6|2[2-7])[0-9]{12,18}"
 

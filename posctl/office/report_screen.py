@@ -149,7 +149,8 @@ def corrected_words(report: Report) -> str:
 def _draw_corrected(canvas: Canvas, report: Report) -> None:
     draw_prose(canvas, corrected_words(report), "bold", gap=True)
     for one in report.corrections[:SHOWN_OPEN]:
-        parts = (signed(one.fee), f"checkout_id {one.checkout_id}", date_time(one.at_ms), one.by)
+        checkout = f"{_('checkout_id')} {one.checkout_id}"
+        parts = (signed(one.fee), checkout, date_time(one.at_ms), one.by)
         draw_parts(canvas, parts, "")
         draw_prose(canvas, f"  {one.note}", "dim")
     if len(report.corrections) > SHOWN_OPEN:
@@ -186,7 +187,7 @@ def _open_parts(one: Open) -> list[str]:
     return [
         named(one.outcome),
         advice.amount(one.fee),
-        f"checkout_id {one.checkout_id}",
+        f"{_('checkout_id')} {one.checkout_id}",
         date_time(one.created_ms),
     ]
 

@@ -37,7 +37,7 @@ from posctl.paying.desk import (
     form_of,
     looks_again,
 )
-from posctl.paying.row import open_order, reopen
+from posctl.paying.row import checkout_of, open_order, reopen
 
 
 def pay(
@@ -233,14 +233,16 @@ def _still_due(payment: Payment, desk: Desk) -> int | None:
 
 def blocked(refuse: Refuse, order: PayRequest | None, desk: Desk) -> Result:
     by = refuse.payment
-    already = due(desk.journal.payments_of(by.checkout))
+    # Another checkout's payment may stand in the way: it has the code.
+    checkout = checkout_of(order, desk.profile) if order else by.checkout
+    already = due(desk.journal.payments_of(checkout))
     return Result(
         exit_code=Exit.BLOCKED,
         outcome=Outcome.BLOCKED,
         asked=Asked(
             request_id=order.request_id if order else by.request_id,
-            shop_id=by.checkout.shop_id,
-            checkout_id=by.checkout.checkout_id,
+            shop_id=checkout.shop_id,
+            checkout_id=checkout.checkout_id,
             order_id=str(order.members["order_id"]) if order else by.order_id,
             pay_fee=order.pay_fee if order else by.pay_fee,
         ),

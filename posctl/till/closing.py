@@ -18,8 +18,8 @@ from posctl.till.talk import Talk
 from posctl.till.verdicts import Verdicts
 
 _SAID = {
-    **dict.fromkeys(("paid", "已付", "已付款", "付了"), True),
-    **dict.fromkeys(("not-paid", "not paid", "未付", "未付款", "没付"), False),
+    **dict.fromkeys(("1", "paid", "已付", "已付款", "付了"), True),
+    **dict.fromkeys(("2", "not-paid", "not paid", "未付", "未付款", "没付"), False),
 }
 
 

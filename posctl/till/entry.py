@@ -29,6 +29,7 @@ from posctl.money.scan import (
     what_is,
 )
 from posctl.shell import lines_of
+from posctl.text import sentences
 from posctl.till.wishes import (
     COMMANDS,
     Answer,
@@ -126,11 +127,28 @@ class Entry:
             case Prompt.CODE:
                 return _("￥{yuan} · scan the payment code: ").format(yuan=yuan(self._fee))
             case Prompt.CONFIRM:
-                return f"{self._question} [y/N] "
+                return _("{question} [y/N] ").format(question=self._question)
             case Prompt.WORDS:
                 return self._question
             case Prompt.WATCH:
                 return ""
+
+    @property
+    def short_label(self) -> str:
+        """The same where there is little room, or nothing."""
+        if self.prompt is Prompt.CONFIRM:
+            return f"{self._question} [y/N] "
+        if self.prompt is not Prompt.AMOUNT:
+            return ""
+        if self._rest is not None:
+            words, offer = _("Rest of {checkout} (Enter: ￥{yuan}): "), self._rest
+        elif self.offer is None:
+            return ""
+        elif self.offer.rest:
+            words, offer = _("+: ￥{yuan} · {checkout}; or amount: "), self.offer
+        else:
+            words, offer = _("Enter: ￥{yuan} · {checkout}; or amount: "), self.offer
+        return words.format(checkout=offer.checkout_id, yuan=yuan(offer.pay_fee))
 
     def _checkout_label(self) -> str:
         if self.offer is None or self.offer.rest:  # a rest is taken with its own key alone
@@ -172,9 +190,8 @@ class Entry:
         codes = pieces(typed)
         if len(codes) > 1 and all(what_is(one) is Scan.CODE for one in codes):
             if len(set(codes)) > 1:
-                yield Note(
-                    _("More than one payment code came in.") + " " + _("Scan the code once.")
-                )
+                words = _("More than one payment code came in."), _("Scan the code once.")
+                yield Note(sentences(*words))
                 return
             typed = codes[0] + "\r"  # read twice
         if is_code and typed.endswith(ETX):  # ETX without STX
@@ -270,7 +287,7 @@ class Entry:
                 case Prompt.WATCH:
                     yield Plain.NEXT
         except UsageError as error:
-            yield Note(" ".join((error.message, *lines_of(error.hint))))
+            yield Note(sentences(error.message, *lines_of(error.hint)))
 
     # ── one prompt each ──────────────────────────────────────────────────────────────────────
 

@@ -186,7 +186,9 @@ class Till:
         if self._talk.status_due and self._entry.prompt is Prompt.AMOUNT:
             self._talk.show({}, lambda canvas: draw_status(canvas, self._verdicts.status()))
             self._talk.status_due = False
-        self._talk.line(self._entry.label + self._entry.echo)
+        short = self._entry.short_label
+        typed = self._entry.echo
+        self._talk.line(self._entry.label + typed, short=short and short + typed)
 
     def _grant(self, wish: Wish) -> None:
         match wish:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from posctl.hint import Say, Type
+from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.admit import Block
 from posctl.money.order import PayRequest, yuan
-from posctl.money.outcome import Event, Outcome, outcome_of
+from posctl.money.outcome import RATE_LIMIT_CODES, Event, Outcome, outcome_of
 from posctl.screen.brush import (
     LOOKS,
     Canvas,
@@ -28,7 +28,7 @@ from posctl.times import age
 if TYPE_CHECKING:
     from posctl.config.profile import Profile
     from posctl.money.record import Payment, StatusAnswer
-    from posctl.money.result import Result
+    from posctl.money.result import Problem, Result
     from posctl.till.open import Open, Rest
 
 
@@ -147,7 +147,16 @@ def draw_settled(
     if holding is not None and holding.open:
         _draw_open_hint(canvas, result, number)
     elif result.problem is not None and outcome is not Outcome.BLOCKED:
-        draw_hint(canvas, result.problem.hint)
+        draw_hint(canvas, _remedy(result.problem, outcome))
+
+
+def _remedy(problem: Problem, outcome: Outcome) -> Hint:
+    """What to do when nobody was charged. Nobody runs a command here."""
+    if outcome is Outcome.NOT_SENT:
+        return said(_("Check the network, then scan again. If it stays so, fetch help."))
+    if outcome is Outcome.REJECTED and problem.code in map(str, RATE_LIMIT_CODES):
+        return said(_("Wait a moment, then scan again."))
+    return problem.hint
 
 
 def _draw_reason(canvas: Canvas, result: Result) -> None:
@@ -168,18 +177,23 @@ def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
         or outcome_of(holding.standing) is Outcome.CONFLICT
         or (problem is not None and problem.code == Block.TOO_OLD)
     )
-    if number is None or left_to_people:
+    if number is None:  # another till's
         draw_hint(canvas, problem.hint if problem else advice.next_step(holding))
-        if number is not None:
-            draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
-    else:
-        if advice.is_refused(holding):
-            draw_hint(canvas, advice.next_step(holding))
-            draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
-        words = _("The till goes on asking. Back to this one: r {n}")
-        draw_prose(canvas, words.format(n=number), "bold")
-        words = _("If the customer has left: s {n} asks the platform, c {n} closes it on evidence.")
-        draw_prose(canvas, words.format(n=number))
+        return
+    if left_to_people:
+        _draw_find_out(canvas, number)
+        return
+    if advice.is_refused(holding):
+        draw_prose(canvas, _("The platform's answer does not prove that nobody was charged."))
+    words = _("The till goes on asking. Back to this one: r {n}")
+    draw_prose(canvas, words.format(n=number), "bold")
+    words = _("If the customer has left: s {n} asks the platform, c {n} closes it on evidence.")
+    draw_prose(canvas, words.format(n=number))
+
+
+def _draw_find_out(canvas: Canvas, number: int) -> None:
+    draw_prose(canvas, _("Find out whether the customer was charged."), "bold")
+    draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
 
 
 def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int) -> None:
@@ -197,7 +211,7 @@ def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int)
         )
         draw_parts(canvas, parts, f"bold {LOOKS[outcome].color}")
         if outcome is Outcome.CONFLICT:
-            draw_hint(canvas, advice.next_step(payment))
+            _draw_find_out(canvas, number)
 
 
 def draw_rests(canvas: Canvas, rests: Sequence[Rest]) -> None:
@@ -217,8 +231,10 @@ def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment) -> None:
     """What the platform calls a payment, in its own word, and what the profile says it means."""
     checkout_id = payment.checkout.checkout_id
     if asked.word is None:
-        draw_bar(canvas, _("NO ANSWER"), "yellow", gap=True)
-        draw_prose(canvas, advice.what_happened(asked.end))
+        draw_bar(canvas, _("NO ANSWER") + f" · {checkout_id}", "yellow", gap=True)
+        if asked.end.code:
+            draw_prose(canvas, advice.what_happened(asked.end))
+        draw_prose(canvas, _("The platform did not say what it calls it; nothing has changed."))
         return
     said = _("The platform says: {word}").format(word=asked.word)
     draw_prose(canvas, f"{said} · {checkout_id}", "bold", gap=True)

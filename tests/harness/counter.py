@@ -107,6 +107,12 @@ class Counter:
         while not all(word in self.news for word in words):
             assert self._read(deadline), f"never said: {words} in\n{self.text}"
 
+    def see_in_words(self, words: str) -> None:
+        """Read until these words have come, wherever the terminal's edge breaks them."""
+        deadline = time.monotonic() + LIMIT_S
+        while re.sub(r"\s", "", words) not in re.sub(r"\s", "", self.news):
+            assert self._read(deadline), f"never said: {words} in\n{self.text}"
+
     def type(self, keys: str, encoding: str = "utf-8") -> None:
         self._seen = len(self.raw)
         os.write(self._master, keys.encode(encoding))

@@ -56,7 +56,10 @@ def test_a_code_that_paid_pays_nothing_else(tills: Shop, gateway: Merciless) -> 
     --another; a fresh one pays. The paid checkout itself says first that it is paid.
     """
     assert pay(tills, "c1").code == 0
-    assert_used(pay(tills, "c2"))
+    refused = pay(tills, "c2")
+    assert_used(refused)
+    told = refused.json  # about the checkout that was asked for: nothing of it is paid
+    assert (told["checkout_id"], told["remaining_fee"]) == ("c2", None)
     assert_used(pay(tills, "c2", CODE, "--another", fee="5"))
     assert_used(pay(tills, "c1", CODE, "--another"))
     assert pay(tills, "c1").json["error"]["code"] == "already_paid"

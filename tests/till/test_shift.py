@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,8 +10,9 @@ from itertools import count
 
 import pytest
 from conftest import Shop
-from counter import Counter
-from merciless import Members, Merciless, paid, told
+from counter import SGR, Counter
+from merciless import Members, Merciless, paid, refused, told
+from wcwidth import wcswidth
 
 CODE = 281234567890123456
 PENDING = told({"result_status": 3})
@@ -138,3 +140,151 @@ def test_a_shift_is_the_same_with_every_scanner(
             ("206", 500, "resolved", 0),
         ]
     assert f"{CODE}"[:12] not in till.text
+
+
+# ── in the words of the shop ─────────────────────────────────────────────────────────────────
+
+SCAN = "scan"  # a fresh code, and Enter
+LONGEST = "001-20261127-225620-3fa9c1-the-longest-that-a-till-has-seen"
+
+# What each checkout comes to.
+PENDING_AT, FAILED_AT, SPLIT_AT, LOST_AT, CONFLICT_AT, REFUSED_AT, BANNED_AT = map(
+    str, range(301, 308)
+)
+
+# What is typed, Enter behind it, and what is then said, where checkouts are typed.
+TYPED = (
+    *(("?", "退出收银"), ("o", "没有待确认付款"), ("p", "还没有收到付款"), ("r 1", "没有这个编号")),
+    *(("c", "请说明是哪一笔"), ("s", "没有这个编号"), ("+", "没有这个编号"), ("zz", "没有 zz")),
+    *(
+        ("12,345", "金额单位"),
+        ("0", "金额以元"),
+        ("99999", "金额以元"),
+        (SCAN, "先输入金额"),
+        ("x", "报表"),
+    ),
+    # Paid, and once more; its receipt.
+    *(
+        ("12.50", "单号："),
+        ("201", "扫付款码"),
+        (SCAN, "已付清"),
+        ("12。50", "单号："),
+        ("201", "未收款"),
+    ),
+    *(("p", "收款小票"), ("p 9", "从昨天起")),
+    # What a scanner reads that is no payment code, or where none belongs.
+    *(("1", "单号："), (SCAN, "确定是单号吗"), ("n", "单号："), ("202", "扫付款码")),
+    *(("6901028075831", "商品条码"), ("https://qr.alipay.com/fkx12345", "网址"), ("302", "太短")),
+    *(("001-20261127-225620", "单号"), ("99999999999999990001", "仍然用它"), ("n", "扫付款码")),
+    ("\x1b", "已取消"),
+    # Pending; asked about, resumed, in the way of another amount; closed by hand.
+    *(("8", "单号："), (PENDING_AT, "扫付款码"), (SCAN, "请勿重复收款"), ("", "待确认 1")),
+    *(
+        ("s 1", "没有应答"),
+        ("8", "单号："),
+        (PENDING_AT, "扫付款码"),
+        (SCAN, "等待顾客"),
+        ("", "待确认 1"),
+    ),
+    *(
+        ("9", "单号："),
+        (PENDING_AT, "扫付款码"),
+        (SCAN, "未收款"),
+        ("c 1", "付了没有"),
+        ("2", "凭什么"),
+    ),
+    *(("顾客走了", "未付”"), ("n", "没有确认"), ("c 1", "付了没有"), ("付了", "凭什么")),
+    *(("看了手机", "已付”"), ("y", "前面顾客")),
+    # Failed, scanned afresh; a split, more than its rest, a part of it; a code that was used.
+    *(
+        ("3", "单号："),
+        (FAILED_AT, "扫付款码"),
+        (SCAN, "￥3.00 · 302"),
+        (SCAN, "￥3.00 · 302"),
+        ("\x1b", "金额"),
+    ),
+    *(("30", "单号："), (SPLIT_AT, "扫付款码"), (SCAN, "还需支付"), ("+", "余款"), ("99", "只差")),
+    *(("o", "未付清"), ("x", "报表"), ("+ 1", "余款"), ("5", "扫付款码"), ("\x1b", "已取消")),
+    *(("1", "单号："), ("203", "扫付款码"), ("used", "已经用过")),
+    # Unknown, a contradiction, a system's error, a rate limit.
+    *(("5", "单号："), (LOST_AT, "扫付款码"), (SCAN, "结果未知"), ("", "待确认 1")),
+    *(
+        ("6", "单号："),
+        (CONFLICT_AT, "扫付款码"),
+        (SCAN, "结果矛盾"),
+        ("r 3", "未收款"),
+        ("o", "结果未知"),
+    ),
+    *(("7", "单号："), (REFUSED_AT, "扫付款码"), (SCAN, "结果未知"), ("", "待确认 3")),
+    *(("7", "单号："), (BANNED_AT, "扫付款码"), (SCAN, "￥7.00 · 307"), (SCAN, "平台限流")),
+    *(
+        ("w", "收银员："),
+        ("124", "收银员 124"),
+        ("1", "单号"),
+        (LONGEST, "扫付款码"),
+        ("\x1b", "已取消"),
+    ),
+    ("q", "已退出收银"),
+)
+# The same where the till numbers the checkouts.
+NUMBERED = (
+    *(
+        ("8", "扫付款码"),
+        (SCAN, "已付清"),
+        ("8", "扫付款码"),
+        (SCAN, "另一位顾客"),
+        ("n", "已付款"),
+    ),
+    *(("8", "扫付款码"), (SCAN, "另一位顾客"), ("y", "已付清"), ("q", "已退出收银")),
+)
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+@pytest.mark.parametrize("typed", [TYPED, NUMBERED], ids=["typed", "numbered"])
+def test_every_screen_of_the_till_is_chinese(
+    counter: Callable[..., Counter], shop: Shop, typed: tuple[tuple[str, str], ...], columns: int
+) -> None:
+    """Through every key and scene no Latin word is left but ids, keys, and what the platform has
+    said; no line is too wide, and none begins with a sign that ends a sentence.
+    """
+    with Merciless() as gateway:
+        shop.profile(gateway.url, till=f"{{checkout: {'ask' if typed is TYPED else 'number'}}}")
+        platform = Platform(gateway)
+        platform.says = {
+            PENDING_AT: PENDING,
+            FAILED_AT: FAILED,
+            LOST_AT: None,
+            CONFLICT_AT: told({"result_status": 1, "is_success": False}),
+            REFUSED_AT: refused(15, "Invalid signature"),
+            BANNED_AT: refused(7, "This ban will last for 600 more seconds"),
+        }
+        platform.split(SPLIT_AT, 2800)
+        till = counter("till", lang="zh", columns=columns)
+        till.see("金额（元）：")
+        codes = (str(CODE + n) for n in count(1))
+        for keys, words in typed:
+            code = {SCAN: lambda: next(codes), "used": lambda: str(CODE + 2)}.get(keys)
+            till.type(keys if keys == "\x1b" else f"{code() if code else keys}\r")
+            till.see_in_words(words)
+        till.end()
+    said = till.raw.decode()
+    for line in re.split(r"[\r\n]+", SGR.sub("", said)):
+        assert wcswidth(line) <= columns or line.startswith(" posctl "), line
+    for line in till.text.split("\n"):
+        assert not line.strip().startswith(tuple("。，；：？！）")), line
+    if columns == 80:  # where no edge breaks what is known
+        assert not latin_words(SGR.sub("", said))
+
+
+# Ids, keys, and what the platform or the cashier has said.
+KNOWN = re.compile(
+    rf"{LONGEST}|[0-9a-f]{{8}}-[0-9a-f-]{{0,27}}|V-[0-9a-f-]+|^ posctl .*|^  [0-9a-f-]+\r$"
+    r"|store-1|NO_MONEY|SUCCESS"
+    r"|Invalid signature|This ban will last for \d+ more seconds|001-\d{8}-\d{6}-[0-9a-f]{6}",
+    re.MULTILINE,
+)
+
+
+def latin_words(text: str) -> set[str]:
+    """What is left on Chinese screens."""
+    return set(re.findall(r"[A-Za-z_]{2,}", KNOWN.sub(" ", text))) - {"Esc", "zz"}

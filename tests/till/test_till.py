@@ -507,11 +507,11 @@ def test_an_unknown_payment_is_asked_about_by_itself(
 def test_a_conflict_is_left_to_a_person(
     counter: Callable[..., Counter], gateway: Merciless
 ) -> None:
-    """A contradiction is never asked about again; the screen says what to type elsewhere."""
+    """A contradiction is never asked about again; the screen says how to close it by hand."""
     gateway.answer = lambda _members: told({"result_status": 1, "is_success": False})
     till = counter()
     sell(till, "1", "111")
-    till.see("▲ CONFLICT", "posctl resolve", "▲ open 1", "Amount")
+    till.see("▲ CONFLICT", "Find out whether", "c 1", "▲ open 1", "Amount")
     till.type("q\r")
     assert till.end() == 22
     assert len(gateway.requests) == 1
@@ -617,11 +617,11 @@ def test_the_same_customer_again_is_resumed(
     assert {m["channel_account"] for m in gateway.requests} == {CODE}
 
 
-@pytest.mark.parametrize(("hours", "words"), [(1, "again in"), (25, "posctl resolve")])
+@pytest.mark.parametrize(("hours", "words"), [(1, "again in"), (25, "close it here")])
 def test_what_is_old_is_left_to_a_person(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless, hours: int, words: str
 ) -> None:
-    """After 15 minutes the till asks no more by itself, `r` does; after a day only `resolve`."""
+    """After 15 minutes only `r` asks; after a day a person has to find out and to close it."""
     gateway.answer = lambda _members: PENDING
     args = ("pay", "--fee", "100", "--checkout", "111", "--code-stdin")
     assert shop.run(*args, stdin=CODE).code == 20

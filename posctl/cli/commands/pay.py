@@ -26,6 +26,7 @@ from posctl.money.order import (
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.scan import Scan
 from posctl.screen.screen import View
+from posctl.text import sentences
 from posctl.times import seconds_in
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _confirm_unknown(code: str, options: PayOptions, run: Run) -> None:
             return
     raise UsageError(
         "bad_channel_account",
-        not_known(code) + " " + _("Nothing was sent."),
+        sentences(not_known(code), _("Nothing was sent.")),
         _("Scan the customer's payment code. If this is one all the same, add --yes."),
     )
 

@@ -18,6 +18,7 @@ from posctl.paying.by_hand import close_by_hand, correct_by_hand, person
 from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_payment
 from posctl.screen.screen import View
+from posctl.text import sentences
 from posctl.times import age, date_time
 
 app = new_app()
@@ -144,7 +145,7 @@ def _ask(payment: Payment, paid: bool, correct: bool, run: Run) -> None:
         when=date_time(payment.created_ms),
     )
     tried = "" if last is None else _tried(payment, now_ms - last.started_ms)
-    if not run.confirm(" ".join(part for part in (about, tried, question) if part)):
+    if not run.confirm(sentences(about, tried, question)):
         raise Busy("not_confirmed", _("Nothing was closed."))
 
 
