@@ -113,6 +113,11 @@ class Counter:
         while re.sub(r"\s", "", words) not in re.sub(r"\s", "", self.news):
             assert self._read(deadline), f"never said: {words} in\n{self.text}"
 
+    def see_at_last(self, *words: str) -> None:
+        """Read until all these words have come, since the beginning."""
+        self._seen = 0
+        self.see(*words)
+
     def type(self, keys: str, encoding: str = "utf-8") -> None:
         self._seen = len(self.raw)
         os.write(self._master, keys.encode(encoding))

@@ -14,6 +14,8 @@ from counter import SGR, Counter
 from merciless import Members, Merciless, paid, refused, told
 from wcwidth import wcswidth
 
+from posctl.training.scenarios import SCENARIOS
+
 CODE = 281234567890123456
 PENDING = told({"result_status": 3})
 FAILED = told({"result_status": 2, "result_code": "NO_MONEY", "result_message": "余额不足"})
@@ -288,3 +290,59 @@ KNOWN = re.compile(
 def latin_words(text: str) -> set[str]:
     """What is left on Chinese screens."""
     return set(re.findall(r"[A-Za-z_]{2,}", KNOWN.sub(" ", text))) - {"Esc", "zz"}
+
+
+# ── acted out in training ────────────────────────────────────────────────────────────────────
+
+PENDING_WORDS, UNKNOWN_WORDS = "… PENDING", "▲ UNKNOWN"
+ON_THE_SHEET = {
+    1: "CHECKOUT FULLY PAID",
+    2: "STILL DUE  ￥6.90",
+    5800: "STILL DUE  ￥28.00",
+    3: "× FAILED",
+    15: "× FAILED",
+    16: "× REFUSED",
+    14: "▲ CONFLICT",
+    **dict.fromkeys((4, 5, 13), PENDING_WORDS),
+    **dict.fromkeys((8, 9, 11, 12, 17, 18, 19, 20, 21, 22, 23), UNKNOWN_WORDS),
+    **dict.fromkeys((6, 7), "Collecting, "),  # no answer for long
+    10: "× REFUSED",  # a rate limit, for a moment
+}
+EARLIER = "An earlier payment, not the customer in front of you: checkout "
+
+
+def test_every_scene_can_be_acted_out_in_training(counter: Callable[..., Counter]) -> None:
+    """The training's sheet of codes has every scene of a counter: each verdict, what an earlier
+    customer's comes to while the next one is served, the rest that a second phone pays, and what a
+    power cut leaves.
+    """
+    assert set(ON_THE_SHEET) == {int(scenario.code[-4:]) for scenario in SCENARIOS}
+    till = counter("--profile", "training", "till")
+    till.see("Amount, yuan: ")
+
+    def sell(number: int, amount: str = "30") -> None:
+        till.type(f"{amount}\r")
+        till.see("Checkout")
+        till.type(f"c{number}\r")
+        till.see("scan the payment code: ")
+        till.type(f"{280000000000000000 + number}\r")
+
+    sell(5800)
+    till.see(ON_THE_SHEET[5800])
+    till.type("+\r")  # the second phone
+    till.see("c5800: Amount, yuan (Enter: ￥28.00)")
+    till.type("280000000000000001\r")
+    till.see("￥28.00", "CHECKOUT FULLY PAID", "Today 2 ")
+    for number, words in ON_THE_SHEET.items():
+        if number != 5800:
+            sell(number)
+            till.see(words)
+    till.see_at_last(EARLIER + "c4", EARLIER + "c5")
+    till.process.kill()  # the power is cut, with two on their way
+    till.process.wait()
+    again = counter("--profile", "training", "till")
+    again.see("c6", "c7", "Amount, yuan: ")
+    again.see(EARLIER + "c6", EARLIER + "c7")
+    again.type("q\r")
+    again.end()
+    assert "c5800" not in again.text
