@@ -24,6 +24,12 @@ from posctl.shell import Shell, use_globals, use_shell
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if sys.platform == "win32":
+    from on_windows import (  # noqa: F401  hooks
+        pytest_collection_modifyitems,
+        pytest_runtest_call,
+    )
+
 if TYPE_CHECKING:
     from counter import Counter
     from pgserver import Database
@@ -154,7 +160,8 @@ def database() -> Iterator[Database]:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """A machine with nothing on it but posctl."""
-    keep = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    kept = ("PATH", "SYSTEMROOT", "PYTHONPATH", "PYTHONPYCACHEPREFIX")  # the last for Windows
+    keep = {name: os.environ[name] for name in kept if name in os.environ}
     env = keep | {
         "HOME": str(tmp_path),
         "POSCTL_JOURNAL": str(tmp_path / "journal.db"),

@@ -4,6 +4,7 @@ Every complaint about the file names its line, and the nearest key for one that 
 The environment is asked for what the file leaves open: docs/outcomes.md has the exit code (3).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -145,7 +146,7 @@ def _journal(in_file: str | None, environ: Mapping[str, str]) -> tuple[str, list
             _(
                 "POSCTL_JOURNAL={path} is a relative path: it leads elsewhere from every folder."
             ).format(path=named),
-            _("Give the whole path, from / on (or from ~)."),
+            _whole_path(),
         )
     if in_file and place != in_file:
         winner, loser = masked_url(named), masked_url(in_file)
@@ -334,6 +335,12 @@ def _common(section: Map) -> _Common:
     }
 
 
+def _whole_path() -> str:
+    if os.name == "nt":
+        return _("Give the whole path with its drive (or from ~).")
+    return _("Give the whole path, from / on (or from ~).")
+
+
 def _journal_key(root: Map) -> str | None:
     """The journal that the file names. A relative path would begin another one, without a word,
     wherever the file is copied to.
@@ -345,6 +352,6 @@ def _journal_key(root: Map) -> str | None:
             "relative_journal",
             root.lines["journal"],
             _("journal is a relative path"),
-            _("Give the whole path, from / on (or from ~)."),
+            _whole_path(),
         )
     return place

@@ -41,6 +41,8 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     """A configuration file with the given text, mode 0600."""
 
     def write(text: str | bytes, mode: int = 0o600) -> Path:
+        if os.name == "nt" and isinstance(text, str):
+            text = text.replace("journal: /", "journal: C:/")
         path = tmp_path / "config.yaml"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         path.chmod(mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from io import BufferedRandom
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from xml.etree import ElementTree as ET
 
 import pytest
 import windows_rules
@@ -69,6 +71,56 @@ def test_the_rules_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(FileExistsError):
         windows_rules.guarded(os.rename, overwrites=False)(one, other)
     assert len(broken.read_text().splitlines()) == 4
+
+
+# The Task Scheduler's schema, [MS-TSCH] 2.5: what each element may hold, if not all of it.
+TASK = {
+    "Task": {"RegistrationInfo", "Triggers", "Principals", "Settings", "Actions", "Data"},
+    "RegistrationInfo": {"Description", "Author", "Date", "URI", "Version", "Source"},
+    "Triggers": {"TimeTrigger", "LogonTrigger", "BootTrigger", "CalendarTrigger"},
+    "TimeTrigger": {"Enabled", "StartBoundary", "EndBoundary", "Repetition"},
+    "Repetition": {"Interval", "Duration", "StopAtDurationEnd"},
+    "Principals": {"Principal"},
+    "Principal": {"UserId", "LogonType", "RunLevel", "DisplayName"},
+    "Settings": {
+        *("MultipleInstancesPolicy", "DisallowStartIfOnBatteries", "StopIfGoingOnBatteries"),
+        *("ExecutionTimeLimit", "Hidden", "StartWhenAvailable", "Enabled", "Priority"),
+    },
+    "Actions": {"Exec"},
+    "Exec": {"Command", "Arguments", "WorkingDirectory"},
+}
+
+
+def test_the_task_for_the_scheduler(shop: Shop) -> None:
+    """Well-formed, in the encoding that it declares, of the schema's elements, as the till's user
+    without a password; what it runs is posctl's own, by an absolute path, and ends with 0.
+    """
+    raw = (Path(__file__).parents[2] / "docs/posctl-retry.xml").read_bytes()
+    assert raw.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
+    raw.decode("utf-8")
+    task = ET.fromstring(raw)
+    space = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
+    assert (task.tag, task.get("version")) == (f"{space}Task", "1.2")
+    for element in task.iter():
+        held = {one.tag.removeprefix(space) for one in element}
+        assert held <= TASK.get(element.tag.removeprefix(space), set()), element.tag
+        assert held or (element.text or "").strip(), element.tag
+
+    def said(*names: str) -> str:
+        return task.findtext("/".join((".", *(f"{{*}}{name}" for name in names))), "")
+
+    principal, actions = task.find("./{*}Principals/{*}Principal"), task.find("./{*}Actions")
+    assert principal is not None
+    assert actions is not None
+    assert principal.get("id") == actions.get("Context")
+    assert said("Principals", "Principal", "LogonType") == "S4U"
+    assert said("Triggers", "TimeTrigger", "Repetition", "Interval") == "PT1M"
+    assert re.fullmatch(r"PT\d+M", said("Settings", "ExecutionTimeLimit"))
+    assert PureWindowsPath(said("Actions", "Exec", "Command")).is_absolute()
+    python, posctl_is, *words = said("Actions", "Exec", "Arguments").split()
+    assert (python, posctl_is) == ("-m", "posctl")
+    shop.profile("http://127.0.0.1:9/rest")
+    assert shop.run(*words).code == 0
 
 
 def test_a_user_whom_nothing_names(monkeypatch: pytest.MonkeyPatch) -> None:
