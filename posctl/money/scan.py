@@ -107,6 +107,17 @@ def half_width(text: str) -> str:
     return text.translate(plain | {0x3000: " ", ord("。"): ".", ord("、"): ","})
 
 
+def plain_id(text: str) -> str:
+    """An identifier as it would be without an input method: full-width letters, digits and hyphens
+    made plain, nothing else.
+    """
+    return re.sub(r"[\uff0d\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+", _made_plain, text)
+
+
+def _made_plain(found: re.Match[str]) -> str:
+    return half_width(found[0])
+
+
 def plain_amount(text: str) -> str:
     """An amount as digits and a point, however it was typed: full-width, with `。` or a comma for
     the point, with ￥ before it or 元 behind it. What is no amount stays none.

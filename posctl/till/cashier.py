@@ -10,6 +10,7 @@ from posctl.money.admit import AUTOMATIC_MS, YOUNG_MS
 from posctl.money.order import PayRequest, check_value
 from posctl.money.outcome import Outcome
 from posctl.money.record import Filter, Payment
+from posctl.money.scan import plain_id
 from posctl.paying.by_hand import person
 from posctl.paying.desk import Desk
 from posctl.till.wishes import Sale
@@ -33,6 +34,7 @@ class Cashier:
 
     def take_over(self, operator: str) -> None:
         """Another cashier works here now. Raises UsageError."""
+        operator = plain_id(operator)
         check_value("operator_id", operator, _("Operator"))
         self._operator = {"operator_id": operator}
         self.anyone = self.make({"pay_fee": "1", "checkout_id": "1"})

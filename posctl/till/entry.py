@@ -25,11 +25,13 @@ from posctl.money.scan import (
     has_code,
     pieces,
     plain_amount,
+    plain_id,
     unframed,
     what_is,
 )
 from posctl.shell import lines_of
 from posctl.text import sentences
+from posctl.till.labels import amount_label, short_label
 from posctl.till.wishes import (
     COMMANDS,
     Answer,
@@ -109,19 +111,7 @@ class Entry:
         """What stands before the cursor, without what was typed."""
         match self.prompt:
             case Prompt.AMOUNT:
-                unit = _("Amount, yuan") if self._keys.amount == "yuan" else _("Amount, fen")
-                if self._rest is not None:
-                    words = _("{checkout}: {unit} (Enter: ￥{yuan}): ")
-                    rest = self._rest
-                    return words.format(
-                        checkout=rest.checkout_id, unit=unit, yuan=yuan(rest.pay_fee)
-                    )
-                if self.offer is None:
-                    return _("{unit}: ").format(unit=unit)
-                taken = f"￥{yuan(self.offer.pay_fee)} · {self.offer.checkout_id}"
-                if self.offer.rest:
-                    return _("{unit} (+: the rest, {taken}): ").format(unit=unit, taken=taken)
-                return _("{unit} (Enter: {taken}): ").format(unit=unit, taken=taken)
+                return amount_label(self._keys.amount, self.offer, self._rest)
             case Prompt.CHECKOUT:
                 return self._checkout_label()
             case Prompt.CODE:
@@ -138,17 +128,7 @@ class Entry:
         """The same where there is little room, or nothing."""
         if self.prompt is Prompt.CONFIRM:
             return f"{self._question} [y/N] "
-        if self.prompt is not Prompt.AMOUNT:
-            return ""
-        if self._rest is not None:
-            words, offer = _("Rest of {checkout} (Enter: ￥{yuan}): "), self._rest
-        elif self.offer is None:
-            return ""
-        elif self.offer.rest:
-            words, offer = _("+: ￥{yuan} · {checkout}; or amount: "), self.offer
-        else:
-            words, offer = _("Enter: ￥{yuan} · {checkout}; or amount: "), self.offer
-        return words.format(checkout=offer.checkout_id, yuan=yuan(offer.pay_fee))
+        return short_label(self.offer, self._rest) if self.prompt is Prompt.AMOUNT else ""
 
     def _checkout_label(self) -> str:
         if self.offer is None or self.offer.rest:  # a rest is taken with its own key alone
@@ -348,6 +328,7 @@ class Entry:
         raise UsageError("bad_amount", _("The amount is in fen, as in 1250. Help: ?"))
 
     def _checkout(self, typed: str) -> Iterator[Wish]:
+        typed = plain_id(typed)
         if not typed:
             if self.offer is None or self.offer.rest:
                 return

@@ -139,7 +139,7 @@ class Till:
         verdicts.forget_codes()
         self._talk.line("")
         if verdicts.open or verdicts.rests:
-            verdicts.show_open()
+            verdicts.show_open(leaving=True)
         self._talk.show({}, lambda canvas: draw_farewell(canvas, verdicts.status()))
         left = [*self._workers.in_flight.values(), *(one.payment for one in verdicts.open)]
         return worst([EXIT_OF[outcome_of(payment.standing)] for payment in left])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from posctl.hint import Hint, Say, Type, said
@@ -90,6 +90,9 @@ def draw_farewell(canvas: Canvas, status: Status) -> None:
     if status.open or status.on_its_way:
         words = _("You have left the till. Settle what is open:")
         draw_hint(canvas, (Say(words), Type(("pending",))))
+    elif status.rests:
+        words = _("You have left the till. To take what is still due, open it again: +")
+        draw_prose(canvas, words, "bold")
     else:
         draw_prose(canvas, _("You have left the till. Nothing is open."), "bold")
 
@@ -196,15 +199,21 @@ def _draw_find_out(canvas: Canvas, number: int) -> None:
     draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
 
 
-def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int) -> None:
-    """What is open at this till, by number."""
+def draw_numbered(
+    canvas: Canvas, open_payments: Sequence[Open], on_their_way: Container[str], *, now_ms: int
+) -> None:
+    """What is open at this till, by number; what is on its way for the first time has no outcome
+    yet.
+    """
     if not open_payments:
         draw_prose(canvas, "√ " + _("Nothing is open."))
     name = _("checkout_id")
     for number, payment, *_rest in open_payments:
         outcome = outcome_of(payment.standing)
+        first = payment.tries == 1 and payment.request_id in on_their_way
+        word = "… " + _("collecting") if first else named(outcome, payment.standing.state)
         parts = (
-            f"{number}: {named(outcome, payment.standing.state)}",
+            f"{number}: {word}",
             f"￥{yuan(payment.pay_fee)}",
             age(now_ms - payment.created_ms),
             f"{name} {payment.checkout.checkout_id}",
@@ -214,8 +223,8 @@ def draw_numbered(canvas: Canvas, open_payments: Sequence[Open], *, now_ms: int)
             _draw_find_out(canvas, number)
 
 
-def draw_rests(canvas: Canvas, rests: Sequence[Rest]) -> None:
-    """What is part-paid at this till, by number."""
+def draw_rests(canvas: Canvas, rests: Sequence[Rest], *, leaving: bool = False) -> None:
+    """What is part-paid at this till, by number, and the key unless it is of no more use."""
     name = _("checkout_id")
     for number, checkout, paid_fee, remaining_fee in rests:
         parts = (
@@ -224,7 +233,8 @@ def draw_rests(canvas: Canvas, rests: Sequence[Rest]) -> None:
             f"{name} {checkout.checkout_id}",
         )
         draw_parts(canvas, parts, "bold yellow")
-    draw_prose(canvas, _("To take a rest: + and its number"), "bold")
+    if not leaving:
+        draw_prose(canvas, _("To take a rest: + and its number"), "bold")
 
 
 def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment) -> None:
@@ -256,7 +266,11 @@ def waiting_line(outcome: Outcome | None, seconds: int) -> tuple[str, str]:
             if seconds < SLOW_S
             else _("Collecting, do not charge again · {seconds} s (Enter: next customer)")
         )
-        short = _("Collecting · {seconds} s · Enter: next")
+        short = (
+            _("Collecting · {seconds} s · Enter: next")
+            if seconds < SLOW_S
+            else _("No second charge · {seconds} s · Enter: next")
+        )
         return words.format(seconds=seconds), short.format(seconds=seconds)
     words = _("{word} · again in {seconds} s · Enter: next")
     short = _("again in {seconds} s · Enter: next")

@@ -193,16 +193,17 @@ class Verdicts:
             self.count_rest(rest.checkout)
         self.find_open()
 
-    def show_open(self) -> None:
+    def show_open(self, *, leaving: bool = False) -> None:
         """The lists, by number."""
         found, now_ms = list(self.open), self._desk.now_ms()
-        self._talk.show({}, lambda canvas: draw_numbered(canvas, found, now_ms=now_ms))
-        self.show_rests()
+        sent = self._workers.in_flight
+        self._talk.show({}, lambda canvas: draw_numbered(canvas, found, sent, now_ms=now_ms))
+        self.show_rests(leaving=leaving)
 
-    def show_rests(self) -> None:
+    def show_rests(self, *, leaving: bool = False) -> None:
         """What is part-paid, by number."""
         if rests := list(self.rests):
-            self._talk.show({}, lambda canvas: draw_rests(canvas, rests))
+            self._talk.show({}, lambda canvas: draw_rests(canvas, rests, leaving=leaving))
 
     def count_rest(self, checkout: Checkout) -> None:
         """What a checkout still needs, whoever has paid a part of it."""
@@ -236,7 +237,7 @@ class Verdicts:
             paid_fee=self.takings.paid_fee,
             open=len(found),
             open_fee=sum(payment.pay_fee for payment in found),
-            on_its_way=len(self._workers.in_flight),
+            on_its_way=sum(self.open.get(sent) is None for sent in self._workers.in_flight),
             rests=len(self.rests),
             rest_fee=sum(rest.remaining_fee for rest in self.rests),
         )

@@ -266,6 +266,14 @@ def test_a_command_as_an_input_method_types_it(typed: str, letter: str) -> None:
     assert f"letter='{letter}'" in str(list(entry().take(f"{typed}\r", 10.0)))
 
 
+def test_a_checkout_as_an_input_method_types_it() -> None:
+    """Full-width digits, letters and hyphens are the plain ones: one checkout, not two."""
+    one = entry()
+    list(one.take("1\r", 10.0))
+    list(one.take("桌（外）Ａ－１０１\r", 20.0))
+    assert Sale(100, "桌（外）A-101", CODE) in list(one.take(f"{CODE}\r", 30.0))
+
+
 @pytest.mark.parametrize("id_", ["\ufffd\ufffd", "单\ufffd"])
 def test_what_could_not_be_read_is_no_checkout(id_: str) -> None:
     """Bytes that are no text in the terminal's encoding would make one checkout of all."""

@@ -940,6 +940,38 @@ def test_ctrl_c_never_stops_a_payment_on_its_way(
     assert rows(shop) == [("111", "success", 1, 1)]
 
 
+def test_what_is_on_its_way_is_listed_as_such(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """A first try without an answer is no unknown payment yet; the status line counts it once."""
+    gateway.hold_at = 0
+    till = counter()
+    sell(till, "1", "111")
+    gateway.wait_for(lambda: gateway.held == 1)
+    till.type("\r")
+    till.see("on its way 1", "Amount")
+    till.type("o\r")
+    till.see("1: … collecting", "▲ open 1", "Amount")
+    assert "on its way" not in till.news
+    assert "UNKNOWN" not in till.news
+    gateway.let_go()
+    till.see("√ PAID")
+
+
+def test_leaving_with_a_rest_says_how_it_is_taken(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """Nothing is open and a rest is due: it is told at last, with the way to take it."""
+    gateway.answer = lambda _members: told({"result_status": 1, "remaining_fee": 300})
+    till = counter()
+    sell(till, "2", "111")
+    till.see("STILL DUE  ￥3.00", "Amount")
+    till.type("q\r")
+    assert till.end() == 0
+    assert "STILL DUE  ￥3.00" in till.news
+    assert "open it again: +" in till.news
+
+
 def test_who_insists_leaves_it_open(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:

@@ -1,0 +1,35 @@
+"""What stands before the cursor while an amount is asked for, and a key may do instead. Pure."""
+
+from __future__ import annotations
+
+from posctl.messages import _
+from posctl.money.order import yuan
+from posctl.till.wishes import Offer
+
+
+def amount_label(unit: str, offer: Offer | None, rest: Offer | None) -> str:
+    """`unit` is "yuan" or "fen"; `offer` is what a key takes, `rest` what `+` has taken."""
+    unit = _("Amount, yuan") if unit == "yuan" else _("Amount, fen")
+    if rest is not None:
+        words = _("{checkout}: {unit} (Enter: ￥{yuan}): ")
+        return words.format(checkout=rest.checkout_id, unit=unit, yuan=yuan(rest.pay_fee))
+    if offer is None:
+        return _("{unit}: ").format(unit=unit)
+    taken = f"￥{yuan(offer.pay_fee)} · {offer.checkout_id}"
+    if offer.rest:
+        return _("{unit} (+: the rest, {taken}): ").format(unit=unit, taken=taken)
+    return _("{unit} (Enter: {taken}): ").format(unit=unit, taken=taken)
+
+
+def short_label(offer: Offer | None, rest: Offer | None) -> str:
+    """The same for a narrow terminal; nothing where it is short anyway."""
+    about = rest or offer
+    if about is None:
+        return ""
+    if rest is not None:
+        words = _("Rest of {checkout} (Enter: ￥{yuan}): ")
+    elif about.rest:
+        words = _("+: ￥{yuan} · {checkout}; or amount: ")
+    else:
+        words = _("Enter: ￥{yuan} · {checkout}; or amount: ")
+    return words.format(checkout=about.checkout_id, yuan=yuan(about.pay_fee))
