@@ -331,6 +331,7 @@ class Entry:
         typed = plain_id(typed)
         if not typed:
             if self.offer is None or self.offer.rest:
+                yield Note(_("Type the checkout's number. Esc: another customer."))
                 return
             typed = self.offer.checkout_id
         elif has_code(typed):

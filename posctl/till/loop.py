@@ -268,11 +268,16 @@ class Till:
         receipts = self._verdicts.takings.receipts
         if not receipts:
             self._talk.note(_("Nothing was paid here today."))
-        elif number > len(receipts):
+            return
+        if number > len(receipts):
             words = _("Since yesterday {count} payments were paid here.")
             self._talk.note(words.format(count=len(receipts)))
+            return
+        payment = self._desk.journal.payment(receipts[-number].request_id)
+        if payment is None or not payment.standing.paid:  # it was corrected elsewhere
+            self._talk.note(_("This payment counts as not paid, so there is no receipt."))
         else:
-            self._talk.text(self._tools.receipt(receipts[-number]))
+            self._talk.text(self._tools.receipt(payment))
 
     def _report(self) -> None:
         self._tools.report()

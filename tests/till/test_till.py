@@ -97,6 +97,30 @@ def test_a_receipt_is_printed_as_the_printer_speaks(
     assert "云朵".encode("gb18030") in paper
 
 
+def test_what_was_corrected_has_no_receipt(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """A payment that a person closed as paid, and another corrected since, prints no receipt."""
+    gateway.answer = lambda _members: told({"result_status": 1, "is_success": False})
+    till = counter()
+    sell(till, "1", "111")
+    till.see("▲ CONFLICT", "Amount")
+    for typed, words in (("c 1", "Type paid"), ("1", "What shows it"), ("seen", "[y/N]")):
+        till.type(f"{typed}\r")
+        till.see(words)
+    till.type("y\r")
+    till.see("√ PAID (by hand)", "Amount")
+    till.type("p\r")
+    till.see("PAYMENT RECEIPT", "Amount")
+    payment = shop.run("history", "--json").json["payments"][0]["request_id"]
+    corrected = ("--correct", "--as", "not-paid", "--note", "another's", "--yes")
+    assert shop.run("resolve", payment, *corrected).code == 0
+    till.type("p\r")
+    till.see("counts as not paid", "Amount")
+    till.type("q\r")
+    assert till.end() == 0
+
+
 def test_another_operator_takes_over(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:

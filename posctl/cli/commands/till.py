@@ -78,11 +78,13 @@ def till_run(options: TillOptions, run: Run) -> Exit:
 
 
 def _receipt(payment: "Payment", run: Run) -> str:
+    from posctl.money.record import Filter  # noqa: PLC0415  as above
     from posctl.office.receipt import receipt_text  # noqa: PLC0415  only for who wants it
 
     prints = run.journal().transact(lambda tx: tx.count_print(payment, "customer"))
     look = run.load().profile.receipt
-    text = receipt_text(payment, look, "customer", prints)
+    corrections = run.journal().corrections(Filter(request_id=payment.request_id))
+    text = receipt_text(payment, look, "customer", prints, corrections)
     if look.printer is not None:
         from posctl.office.printer import to_printer  # noqa: PLC0415  only for who has one
 
