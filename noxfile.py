@@ -16,7 +16,8 @@ nox.options.sessions = ["quick", "lint"]
 
 # Tables and properties: seconds, no process, no socket.
 QUICK = (
-    *("tests/money", "tests/config/test_profiles.py", "tests/gateway/test_top.py"),
+    *("tests/money", "tests/gateway/test_judge.py", "tests/gateway/test_top.py"),
+    *("tests/paying/test_road.py", "tests/config/test_profiles.py"),
     *("tests/screen/test_locale.py", "tests/journal/test_journal_contract.py"),
 )
 # What touches other people's packages most.
@@ -33,8 +34,14 @@ WINDOWS = (
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The whole suite."""
+    """The default suite: under five minutes on two cores."""
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """The tests that the default suite leaves out: long seeded runs and heavy races."""
+    session.run("pytest", "-m", "long", *session.posargs)
 
 
 @nox.session

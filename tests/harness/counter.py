@@ -8,7 +8,6 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Self
 
 import pyte
+from forks import start_on_terminal
+from pty_run import screen_text
 
 LIMIT_S = 30.0
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -39,16 +40,8 @@ class Counter:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self._slave = os.dup(slave)  # how it was left is looked at when the command has ended
-        self.process = subprocess.Popen(
-            list(command),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={"TERM": "xterm-256color", **env},
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  one ioctl, no locks
-            cwd=cwd,
-        )
+        full = {"TERM": "xterm-256color", **env}
+        self.process = start_on_terminal(command, full, cwd, (slave, slave, slave))
         os.close(slave)
         self._screen = pyte.Screen(columns, 1000)
         self._screen.set_mode(pyte.modes.LNM)
@@ -82,7 +75,7 @@ class Counter:
 
     @property
     def text(self) -> str:
-        return "\n".join(line.rstrip() for line in self._screen.display).rstrip("\n")
+        return screen_text(self._screen)
 
     @property
     def widest(self) -> int:

@@ -6,13 +6,14 @@ import fcntl
 import os
 import select
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyte
+from forks import start_on_terminal
 
 LIMIT_S = 30.0  # a command that has not ended by then hangs
 
@@ -60,16 +61,9 @@ def pty_run(
     """
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen(
-        list(command),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave if stderr is None else stderr,
-        env={"TERM": "xterm-256color", **(os.environ if env is None else env)},
-        cwd=cwd,
-        start_new_session=True,
-        preexec_fn=_take_terminal,  # noqa: PLW1509  one ioctl, no locks
-    )
+    full = {"TERM": "xterm-256color", **(os.environ if env is None else env)}
+    fds = (slave, slave, slave if stderr is None else stderr)
+    process = start_on_terminal(command, full, cwd, fds)
     os.close(slave)
     screen = pyte.Screen(columns, rows)
     screen.set_mode(pyte.modes.LNM)
@@ -81,7 +75,7 @@ def pty_run(
         while chunk := _read(master, deadline):
             raw += chunk
             stream.feed(chunk)
-            if waiting and waiting[0][0] in _text(screen):
+            if waiting and waiting[0][0] in screen_text(screen):
                 os.write(master, waiting.pop(0)[1].encode())
         exit_code = process.wait(max(0.0, deadline - time.monotonic()))
     finally:
@@ -89,15 +83,10 @@ def pty_run(
             process.kill()
             process.wait()
         os.close(master)
-    assert not waiting, f"never shown: {waiting[0][0]!r} in\n{_text(screen)}"
+    assert not waiting, f"never shown: {waiting[0][0]!r} in\n{screen_text(screen)}"
     return Shown(
-        exit_code, _text(screen), bytes(raw), screen.title, (screen.cursor.x, screen.cursor.y)
+        exit_code, screen_text(screen), bytes(raw), screen.title, (screen.cursor.x, screen.cursor.y)
     )
-
-
-def _take_terminal() -> None:
-    """In the child: make the terminal its own, so that Ctrl-C reaches it."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _read(master: int, deadline: float) -> bytes:
@@ -111,5 +100,16 @@ def _read(master: int, deadline: float) -> bytes:
         return b""
 
 
-def _text(screen: pyte.Screen) -> str:
-    return "\n".join(line.rstrip() for line in screen.display).rstrip("\n")
+def screen_text(screen: pyte.Screen) -> str:
+    """As `screen.display` has it, without blank ends; cells that nobody wrote are not looked at."""
+    return "\n".join(_line(screen.buffer.get(y)) for y in range(screen.lines)).rstrip("\n")
+
+
+def _line(row: Mapping[int, Any] | None) -> str:
+    cells = []
+    x, last = 0, max(row or (-1,))
+    while row and x <= last:
+        data = row[x].data
+        cells.append(data)
+        x += 2 if data and pyte.screens.wcwidth(data[0]) == 2 else 1
+    return "".join(cells).rstrip()

@@ -40,6 +40,7 @@ from faultserver import (
     reset_after_reading,
     truncated_length,
 )
+from forks import REAL
 from pty_run import pty_run
 
 from posctl.cli.app import COMMANDS
@@ -76,6 +77,7 @@ class Canary:
         self.tmp = shop.home / "tmp"
         self.tmp.mkdir(parents=True)
         shop.env["TMPDIR"] = str(self.tmp)
+        shop.env |= REAL  # what the machine sees of a process is looked at, too
         self._watching = threading.Event()
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch_processes, daemon=True)

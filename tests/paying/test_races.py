@@ -15,7 +15,7 @@ from simulator import Simulator
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="loopback addresses")
 
 CROWD = 20
-ROUNDS = 50
+ROUNDS = [pytest.param(4, id="some"), pytest.param(50, id="fifty", marks=pytest.mark.long)]
 PATIENT = "{connect: 20, read: 20, total: 30}"
 FIRST_CODE = 281234567890123456
 
@@ -59,12 +59,15 @@ def assert_one_charge(world: World, checkout: str, runs: list[Run]) -> str:
     return request_id
 
 
-def test_nineteen_of_twenty_are_told_who_is_paying_and_since_when(simulator: Simulator) -> None:
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_nineteen_of_twenty_are_told_who_is_paying_and_since_when(
+    simulator: Simulator, rounds: int
+) -> None:
     """While one process waits for its answer, the other nineteen are refused and told by whom the
-    checkout is held; and when it is paid, everybody is told so. Fifty times.
+    checkout is held; and when it is paid, everybody is told so. Again and again.
     """
     with simulator.world(timeout=PATIENT) as world:
-        for n in range(ROUNDS):
+        for n in range(rounds):
             checkout = f"c{n}"
             world.gateway.may_answer.clear()
             runs = start_crowd(world, checkout)
@@ -80,12 +83,15 @@ def test_nineteen_of_twenty_are_told_who_is_paying_and_since_when(simulator: Sim
             assert late.data["blocked_by"] == request_id
 
 
-def test_twenty_that_come_as_the_answer_does_share_one_outcome(simulator: Simulator) -> None:
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_twenty_that_come_as_the_answer_does_share_one_outcome(
+    simulator: Simulator, rounds: int
+) -> None:
     """When the gateway answers at once, a process that comes after the answer tells the recorded
     outcome of the same request_id or is refused; none of them pays again.
     """
     with simulator.world(timeout=PATIENT) as world:
-        for n in range(ROUNDS // 3):
+        for n in range(rounds):
             runs = start_crowd(world, f"c{n}")
             world.machine.finish(runs)
             assert_one_charge(world, f"c{n}", runs)

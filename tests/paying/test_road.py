@@ -6,8 +6,11 @@ with real sockets and processes are in `test_events.py`, `test_open.py` and `tes
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -23,19 +26,20 @@ from posctl.config.secret import Secret
 from posctl.errors import AfterSending, Busy, JournalError, UsageError
 from posctl.gateway.exchange import Exchange, Post, Sent
 from posctl.gateway.top import ACTION_QUERY_METHOD, PAY_METHOD, sign
-from posctl.hint import Say
-from posctl.journal import Journal
+from posctl.hint import Say, Type
+from posctl.journal import Journal, Transaction
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.admit import Block
 from posctl.money.order import Limits, check
-from posctl.money.outcome import Event, Exit, Outcome, State
+from posctl.money.outcome import Event, Exit, Outcome, Standing, State
 from posctl.money.record import Payment, Who
 from posctl.money.result import Result
-from posctl.paying.by_hand import close_by_hand
+from posctl.paying.by_hand import close_by_hand, correct_by_hand, person
 from posctl.paying.desk import Desk, Patience
 from posctl.paying.many import Watch
 from posctl.paying.pay import pay, retry
 from posctl.paying.retries import Sweep, due_at_ms, sweep
+from posctl.paying.row import open_order
 from posctl.paying.status import ask_checkout, ask_payment, record_status
 
 SECRET = "helloworld"
@@ -979,3 +983,221 @@ def test_a_person_closes_nothing_that_moved(till: Till) -> None:
         close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=False)
     assert closed.value.code == "closed"
     assert till.payment().standing.paid is True
+
+
+def by_hand(till: Till, *, paid: bool) -> Payment:
+    return close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=paid)
+
+
+def corrected(till: Till, seen: Payment | None = None, *, paid: bool) -> Payment:
+    return correct_by_hand(seen or till.payment(), "boss", "error", 6, till.journal, paid=paid)
+
+
+def words_of(caught: pytest.ExceptionInfo[Busy] | pytest.ExceptionInfo[UsageError]) -> list[str]:
+    """The commands that an error names, each in one line."""
+    return [" ".join(part.args) for part in caught.value.hint if isinstance(part, Type)]
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_a_persons_word_is_corrected(till: Till, paid: bool) -> None:
+    """It stands the other way, by whom and why; what was booked stays as it was."""
+    till.pay(LOST)
+    before = by_hand(till, paid=not paid)
+    done = corrected(till, paid=paid)
+    assert done.standing == Standing(State.RESOLVED, paid=paid)
+    assert till.payment() == done
+    (entry,) = till.rows("SELECT word, by_whom, note, at_ms FROM corrections")
+    assert list(entry.values()) == ["paid" if paid else "not-paid", "boss", "error", 6]
+    assert done.as_booked.standing == before.standing
+
+
+def test_what_cannot_be_corrected(till: Till) -> None:
+    """What is open, what the platform closed, and what stands so: each says what to type."""
+    till.pay(LOST)
+    first = till.first_id()
+    for paid, word in ((True, "paid"), (False, "not-paid")):
+        with pytest.raises(UsageError) as is_open:
+            corrected(till, paid=paid)
+        assert is_open.value.code == "open"
+        assert words_of(is_open) == [f"resolve {first} --as {word} --note …"]
+    for paid, message in ((True, "as paid already"), (False, "as not paid already")):
+        by_hand(till, paid=True) if paid else corrected(till, paid=False)
+        with pytest.raises(UsageError) as so_already:
+            corrected(till, paid=paid)
+        assert so_already.value.code == "so_already"
+        assert message in so_already.value.message
+        assert words_of(so_already) == [f"show {first}"]
+    till.pay(PAID, checkout_id="112", channel_account=OTHER_CODE, request_id="order-0112")
+    with pytest.raises(UsageError) as by_the_platform:
+        corrected(till, till.payment("order-0112"), paid=False)
+    assert by_the_platform.value.code == "not_by_hand"
+    assert words_of(by_the_platform) == ["show order-0112", "explain refund"]
+
+
+def test_nothing_is_corrected_that_moved(till: Till) -> None:
+    """Tried again since somebody looked at it: look again."""
+    till.pay(LOST)
+    seen = till.payment()
+    till.retry(LOST)
+    by_hand(till, paid=True)
+    with pytest.raises(Busy) as tried:
+        corrected(till, seen, paid=False)
+    assert (tried.value.code, words_of(tried)) == ("tried_again", [f"show {seen.request_id}"])
+    assert till.payment().standing.paid is True
+
+
+def test_closed_the_other_way_it_may_be_corrected(till: Till) -> None:
+    """Who says "not paid" of what somebody closed as paid is told how to correct it; who says the
+    same again, or speaks against the platform, is not.
+    """
+    till.pay(LOST)
+    first = till.first_id()
+    by_hand(till, paid=True)
+    for paid, more in ((False, [f"resolve {first} --correct --as not-paid --note …"]), (True, [])):
+        with pytest.raises(UsageError) as closed:
+            by_hand(till, paid=paid)
+        assert (closed.value.code, words_of(closed)) == ("closed", [f"show {first}", *more])
+    corrected(till, paid=False)
+    with pytest.raises(UsageError) as other:
+        by_hand(till, paid=True)
+    assert words_of(other)[1:] == [f"resolve {first} --correct --as paid --note …"]
+
+
+@pytest.mark.parametrize(("word", "left"), [("DONE", 0), ("NEVER", 1)])
+def test_a_correction_answers_the_alarms_that_agree_with_it(
+    till: Till, word: str, left: int
+) -> None:
+    """The platform said otherwise: once the record says so too, nothing is left to be done."""
+    till.profile = till.profile._replace(status_words={"DONE": "success", "NEVER": "fail"})
+    till.pay(LOST)
+    by_hand(till, paid=word == "NEVER")
+    till.then(answered(word))
+    record_status(till.payment(), ask_payment(till.payment(), till.desk), 0, till.desk)
+    merchant = till.profile.merchant
+    assert len(till.journal.transact(lambda tx: tx.alarms(merchant))) == 1
+    corrected(till, paid=word == "DONE")
+    assert till.journal.transact(lambda tx: tx.alarms(merchant)) == []
+    till.then(answered("NEVER"))
+    record_status(till.payment(), ask_payment(till.payment(), till.desk), 0, till.desk)
+    assert len(till.journal.transact(lambda tx: tx.alarms(merchant))) == 1 - left
+
+
+def test_a_person_is_named_as_the_system_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """User and machine; a question mark where the system knows no user."""
+    monkeypatch.setenv("LOGNAME", "mei")
+    host = socket.gethostname()
+    assert person() == f"mei@{host}"
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    assert person() == f"?@{host}"
+
+
+def in_files(till: Till, text: str) -> bool:
+    """Whether any file of the journal holds `text`."""
+    return any(text.encode() in one.read_bytes() for one in till.path.parent.iterdir())
+
+
+def test_a_code_leaves_the_files_when_a_person_closes_its_payment(till: Till) -> None:
+    """Erased from every byte of the journal, not from its row alone."""
+    till.pay(LOST)
+    assert in_files(till, CODE)
+    by_hand(till, paid=True)
+    assert not in_files(till, CODE)
+
+
+def test_who_looked_before_it_was_closed_is_told_how_it_stands(till: Till) -> None:
+    """What somebody closed the other way may be corrected; what the platform closed may not."""
+    till.pay(LOST)
+    seen = till.payment()
+    by_hand(till, paid=True)
+    with pytest.raises(UsageError) as closed:
+        close_by_hand(seen, "me", "seen", 5, till.journal, paid=False)
+    assert len(words_of(closed)) == 2
+    till.pay(PAID, checkout_id="112", channel_account=OTHER_CODE, request_id="order-0112")
+    paid = till.payment("order-0112")
+    with pytest.raises(UsageError) as by_the_platform:
+        close_by_hand(paid, "me", "seen", 5, till.journal, paid=False)
+    assert words_of(by_the_platform) == ["show order-0112"]
+
+
+def test_a_correction_answers_its_own_alarms_alone(till: Till) -> None:
+    """Another payment's alarm neither goes with it nor keeps it."""
+    till.profile = till.profile._replace(status_words={"DONE": "success", "NEVER": "fail"})
+    for n, (paid, word) in enumerate(((False, "DONE"), (True, "NEVER"))):
+        request_id = f"order-000{n}"
+        till.pay(LOST, request_id=request_id, checkout_id=str(n), channel_account="")
+        one = close_by_hand(till.payment(request_id), "me", "-", 5, till.journal, paid=paid)
+        till.then(answered(word))
+        record_status(one, ask_payment(one, till.desk), 0, till.desk)
+    correct_by_hand(till.payment("order-0000"), "me", "-", 6, till.journal, paid=True)
+    alarms = till.journal.transact(lambda tx: tx.alarms(till.profile.merchant))
+    assert [alarm.request_id for alarm in alarms] == ["order-0001"]
+
+
+# ── a row ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_whose_id_it_is(till: Till) -> None:
+    """The record knows whether posctl made the request_id itself."""
+    till.pay(LOST, checkout_id="112")
+    till.pay(LOST, request_id="order-0111", channel_account=OTHER_CODE)
+    assert (till.payment().own_id, till.payment("order-0111").own_id) == (True, False)
+
+
+SHEET = "280000000000000001"  # one of the training gateway's, scanned again and again
+
+
+@pytest.mark.parametrize(
+    ("live", "code", "once"),
+    [(True, CODE, True), (True, SHEET, True), (False, CODE, True), (False, SHEET, False)],
+)
+def test_a_code_pays_once(till: Till, live: bool, code: str, once: bool) -> None:
+    """At whatever checkout; in the training those of the printed sheet may be scanned again."""
+    if not live:
+        till.profile = till.profile._replace(gateway="training", app_key="training")
+    assert till.pay(PAID, channel_account=code).outcome is Outcome.SUCCESS
+    again = till.pay(says(model(1)), channel_account=code, checkout_id="112")
+    assert again.outcome is (Outcome.BLOCKED if once else Outcome.SUCCESS)
+    if once:
+        assert again.problem is not None
+        assert again.problem.code == "code_used"
+
+
+def test_a_code_of_the_training_is_none_of_the_shops(till: Till) -> None:
+    """Training never meets live: there the very code is another one. How a journal knows a code
+    stays the same for all that were recorded.
+    """
+    till.pay(LOST)
+    key = till.journal.transact(lambda tx: tx.code_key())
+    (row,) = till.rows("SELECT code_hash FROM payments")
+    assert row["code_hash"] == hmac.new(key, f"live {CODE}".encode(), hashlib.sha256).hexdigest()
+    till.profile = till.profile._replace(gateway="training", app_key="training")
+    assert till.pay(PAID, checkout_id="112").outcome is Outcome.SUCCESS
+
+
+class Taken:
+    """A transaction in which somebody else holds every payment."""
+
+    def __init__(self, tx: Any) -> None:
+        self._tx = tx
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    def hold(self, _payment: Payment) -> bool:
+        return False
+
+
+def test_a_new_row_that_somebody_holds_is_taken_back(till: Till) -> None:
+    """Another process may still hold the number of a row that it rolled back: nothing is begun."""
+    asked = {"pay_fee": "100", "checkout_id": "111", "channel_account": CODE}
+    order = check(asked, {}, DEFAULTS, Limits(500_000))
+
+    def work(tx: Any) -> object:
+        return open_order(cast("Transaction", Taken(tx)), order, "id-1", till.desk, frozenset())
+
+    with pytest.raises(Busy) as held:
+        till.journal.transact(work)
+    assert held.value.code == "held"
+    assert till.rows("SELECT * FROM payments") == []

@@ -29,6 +29,7 @@ def test_a_slice_of_schedules_holds_every_invariant() -> None:
     assert any("server_killed" in line for line in said)
 
 
+@pytest.mark.long  # of the harness itself
 @pytest.mark.parametrize(
     ("bug", "seeds", "invariant"),
     [("hold_for_everyone", (52, 172, 128, 52, 172, 128), "6"), ("timeout_is_failure", (3, 2), "1")],

@@ -33,6 +33,7 @@ def test_a_slice_of_schedules_holds_every_invariant() -> None:
     assert not report.violations, "\n".join(said)
 
 
+@pytest.mark.long  # of the harness itself, some seconds for each bug
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_harness_bites(simulator: Simulator, bug: str) -> None:
     """With a deliberate bug in posctl the checker finds a violation of the right invariant, and
