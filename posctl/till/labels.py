@@ -22,14 +22,14 @@ def amount_label(unit: str, offer: Offer | None, rest: Offer | None) -> str:
 
 
 def short_label(offer: Offer | None, rest: Offer | None) -> str:
-    """The same for a narrow terminal; nothing where it is short anyway."""
+    """The same for a narrow terminal, without the checkout; nothing where it is short anyway."""
     about = rest or offer
     if about is None:
         return ""
     if rest is not None:
-        words = _("Rest of {checkout} (Enter: ￥{yuan}): ")
+        words = _("The rest (Enter: ￥{yuan}): ")
     elif about.rest:
-        words = _("+: ￥{yuan} · {checkout}; or amount: ")
+        words = _("+: the rest, ￥{yuan}; or amount: ")
     else:
-        words = _("Enter: ￥{yuan} · {checkout}; or amount: ")
-    return words.format(checkout=about.checkout_id, yuan=yuan(about.pay_fee))
+        words = _("Enter: ￥{yuan}; or amount: ")
+    return words.format(yuan=yuan(about.pay_fee))

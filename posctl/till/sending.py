@@ -114,9 +114,11 @@ class Sending:
 
     def _doubted(self, payment: Payment, order: PayRequest) -> None:
         """Is it another customer? If not, go back to the payment that there is."""
-        since = age(self._desk.now_ms() - payment.updated_ms)
+        # An open one is asked about every few seconds: when it was begun says more.
+        then_ms = payment.created_ms if payment.open else payment.updated_ms
+        since = age(self._desk.now_ms() - then_ms)
         words = (
-            _("▲ ￥{yuan} is still open here: {outcome}, {since} ago.")
+            _("▲ ￥{yuan} is still open here: {outcome}, begun {since} ago.")
             if payment.open
             else _("▲ ￥{yuan} was paid here {since} ago.")
         )

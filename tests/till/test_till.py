@@ -996,6 +996,34 @@ def test_leaving_with_a_rest_says_how_it_is_taken(
     assert "open it again: +" in till.news
 
 
+def test_part_paid_checkouts_stay_in_sight(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """`o`, `x`, `q` and the next till list what a checkout still needs by what the last success
+    told; what was paid elsewhere meanwhile is listed no more.
+    """
+    rest = {"111": iter([500, 300, 0]), "112": iter([700])}
+    gateway.answer = lambda m: told(
+        {"result_status": 1, "remaining_fee": next(rest[m["checkout_id"]])}
+    )
+    till = counter()
+    for checkout in ("111", "112"):
+        sell(till, "2", checkout)
+        till.see("√ PAID", "Amount")
+    pay = ("pay", "--fee", "200", "--checkout", "111", "--another")
+    assert shop.run(*pay).code == 0
+    for key in ("o", "x"):
+        till.type(f"{key}\r")
+        till.see("+1: STILL DUE  ￥3.00", "+2: STILL DUE  ￥7.00", "part-paid 2 · ￥10.00 due")
+    assert shop.run(*pay).code == 0
+    till.type("q\r")
+    assert till.end() == 0
+    assert "+2: STILL DUE  ￥7.00" in till.news
+    assert "+1" not in till.news
+    again = counter()
+    again.see("+1: STILL DUE  ￥7.00", "checkout_id 112", "part-paid 1 · ￥7.00 due")
+
+
 def test_who_insists_leaves_it_open(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:
