@@ -25,7 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if sys.platform == "linux":
-    from forks import may_fork
+    from forks import POSCTL, may_fork
     from forks import run as run_forked
 elif sys.platform == "win32":
     from on_windows import (  # noqa: F401  hooks
@@ -90,9 +90,17 @@ class Shop:
             return int(count)
 
     @property
+    def host(self) -> str | None:
+        """The machine's name; None for that of the machine at hand."""
+        return None
+
+    @property
     def command(self) -> list[str]:
         """How posctl is called on this machine."""
-        return [sys.executable, "-m", "posctl"]
+        if self.host is None:
+            return [sys.executable, "-m", "posctl"]
+        start = f"import socket; socket.gethostname = lambda: {self.host!r}"
+        return [sys.executable, "-c", f"{start}; import posctl.__main__ as m; m.main()"]
 
     def start(self, *args: str, env: Mapping[str, str] | None = None, **how: Any) -> Any:
         """Posctl as a process that runs on; the caller waits for it."""
@@ -112,8 +120,8 @@ class Shop:
         """Posctl as a process, to its end."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         full = self.env | dict(env or {})
-        if sys.platform == "linux" and may_fork([*self.command, *args], full):
-            code, out, err = run_forked(args, full, self.home, given, limit_s=60)
+        if sys.platform == "linux" and may_fork([*POSCTL, *args], full):
+            code, out, err = run_forked(args, full, self.home, given, limit_s=60, host=self.host)
             return Ran(code, out.decode(), err.decode())
         process = self.start(*args, env=env, stdin=subprocess.PIPE)
         out, err = process.communicate(given, timeout=60)

@@ -43,8 +43,16 @@ _STRIKES = {signal.SIGINT, signal.SIGTERM}
 class Forked:
     """As much of a `subprocess.Popen` as the tests use."""
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Any, terminal: bool,
-                 fds: Sequence[int]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str | os.PathLike[str] | None,
+        fds: Sequence[int],
+        *,
+        terminal: bool = False,
+        host: str | None = None,
+    ) -> None:
         self.returncode: int | None = None
         read, write = os.pipe()
         self._told = os.fdopen(read, "rb", buffering=0)
@@ -54,6 +62,7 @@ class Forked:
             "cwd": os.fspath(cwd or Path.cwd()),
             "umask": _umask(),
             "terminal": terminal,
+            "host": host,
         }
         try:
             _parent().send(spec, [*fds, write])
@@ -104,7 +113,7 @@ def start_on_terminal(
 ) -> Forked | subprocess.Popen[bytes]:
     """`command` with a terminal of its own as stdin, so that Ctrl-C reaches it."""
     if may_fork(command, env):
-        return Forked(command[len(POSCTL) :], env, cwd, terminal=True, fds=fds)
+        return Forked(command[len(POSCTL) :], env, cwd, fds, terminal=True)
     stdin, stdout, stderr = fds
     return subprocess.Popen(
         list(command),
@@ -119,14 +128,19 @@ def start_on_terminal(
 
 
 def run(
-    words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: bytes, limit_s: float
+    words: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    stdin: bytes,
+    limit_s: float,
+    host: str | None = None,
 ) -> tuple[int, bytes, bytes]:
-    """Posctl to its end: the exit code, and what it printed."""
+    """Posctl to its end, on a machine of that name: the exit code, and what it printed."""
     pipes = [os.pipe() for _n in range(3)]
     (theirs, mine), (out, out_theirs), (err, err_theirs) = pipes
     process = None
     try:
-        process = Forked(words, env, cwd, terminal=False, fds=(theirs, out_theirs, err_theirs))
+        process = Forked(words, env, cwd, (theirs, out_theirs, err_theirs), host=host)
     finally:
         for fd in (theirs, out_theirs, err_theirs):
             os.close(fd)
@@ -269,6 +283,8 @@ def _child(spec: Mapping[str, Any], fds: list[int], inherited: Sequence[int]) ->
         if spec["terminal"]:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        if spec["host"]:
+            socket.gethostname = lambda: spec["host"]
         os.umask(spec["umask"])
         os.chdir(spec["cwd"])
         os.environ.clear()
