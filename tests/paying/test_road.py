@@ -1201,3 +1201,123 @@ def test_a_new_row_that_somebody_holds_is_taken_back(till: Till) -> None:
         till.journal.transact(work)
     assert held.value.code == "held"
     assert till.rows("SELECT * FROM payments") == []
+
+
+# ── what comes back when the platform is asked ───────────────────────────────────────────────
+
+
+def told_of(**result: object) -> Does:
+    content = {"alibaba_pos_pay_action_query_response": {"result": result}}
+    return says(json.dumps(content, ensure_ascii=False).encode())
+
+
+MODEL = {"result_code": "R1", "result_message": "no such"}
+# What comes back: the event, code, sub_code and message that stand in the record.
+ASKED: dict[str, tuple[Does, Event, str | None, str | None, str | None]] = {
+    "the model's words": (
+        told_of(model=MODEL, msg_code="E1", msg_info="info"),
+        *(Event.NO_VERDICT, "R1", None, "no such"),
+    ),
+    "the envelope's words": (
+        told_of(model={}, msg_code="E1", msg_info="info"),
+        *(Event.NO_VERDICT, "E1", None, "info"),
+    ),
+    "a word of its own": (
+        told_of(model=MODEL | {"action_status": "WAIT"}),
+        *(Event.NO_VERDICT, "R1", None, "WAIT"),
+    ),
+    "the business refuses": (
+        says(error(15, "isv.x", "sub words", "top words")),
+        *(Event.BUSINESS_REFUSED, "15", "isv.x", "sub words"),
+    ),
+    "TOP refuses": (
+        says(error(40, None, None, "top words")),
+        *(Event.GATEWAY_REFUSED, "40", None, "top words"),
+    ),
+    "an error without a code": (
+        says(b'{"error_response": {"msg": "broken"}}'),
+        *(Event.SYSTEM_ERROR, None, None, "broken"),
+    ),
+    "it leads elsewhere": (says(b"<html>", 302), Event.REDIRECT, None, None, None),
+    "no answer": (LOST, Event.READ_TIMEOUT, None, None, None),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_a_question_brought(till: Till, name: str) -> None:
+    """The record tells it in the platform's own words, beside the tries; the payment stays open."""
+    does, *expected = ASKED[name]
+    till.pay(LOST)
+    till.then(does)
+    asked = ask_payment(till.payment(), till.desk)
+    assert [asked.end.event, asked.end.code, asked.end.sub_code, asked.end.message] == expected
+    assert record_status(till.payment(), asked, 7, till.desk).open
+    rows = till.rows("SELECT kind, event, code, sub_code, message FROM tries WHERE kind='status'")
+    assert [list(row.values())[1:] for row in rows] == [[str(expected[0]), *expected[1:]]]
+
+
+def test_a_checkouts_name_goes_as_it_is(till: Till) -> None:
+    """Chinese is Chinese in the question."""
+    till.then(answered("SUCCESS"))
+    ask_checkout("1", "台-7", 1, till.desk)
+    assert "台-7" in till.gateway.forms[0]["pay_status_request"]
+
+
+def word(till: Till, said: str, payment: Payment) -> Payment:
+    """What the platform's word makes of `payment`, which was looked at when it was asked."""
+    till.profile = till.profile._replace(status_words={"DONE": "success", "NEVER": "fail"})
+    till.then(answered(said))
+    return record_status(payment, ask_payment(payment, till.desk), 0, till.desk)
+
+
+def test_a_word_erases_the_code_from_the_files(till: Till) -> None:
+    """Closed by the platform's word, the payment keeps no code in any byte of the journal."""
+    till.pay(LOST)
+    assert in_files(till, CODE)
+    assert not word(till, "DONE", till.payment()).open
+    assert not in_files(till, CODE)
+
+
+def test_a_word_leaves_what_another_process_sends(till: Till) -> None:
+    """Its own answer is on its way: the payment stays open."""
+    till.pay(LOST)
+    with till.held_elsewhere() as got_it:
+        assert got_it
+        assert word(till, "DONE", till.payment()).open
+    assert till.payment().open
+
+
+def test_a_word_against_what_closed_meanwhile_is_an_alarm(till: Till) -> None:
+    """Also where the payment was tried again since the question was asked."""
+    till.pay(LOST)
+    before = till.payment()
+    till.retry(PAID)
+    assert word(till, "NEVER", before).standing.state is State.CONFLICT
+    assert len(till.rows("SELECT * FROM alarms")) == 1
+
+
+# ── when a payment is due ────────────────────────────────────────────────────────────────────
+
+NAMED = "order-0001"
+DUE_MS = {1: 7823, 2: 13_215, 3: 24_941, 5: 108_000, 12: 116_470}
+
+
+@pytest.mark.parametrize(("tries", "waits_ms"), DUE_MS.items())
+def test_when_a_payment_is_due(till: Till, tries: int, waits_ms: int) -> None:
+    """Between half and the whole of 10 s, 20 s, 40 s and so on to 120 s, by its own number."""
+    till.pay(LOST, request_id=NAMED)
+    one = till.payment(NAMED)._replace(tries=tries)
+    assert due_at_ms(one, None) - one.updated_ms == waits_ms
+    assert due_at_ms(one, till.journal.last_try(one)) - one.updated_ms == waits_ms
+
+
+def test_a_ban_is_kept_to_the_second(till: Till) -> None:
+    """A minute that the platform named, and a second more; a try on its way names none."""
+    ban = error(7, "accesscontrol.limited-by-api-access-count", "will last for 60 more seconds")
+    till.pay(LOST, request_id=NAMED)
+    till.pay(says(ban), request_id=NAMED)
+    banned = till.payment(NAMED)
+    last = till.journal.last_try(banned)
+    assert last is not None
+    assert due_at_ms(banned, last) - banned.updated_ms == 61_000
+    assert due_at_ms(banned, last._replace(end=None)) - banned.updated_ms == DUE_MS[2]
