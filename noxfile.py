@@ -29,8 +29,6 @@ OTHERS = (
 WINDOWS = (
     *("tests/money", "tests/config", "tests/gateway/test_top.py"),
     *("tests/journal/test_companion.py", "tests/journal/test_journal.py"),
-    *("tests/journal/test_care.py", "tests/journal/test_place.py", "tests/batch"),
-    *("tests/paying/test_code_once.py", "tests/paying/test_pay.py"),
 )
 
 

@@ -125,8 +125,7 @@ class Shop:
             return Ran(code, out.decode(), err.decode())
         process = self.start(*args, env=env, stdin=subprocess.PIPE)
         out, err = process.communicate(given, timeout=60)
-        ends = ("\r\n" if os.name == "nt" else "\n"), "\n"
-        return Ran(process.returncode, out.decode().replace(*ends), err.decode().replace(*ends))
+        return Ran(process.returncode, out.decode(), err.decode())
 
     def profile(self, url: str, name: str = "store-1", **keys: Any) -> None:
         """A configuration with one profile that points at `url`."""

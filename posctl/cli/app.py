@@ -55,6 +55,7 @@ COMMANDS = {
     "reconcile": N_("Set the journal beside the platform's statement."),
     "config": N_("Show, check and find the configuration."),
     "journal": N_("Begin, check, back up, restore and prune the journal."),
+    "metrics": N_("The journal's state for a monitoring system."),
     "doctor": N_("Check everything that a payment needs."),
     "explain": N_("Say what a code means, and what to do."),
     "completion": N_("Complete command lines in your shell."),

@@ -248,6 +248,17 @@ def decline_codes_of(section: Map) -> tuple[str, ...]:
     return tuple(codes)
 
 
+def notify_of(section: Map) -> tuple[str, ...]:
+    """The command that is told of what waits for a person, word by word."""
+    words = section.items.get("notify_command")
+    if words is None:
+        return ()
+    if not isinstance(words, list) or not words or not all(words):
+        what = _("notify_command is a list: the program, then its arguments")
+        raise Bad("bad_value", section.lines["notify_command"], what)
+    return tuple(words)
+
+
 def receipt_of(section: Map) -> Receipt:
     found = mapping_of(section, "receipt")
     known_keys(found, _RECEIPT_KEYS)

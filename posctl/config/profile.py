@@ -96,6 +96,7 @@ class Profile(NamedTuple):
     statement: Statement = DEFAULT_STATEMENT
     till: TillKeys = DEFAULT_TILL
     merchant_name: str | None = None
+    notify_command: tuple[str, ...] = ()
 
     @property
     def merchant(self) -> Merchant:

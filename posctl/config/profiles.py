@@ -23,6 +23,7 @@ from posctl.config.keys import (
     mapping_of,
     max_fee_of,
     merchant_name_of,
+    notify_of,
     pattern_of,
     placed,
     proxy_of,
@@ -62,11 +63,11 @@ _TOP_KEYS = ("default_profile", "journal", "profiles")
 _PROFILE_KEYS = (
     *("gateway", "app_key", *SECRET_KEYS, "sign_method", "session", "timeout", "max_fee"),
     *("proxy", "ca", "defaults", "status_words", "allow_card_numbers", "receipt", "statement"),
-    *("till", "merchant", "decline_codes"),
+    *("till", "merchant", "decline_codes", "notify_command"),
 )
 _TRAINING_KEYS = (
     *("timeout", "max_fee", "defaults", "status_words", "allow_card_numbers"),
-    *("receipt", "statement", "till", "decline_codes"),
+    *("receipt", "statement", "till", "decline_codes", "notify_command"),
 )
 _TRAINING_DEFAULTS = {
     "shop_id": "1",
@@ -318,6 +319,7 @@ class _Common(TypedDict):
     receipt: Receipt
     statement: Statement
     till: TillKeys
+    notify_command: tuple[str, ...]
 
 
 def _common(section: Map) -> _Common:
@@ -332,6 +334,7 @@ def _common(section: Map) -> _Common:
         "receipt": receipt_of(section),
         "statement": statement_of(section),
         "till": till_of(section),
+        "notify_command": notify_of(section),
     }
 
 

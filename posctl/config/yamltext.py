@@ -30,7 +30,7 @@ class Bad(Exception):
         self.code, self.line, self.message, self.hint = code, line, message, hint
 
 
-LIST_KEYS = frozenset({"decline_codes"})  # where a list of texts may stand
+LIST_KEYS = frozenset({"decline_codes", "notify_command"})  # where a list of texts may stand
 
 
 class Map(NamedTuple):

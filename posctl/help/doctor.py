@@ -18,6 +18,7 @@ from contextlib import closing
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
@@ -35,10 +36,12 @@ from posctl.money import advice
 from posctl.money.order import FIELDS, not_in
 from posctl.money.outcome import Event, Exit, Outcome
 from posctl.money.record import OpenOf
+from posctl.paying.notices import swept
 from posctl.paying.unreached import unreached, unreached_words, way_to
 from posctl.sddl import Others
 from posctl.shell import keep_others_out
 from posctl.text import reason
+from posctl.times import age
 
 if TYPE_CHECKING:
     from posctl.journal.health import Health
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 MIN_FREE_BYTES = 100_000_000
 SLOW_CLOCK_S, WRONG_CLOCK_S = 60, 600  # TOP takes 10 minutes (protocol, section 2)
 SHORT_VALIDITY_DAYS = 14
+SWEEP_LATE_MS = 600_000  # it is meant to run each minute
 QUESTION = b"v=2.0&format=json"
 GLYPHS = "√×▲…●→·￥"
 
@@ -61,6 +65,7 @@ class Check(NamedTuple):
     hint: Hint = ()
     exit_code: Exit = Exit.OK
     merchants: tuple[OpenOf, ...] = ()  # with open payments, of a journal
+    marks: Mapping[str, int] = MappingProxyType({})  # of a journal
     place: Mapping[str, Any] | None = None  # of the journal
 
 
@@ -106,6 +111,7 @@ class Doctor(NamedTuple):
                 yield journal_found
                 yield disk(journal)
             yield from _unreached(journal_found.merchants, loaded)
+            yield from sweep(journal_found.marks.get(swept(profile.merchant)), self.now_s())
             yield from self._network(profile)
         yield terminal(self.stdout)
         yield from zone(self.environ, os.name)
@@ -178,6 +184,19 @@ def _unreached(held: tuple[OpenOf, ...], loaded: Loaded) -> Iterator[Check]:
     known = {one.merchant for one in loaded.profiles}
     for one in unreached(held, known, live=loaded.profile.live):
         yield Check("unreached", "warn", unreached_words(one), way_to(one), merchants=(one,))
+
+
+def sweep(swept_ms: int | None, now_s: float) -> Iterator[Check]:
+    """When `retry --due` last ended, where it ever ran: it may have stopped, and nobody noticed."""
+    if swept_ms is None:
+        return
+    ago_ms = int(now_s * 1000) - swept_ms
+    words = _("The last retry --due was {age} ago.").format(age=age(ago_ms))
+    if ago_ms <= SWEEP_LATE_MS:
+        yield Check("sweep", "good", words)
+        return
+    hint = _("It is run by cron, a timer or the Task Scheduler: look whether that has stopped.")
+    yield Check("sweep", "warn", words, said(hint))
 
 
 def files(journal: Path) -> Check:
@@ -304,7 +323,7 @@ def shared_journal(url: str, *, live: bool, note: Path | None = None) -> Check:
 def _counted(message: str, found: Health) -> Check:
     if found.is_old:
         message += " " + _("(of an older posctl; the next payment brings it up to date)")
-    return Check("journal", "good", message, merchants=found.merchants)
+    return Check("journal", "good", message, merchants=found.merchants, marks=found.marks)
 
 
 def _refuse_unwritable(folder: Path) -> None:

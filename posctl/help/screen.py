@@ -63,6 +63,7 @@ NAMES = {
     "terminal": N_("terminal"),
     "unreached": N_("out of reach"),
     "zone": N_("time zone"),
+    "sweep": N_("retries by themselves"),
 }
 
 

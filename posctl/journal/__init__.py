@@ -5,7 +5,7 @@ change of a payment runs inside `Journal.transact`, so that reading the checkout
 writing are one step, whoever else is at it. Times are milliseconds since the epoch, UTC; fees fen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -180,6 +180,15 @@ class Journal(Protocol):
 
     def mark_told(self, request_ids: Sequence[str], now_ms: int = 0) -> None:
         """These payments' outcomes were written out for somebody."""
+
+    def marks(self) -> dict[str, int]:
+        """What was marked, and when, in ms: for whoever watches, never for a payment."""
+
+    def mark(self, names: Collection[str], now_ms: int, *, forget: Collection[str] = ()) -> None:
+        """Mark `names` as of now, and let those of `forget` go."""
+
+    def size_bytes(self) -> int:
+        """How much room the journal takes."""
 
     def forget_codes(self) -> bool:
         """Leave no byte of a closed payment's code in any file of the journal; False when that had

@@ -8,8 +8,10 @@ payment clears them away.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from posctl.journal.companion import Companion, is_mounted_alone, machine, mark_at
@@ -53,6 +55,7 @@ class Health(NamedTuple):
     open: int
     is_old: bool
     merchants: tuple[OpenOf, ...] = ()
+    marks: Mapping[str, int] = MappingProxyType({})  # as in `Journal.marks`
 
 
 def health(path: Path) -> Health | None:
@@ -98,7 +101,8 @@ def shared_health(url: str, note: Path | None = None) -> Health | None:
         if version < len(postgres_link.MIGRATIONS):
             return Health(payments, still_open, is_old=True)
         merchants = open_of(link.execute(OPEN_MERCHANTS.format(indexed="")).fetchall())
-        return Health(payments, still_open, is_old=False, merchants=merchants)
+        marks = dict(link.execute("SELECT name, at_ms FROM marks").fetchall())
+        return Health(payments, still_open, is_old=False, merchants=merchants, marks=marks)
 
 
 def _can_lock(path: Path) -> None:
@@ -170,5 +174,9 @@ class JournalReader(SqliteJournal):
             if self._schema < len(MIGRATIONS):
                 return Health(payments, still_open, is_old=True)
             return Health(
-                payments, still_open, is_old=False, merchants=tuple(self.open_merchants())
+                payments,
+                still_open,
+                is_old=False,
+                merchants=tuple(self.open_merchants()),
+                marks=self.marks(),
             )

@@ -21,7 +21,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -452,6 +452,25 @@ class PostgresJournal:
                WHERE request_id = ANY(%s) AND NOT told""",
             (now_ms, list(request_ids)),
         )
+
+    def marks(self) -> dict[str, int]:
+        return dict(self._link.execute("SELECT name, at_ms FROM marks").fetchall())
+
+    def mark(self, names: Collection[str], now_ms: int, *, forget: Collection[str] = ()) -> None:
+        self._link.execute("DELETE FROM marks WHERE name = ANY(%s)", (list(forget),))
+        self._link.execute(
+            """INSERT INTO marks SELECT unnest(%s::TEXT[]), %s
+               ON CONFLICT (name) DO UPDATE SET at_ms=excluded.at_ms""",
+            (list(names), now_ms),
+        )
+
+    def size_bytes(self) -> int:
+        (size,) = self._link.execute(
+            """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::BIGINT FROM pg_class AS c
+               WHERE c.relkind='r' AND c.relnamespace =
+                 (SELECT relnamespace FROM pg_class WHERE oid = 'payments'::regclass)"""
+        ).fetchone() or (0,)
+        return int(size)
 
     def forget_codes(self) -> bool:
         """Nothing: the row has no code any more, and the rest is the database's to tidy.

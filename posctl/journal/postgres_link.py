@@ -197,7 +197,11 @@ CREATE TABLE corrections (
 );
 CREATE INDEX corrections_of ON corrections (seq);
 """
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+# As `_SCHEMA_6` of SQLite.
+_SCHEMA_4 = """
+CREATE TABLE marks (name TEXT PRIMARY KEY, at_ms BIGINT NOT NULL);
+"""
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 CORRECTING = 3  # from the first correction on, the oldest schema version that may read the journal
 OLDEST = 1  # the schema version a posctl must know to work with what MIGRATIONS make
 

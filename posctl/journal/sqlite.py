@@ -11,8 +11,8 @@ Traps met here: `docs/protocol.md` and SQLite's own pages on WAL, secure_delete 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -452,19 +452,41 @@ class SqliteJournal:
 
     def mark_told(self, request_ids: Sequence[str], now_ms: int = 0) -> None:
         """Not synced: if the power fails now, the outcome is told once more, no harm done."""
+        with self._unsynced():  # one commit for thousands
+            self._db.executemany(
+                "UPDATE payments SET told=1, updated_ms=max(updated_ms,?) WHERE request_id=?",
+                ((now_ms, one) for one in request_ids),
+            )
+
+    def marks(self) -> dict[str, int]:
+        with told_as_journal_error(self._path):
+            return dict(self._db.execute("SELECT name, at_ms FROM marks").fetchall())
+
+    def mark(self, names: Collection[str], now_ms: int, *, forget: Collection[str] = ()) -> None:
+        """Not synced: if the power fails now, somebody hears of a payment twice."""
+        with self._unsynced():
+            self._db.executemany("DELETE FROM marks WHERE name=?", ((name,) for name in forget))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO marks VALUES (?,?)", ((name, now_ms) for name in names)
+            )
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[None]:
         with told_as_journal_error(self._path):
             self._db.execute("PRAGMA synchronous=NORMAL")
             try:
-                self._db.execute("BEGIN")  # one commit for thousands
-                self._db.executemany(
-                    "UPDATE payments SET told=1, updated_ms=max(updated_ms,?) WHERE request_id=?",
-                    ((now_ms, one) for one in request_ids),
-                )
+                self._db.execute("BEGIN")
+                yield
                 self._db.execute("COMMIT")
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 self._db.execute("PRAGMA synchronous=FULL")
+
+    def size_bytes(self) -> int:
+        files = (self._path, Path(f"{self._path}-wal"))
+        with told_as_journal_error(self._path):
+            return sum(file.stat().st_size for file in files if file.exists())
 
     def forget_codes(self) -> bool:
         """secure_delete zeroes the page; the `-wal` keeps old pages until it is truncated.

@@ -195,7 +195,14 @@ CREATE INDEX corrections_of ON corrections (seq);
 """
 
 
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
+# What whoever watches wants to know, and no payment: when a sweep last ran, what was told to
+# `notify_command`.
+_SCHEMA_6 = """
+CREATE TABLE marks (name TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;
+"""
+
+
+MIGRATIONS: tuple[str, ...] = (*(_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6),)
 
 
 CHECKED_COLUMNS = f"{COLUMNS}, crc"

@@ -51,7 +51,12 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
         ),
         *(("reconcile", "st.csv", "--day", "today"), ("reconcile", "none.csv"), ("doctor",)),
         *(("config", "path"), ("config", "check"), ("config", "show"), ("journal", "check")),
-        *(("journal", "create"), ("journal", "backup", "b.db"), ("journal", "adopt", "--yes")),
+        *(
+            ("journal", "create"),
+            ("journal", "backup", "b.db"),
+            ("journal", "adopt", "--yes"),
+            ("metrics",),
+        ),
         *(("journal", "prune", "--older-than", "400", "--export", "old.jsonl"),),
         *(("report", "--close", "--yes", "--note", "kept"), ("report", "--shift", "1")),
         *(("journal", "restore", "b.db", "--yes"), ("completion", "bash"), ("training", "reset")),

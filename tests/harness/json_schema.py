@@ -19,6 +19,15 @@ PAGE = ROOT / "docs" / "json.md"
 OPEN = ("call", "settings", "raw")  # what is in them depends on the configuration, or the platform
 
 MEANINGS = {
+    "merchants": "every merchant of the configuration, live or training like the profile in use",
+    "open_fen": "what the open payments come to, in fen",
+    "oldest_open_s": "the age of the oldest open payment in seconds, 0 when none is open",
+    "settled": "payments begun since local midnight and closed, by outcome",
+    "taken_fen": "what was charged of those, in fen",
+    "last_success_s": "when money last came in, seconds since the epoch; null for never",
+    "last_sweep_s": "when `retry --due` last ended, seconds since the epoch; null for never",
+    "journal_bytes": "room that the journal takes",
+    "notify_command": "what is told of payments that wait for a person, word by word",
     "posctl": "1: this contract's version",
     "command": "the command",
     "exit_code": "as in the table of exit codes",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,9 +53,6 @@ for _name in ABSENT:
 vars(signal).update(SIGKILL=signal.SIGTERM, SIGHUP=signal.SIGTERM)
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for processes of posctl
 vars(os)["geteuid"] = lambda: 1
-# Files have no mode that means anything: who may read them is for smoke.py, and the rest of a test
-# goes on.
-vars(stat)["S_IMODE"] = lambda mode: 0o700 if stat.S_ISDIR(mode) else 0o600
 
 
 def left_out() -> dict[str, str]:

@@ -651,6 +651,18 @@ def test_prints_are_counted(journal: Journal) -> None:
     assert counts == [1, 2, 1, 1]
 
 
+def test_marks_are_kept_until_they_are_let_go(journal: Journal) -> None:
+    """What was marked has its latest time; what is forgotten is gone; no payment is touched."""
+    payment = begin(journal, new())
+    journal.mark(["a", "b"], 5)
+    journal.mark(["a"], 7, forget=["b", "nothing"])
+    assert journal.marks() == {"a": 7}
+    journal.mark([], 9)
+    assert journal.marks() == {"a": 7}
+    assert journal.payment(payment.request_id) == payment
+    assert journal.size_bytes() > 0
+
+
 def test_an_answer_older_than_the_latest_try_closes_nothing(journal: Journal) -> None:
     """What the platform said to a question that was asked before a try began is recorded, and the
     payment stays open; asked again, it closes.

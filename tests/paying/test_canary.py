@@ -304,6 +304,8 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("pay", "--fee", "1", "--checkout", "file", "--field", "call"),
     ("retry", "--all", "--debug"),
     ("retry", "--due", "--json"),
+    ("metrics",),
+    ("metrics", "--json"),
     ("retry", ANY, "--json"),
     ("pending", "--check"),
     ("pending", "--json"),

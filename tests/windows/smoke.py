@@ -173,23 +173,6 @@ def a_batch_killed_and_resumed(till: Till) -> None:
     is_the_same(till.charges(), 200)
 
 
-def two_batches_do_not_meet(till: Till) -> None:
-    """While a process has the results of a file, another is turned away."""
-    (till.home / "orders.csv").write_text("checkout_id,pay_fee\n1,100\n")
-    command = [sys.executable, "-P", "-c", _HELD]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=till.env, cwd=till.home, stdin=pipe, stdout=pipe) as held:
-        assert held.stdin is not None
-        assert held.stdout is not None
-        held.stdout.readline()
-        refused = till.run("batch", "orders.csv", exit_code=30)
-        is_the_same(refused["error"]["code"], "batch_at_work")
-        held.stdin.close()
-        held.wait(LIMIT_S)
-    till.run("batch", "orders.csv")
-    is_the_same(till.charges(), 1)
-
-
 def what_doctor_sees(till: Till) -> None:
     """Wine makes an access list of a file's mode; a real Windows has real ones."""
     till.run(*PAY)
@@ -246,13 +229,6 @@ import pathlib, sys
 from posctl.windows import keep_to_user
 keep_to_user(pathlib.Path(sys.argv[1]))
 """
-_HELD = """
-import pathlib, sys
-from posctl.batch.results import Results
-with Results(pathlib.Path("orders.csv.results.jsonl"), "b", []):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 _IN_USE = """
 import pathlib, threading
 from posctl import files
@@ -289,7 +265,6 @@ CHECKS = (
     the_till_in_a_console,
     the_shift_and_the_statement,
     twenty_processes_charge_once,
-    two_batches_do_not_meet,
     a_batch_killed_and_resumed,
 )
 

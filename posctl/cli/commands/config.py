@@ -105,6 +105,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
         "defaults": _masked(profile.defaults),
         "status_words": dict(profile.status_words),
         "decline_codes": list(profile.decline_codes),
+        "notify_command": list(profile.notify_command),
         "receipt": profile.receipt._asdict(),
         "statement": profile.statement._asdict(),
         "till": profile.till._asdict(),

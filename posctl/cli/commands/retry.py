@@ -96,7 +96,9 @@ def retry(
 def retry_run(options: RetryOptions, run: Run) -> Exit:
     """The whole behaviour of `retry`, without the framework."""
     run.interrupts.install()
-    if options.all or options.due or len(options.request_ids) > 1:
+    if options.due:
+        return _due(options, run)
+    if options.all or len(options.request_ids) > 1:
         return _several(options, run)
     from posctl.paying.pay import retry as retry_one  # noqa: PLC0415  with the HTTP client
 
@@ -173,6 +175,18 @@ def _last(run: Run) -> Payment | None:
     return payment
 
 
+def _due(options: RetryOptions, run: Run) -> Exit:
+    """A sweep that runs by itself; never two at once."""
+    from posctl.cli.watchers import tell_watchers  # noqa: PLC0415  only here
+
+    if not run.own_journal().hold_sweep():
+        run.screen.aside(_("Another posctl retry --due is running; this one does nothing."))
+        return tell_several(Several(run.load().profile), run)
+    code = _several(options, run)
+    tell_watchers(run)
+    return code
+
+
 def _several(options: RetryOptions, run: Run) -> Exit:
     import time  # noqa: PLC0415
 
@@ -182,9 +196,6 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     for one in options.request_ids:
         named(one)
     several = Several(run.load().profile)
-    if options.due and not run.own_journal().hold_sweep():
-        run.screen.aside(_("Another posctl retry --due is running; this one does nothing."))
-        return tell_several(several, run)
     request_ids = _which(options, run)
     if not request_ids:
         return tell_several(several, run)
