@@ -165,7 +165,7 @@ def test_the_till_tells_what_a_refusal_proves_once(shop: Shop, gateway: Merciles
         till.type(f"{CODE}\r")
         till.see("▲ UNKNOWN", "Back to this one: r 1")
         gateway.answer = lambda _members: failed(**USED)
-        till.see("支付授权码无效", "does not prove", "posctl status", "posctl resolve")
+        till.see("支付授权码无效", "does not prove", "s 1 asks the platform", "c 1 closes it")
         asked = len(gateway.requests)
         gateway.wait_for(lambda: len(gateway.requests) >= asked + 2)
         gateway.answer = paid
@@ -185,7 +185,7 @@ def _open_at_the_till(till: Counter, gateway: Merciless) -> None:
         till.type(typed)
     till.see("▲ UNKNOWN")
     gateway.answer = lambda _members: failed(**USED)
-    till.see("支付授权码无效", "To close it here, once you know what became of it: c 1")
+    till.see("支付授权码无效", "c 1 closes it on evidence")
 
 
 @pytest.mark.parametrize(("verdict", "outcome"), [("paid", "success"), ("not-paid", "fail")])
