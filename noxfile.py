@@ -97,18 +97,27 @@ def bundle(session: nox.Session) -> None:
 
 @nox.session
 def words(session: nox.Session) -> None:
-    """The Chinese catalogue: new sentences taken in, then compiled. Translate what is empty."""
+    """The Chinese catalogue: new sentences taken in, then compiled; lists what is untranslated."""
     pot = Path(session.create_tmp()) / "posctl.pot"
     where = ("-D", "posctl", "-l", "zh", "-d", "posctl/locale")
     session.run(
-        *("pybabel", "extract", "--sort-by-file", "--add-location=file", "--no-wrap"),
+        *("pybabel", "-q", "extract", "--sort-by-file", "--add-location=file", "--no-wrap"),
         *("-o", str(pot), "posctl"),
     )
     session.run(
-        *("pybabel", "update", "--no-fuzzy-matching", "--ignore-obsolete", "--no-wrap", *where),
+        *(
+            "pybabel",
+            "-q",
+            "update",
+            "--no-fuzzy-matching",
+            "--ignore-obsolete",
+            "--no-wrap",
+            *where,
+        ),
         *("-i", str(pot)),
     )
-    session.run("pybabel", "compile", *where)
+    session.run("pybabel", "-q", "compile", *where)
+    session.run("python", "tests/harness/untranslated.py")
 
 
 @nox.session

@@ -28,7 +28,7 @@ from posctl.screen.payments import (
     draw_results,
     draw_status,
 )
-from posctl.screen.screen import Screen, View
+from posctl.screen.screen import Manner, Screen, View
 
 DEFAULTS = {
     "shop_id": "1",
@@ -319,7 +319,7 @@ MARK = "=== "
 
 def main(lang: str, names: list[str]) -> None:
     use_language(lang)
-    screen = Screen(sys.stdout, sys.stderr)
+    screen = Screen(sys.stdout, sys.stderr, Manner(format="text"))
     drawings = scenes()
     for name in names or drawings:
         screen.line(f"{MARK}{name}")

@@ -61,7 +61,8 @@ def english() -> Iterator[None]:
 def test_every_string_of_the_code_is_in_the_catalogue() -> None:
     """Nobody reads English because a sentence was forgotten."""
     known = said()
-    assert {text: where for text, where in marked().items() if text not in known} == {}
+    missing = [text for text in marked() if text not in known]
+    assert not missing, "run `nox -s words`, translate: " + " · ".join(missing)
 
 
 def test_nothing_in_the_catalogue_is_left_over() -> None:
@@ -71,7 +72,7 @@ def test_nothing_in_the_catalogue_is_left_over() -> None:
 
 
 def test_babel_finds_all_that_the_code_says(tmp_path: Path) -> None:
-    """The commands at the head of the catalogue lose no string, such as one inside an f-string."""
+    """`nox -s words` loses no string, such as one inside an f-string."""
     pot = tmp_path / "posctl.pot"
     pybabel = [sys.executable, "-m", "babel.messages.frontend", "-q", "extract"]
     subprocess.run([*pybabel, "-o", str(pot), str(PACKAGE)], check=True)
