@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from posctl.hint import Say
 from posctl.messages import _
-from posctl.money.order import yuan
+from posctl.money.order import grouped
 from posctl.money.outcome import Exit
 from posctl.screen.brush import (
     LOOKS,
@@ -41,7 +41,7 @@ def draw_batch(
         (
             f"{look.glyph} {_(look.word)}",
             str(tally.lines[outcome]),
-            f"￥{yuan(tally.fees[outcome])}",
+            f"￥{grouped(tally.fees[outcome])}",
         )
         for outcome, look in LOOKS.items()
         if tally.lines[outcome]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from posctl.messages import _
-from posctl.money.record import Filter
+from posctl.money.record import Filter, Payment
+from posctl.money.result import payment_json
 from posctl.office.report import Report
 from posctl.office.report_data import report_json
 from posctl.office.report_screen import draw_report
@@ -36,10 +37,17 @@ def shift_so_far(run: Run) -> Report:
     return report_of(journal, profile, today, {}, out_of_reach)
 
 
-def show_report(found: Report, dimensions: Sequence[str], run: Run) -> None:
-    """Draw it, or print it as JSON."""
+def show_report(
+    found: Report, dimensions: Sequence[str], run: Run, payments: Sequence[Payment] | None = None
+) -> None:
+    """Draw it, or print it as JSON; with `payments` each of them, too."""
     data = report_json(found, dimensions)
-    run.screen.show(View(data, lambda canvas: draw_report(canvas, found, dimensions)))
+    if payments is not None:
+        data["payments"] = [payment_json(one) for one in payments]
+    now_ms = run.now_ms()
+    run.screen.show(
+        View(data, lambda canvas: draw_report(canvas, found, dimensions, payments, now_ms))
+    )
 
 
 def mention_merged(run: Run) -> None:

@@ -175,6 +175,10 @@ def clauses_of(which: Filter) -> tuple[str, list[Any]]:
         clauses.append("closed_ms IS NULL" if which.is_open else "closed_ms IS NOT NULL")
     if which.outcome is not None:
         clauses.append(_OUTCOME_CLAUSE[which.outcome])
+    if which.part:
+        clauses.append(
+            f"result_status=1 AND remaining_fee > 0 AND {_OUTCOME_CLAUSE[Outcome.SUCCESS]}"
+        )
     return " AND ".join(clauses), values
 
 

@@ -238,6 +238,13 @@ class Due(NamedTuple):
     remaining_fee: int | None
     last_paid: Payment | None
 
+    @property
+    def rest(self) -> int | None:
+        """What a part-paid checkout still needs; None for one that is not."""
+        if self.last_paid is None or self.remaining_fee is None or self.remaining_fee <= 0:
+            return None
+        return self.remaining_fee
+
 
 def due(payments: Sequence[Payment]) -> Due:
     """Add up the paid payments of one checkout, given oldest first."""

@@ -14,7 +14,7 @@ from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.money.admit import Block, may_resend
 from posctl.money.codes import CODE_FIELDS
-from posctl.money.order import yuan
+from posctl.money.order import grouped
 from posctl.money.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
 from posctl.money.record import Merchant, Payment, Try, TryEnd
 from posctl.money.result import Problem
@@ -137,7 +137,7 @@ def what_happened(end: TryEnd | None) -> str:
 
 def amount(fee: int) -> str:
     """Fen as yuan, and the very number of the API beside it."""
-    return _("￥{yuan} ({fen} fen)").format(yuan=yuan(fee), fen=fee)
+    return _("￥{yuan} ({fen} fen)").format(yuan=grouped(fee), fen=fee)
 
 
 CHANNELS = {"alipay_facepay_v2": N_("alipay_facepay_v2")}
@@ -347,8 +347,8 @@ def blocked(
             since=since,
             pid=holder.who.pid if holder else 0,
             host=holder.who.host if holder else "",
-            money=f"￥{yuan(by.pay_fee)}",
-            due=f"￥{yuan(due_fee or 0)}",
+            money=f"￥{grouped(by.pay_fee)}",
+            due=f"￥{grouped(due_fee or 0)}",
             checkout=by.checkout.checkout_id,
         ),
         hint=_fill(hint, by, due_fee=due_fee),

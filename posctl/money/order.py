@@ -236,6 +236,11 @@ def yuan(fen: int) -> str:
     return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02d}"
 
 
+def grouped(fen: int) -> str:
+    """As `yuan`, for people: 123450 is "1,234.50"."""
+    return f"{'-' if fen < 0 else ''}{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+
+
 # Patterns are compiled where they are first used: most runs need none of them.
 _UUID = (
     r"(?ia)(?:urn:uuid:)?\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?"

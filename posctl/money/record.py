@@ -262,6 +262,7 @@ class Filter(NamedTuple):
     profile: str | None = None
     is_open: bool | None = None
     pay_fee: int | None = None  # fen, asked for or charged
+    part: bool = False  # only those that are paid and left a rest of their checkout due
 
 
 class Cell(NamedTuple):

@@ -9,7 +9,7 @@ from posctl.messages import _
 from posctl.money import advice
 from posctl.money.order import yuan
 from posctl.money.outcome import outcome_of
-from posctl.money.record import Payment
+from posctl.money.record import Correction, Payment
 from posctl.screen.brush import named
 from posctl.screen.sheet import Id, sheet
 from posctl.times import date_time
@@ -18,6 +18,22 @@ from posctl.times import date_time
 def details(payments: Iterable[Payment]) -> str:
     """The payments as CSV, heads in the language in use, times local, amounts in yuan."""
     return sheet(heads(), rows(payments))
+
+
+def details_of(
+    payments: Iterable[Payment], corrections: Iterable[Correction], taken_fee: int
+) -> str:
+    """As `details`, with the corrections behind, and what all of them come to in the last row."""
+    total = (_("Total"), None, None, yuan(taken_fee), *(None,) * (len(heads()) - 4))
+    return sheet(heads(), (*rows(payments), *map(_corrected, corrections), total))
+
+
+def _corrected(one: Correction) -> tuple[Any, ...]:
+    return (
+        *(date_time(one.at_ms), _("Correction"), None, yuan(one.fee), as_id(one.checkout_id)),
+        *(None, None, as_id(one.machine_id), as_id(one.operator_id), None, None, None),
+        *(as_id(one.request_id), None, None, one.by, one.note),
+    )
 
 
 def heads() -> tuple[str, ...]:

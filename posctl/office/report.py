@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from posctl.money.admit import Due
 from posctl.money.outcome import Event, Outcome, State, outcome_of
 from posctl.money.record import (
     QUARTER_MS,
     Alarm,
     Cell,
+    Checkout,
     Correction,
     Merchant,
     OpenOf,
@@ -66,6 +68,18 @@ class Open(NamedTuple):
     created_ms: int
 
 
+class PartPaid(NamedTuple):
+    """A checkout that still needs something, in fen; the other members are its last payment's."""
+
+    checkout_id: str
+    shop_id: str
+    paid_fee: int
+    remaining_fee: int
+    operator_id: str
+    machine_id: str
+    created_ms: int
+
+
 class Report(NamedTuple):
     """Sums over a shift (`shift` is its number) or a span of time, both ends half open.
 
@@ -73,6 +87,7 @@ class Report(NamedTuple):
     what was open of merchants that no profile reached, `unreached_paid` what was paid of theirs and
     in no shift. `corrections` are those that count in this shift, or of the payments of this span;
     they stand in no other sum than `fee`. `closed_ms` and what follows are set for a closed shift.
+    `part_paid` are the checkouts that were paid in part in this shift or span, and need more.
     `only` are the members of the API, with their values, that a span is narrowed to.
     """
 
@@ -92,11 +107,17 @@ class Report(NamedTuple):
     unreached: tuple[OpenOf, ...] = ()
     unreached_paid: tuple[PaidOf, ...] = ()
     corrections: tuple[Correction, ...] = ()
+    part_paid: tuple[PartPaid, ...] = ()
 
     @property
     def fee(self) -> int:
         """What was taken, in fen: of the paid payments, and what was corrected."""
         return self.sums.fee + sum(one.fee for one in self.corrections)
+
+    @property
+    def rest_fee(self) -> int:
+        """What the part-paid checkouts still need, in fen."""
+        return sum(one.remaining_fee for one in self.part_paid)
 
     @property
     def out_of_reach(self) -> tuple[OpenOf | PaidOf, ...]:
@@ -147,6 +168,19 @@ _ORDER: Mapping[str, Callable[[Line], Any]] = {
     "hour": lambda line: line.key,
     "outcome": lambda line: list(Outcome).index(Outcome(line.key)),
 }
+
+
+def part_paid_ones(found: Iterable[tuple[Checkout, Due]]) -> tuple[PartPaid, ...]:
+    """As a report lists them, the oldest first."""
+    ones = (
+        PartPaid(
+            *(checkout.checkout_id, checkout.shop_id, now.paid_fee, now.rest),
+            *(now.last_paid.operator_id, now.last_paid.machine_id, now.last_paid.created_ms),
+        )
+        for checkout, now in found
+        if now.rest is not None and now.last_paid is not None
+    )
+    return tuple(sorted(ones, key=lambda one: one.created_ms))
 
 
 def open_ones(payments: Iterable[Payment]) -> tuple[Open, ...]:
@@ -214,6 +248,7 @@ def unseal(shift: Shift) -> Report:
                 PaidOf(Merchant(*merchant), *rest)
                 for merchant, *rest in content.get("unreached_paid", ())
             ),
+            part_paid=tuple(PartPaid(*one) for one in content.get("part_paid", ())),
             hash=shift.hash,
         )
     except (KeyError, TypeError) as error:
@@ -222,7 +257,7 @@ def unseal(shift: Shift) -> Report:
 
 _NOT_PLAIN = (
     *("sums", "open", "hash", "only", "alarms", "unreached", "unreached_paid"),
-    "corrections",
+    *("corrections", "part_paid"),
 )
 _PLAIN = tuple(name for name in Report._fields if name not in _NOT_PLAIN)
 

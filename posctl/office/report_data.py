@@ -58,6 +58,18 @@ def report_json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
         corrections=[correction_json(one) for one in found.corrections],
         unreached=unreached_json(found.unreached),
         unreached_paid=unreached_json(found.unreached_paid),
+        part_paid=[
+            {
+                "checkout_id": one.checkout_id,
+                "shop_id": one.shop_id,
+                "paid_fee": one.paid_fee,
+                "remaining_fee": one.remaining_fee,
+                "operator_id": one.operator_id,
+                "machine_id": one.machine_id,
+                "created_at": iso(one.created_ms),
+            }
+            for one in found.part_paid
+        ],
         by={
             name: [{"key": line.key, "count": line.n, "fee": line.fee} for line in sums.by[name]]
             for name in dimensions
@@ -79,6 +91,7 @@ def report_sheet(found: Report, dimensions: Sequence[str]) -> str:
         ("total", "by_hand", sums.by_hand, None),
         ("total", "not_charged", sums.not_charged, None),
         ("total", "open", sums.open, sums.open_fee),
+        ("total", "part_paid", len(found.part_paid), found.rest_fee),
     ]
     totals += [(name, *line) for name in dimensions for line in sums.by[name]]
     only = [dict(found.only).get(name) for name in _ONLY]

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from posctl.messages import _, language
-from posctl.money.order import yuan
+from posctl.messages import N_, _, language
+from posctl.money.order import grouped
+from posctl.money.outcome import State, outcome_of
+from posctl.money.record import Payment
 from posctl.office.report import Line, Report
 from posctl.office.report_screen import (
     NAMES,
     alarm_words,
     corrected_words,
     label,
+    line_money,
     open_words,
+    part_paid_words,
     period,
     shares,
     tables,
     title,
 )
 from posctl.paying.unreached import unreached_words
+from posctl.screen.brush import named
 from posctl.screen.payments import signed
 from posctl.text import one_line
 from posctl.times import date_time
@@ -49,6 +54,7 @@ table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nu
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-weight: 400; font-size: .85rem; }
+tfoot td { font-weight: 700; border-bottom: 3px double var(--line); }
 .n { text-align: right; white-space: nowrap; }
 .share { width: 30%; }
 .share span { display: block; height: .8rem; background: var(--bar); border-radius: .15rem;
@@ -59,20 +65,43 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .sign { display: flex; gap: 2rem; margin-top: 3rem; }
 .sign span { flex: 1; border-top: 1px solid var(--ink); padding-top: .3rem; color: var(--soft); }
 footer { color: var(--soft); font-size: .85rem; margin-top: 2rem; }
+@media screen and (max-width: 40rem) {
+  body { padding: 1rem .8rem; }
+  .totals { gap: .5rem; } .totals li { flex: 1 1 7rem; padding: .4rem .6rem; }
+  .totals b { font-size: 1.2rem; }
+  .wide thead { display: none; }
+  .wide tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .wide td { display: flex; justify-content: space-between; gap: 1rem; padding: .1rem 0; border: 0;
+    text-align: right; }
+  .wide td:empty { display: none; }
+  .wide td::before { content: attr(data-name); color: var(--soft); white-space: nowrap; }
+  dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; }
+}
 @page { size: A4; margin: 14mm; }
 @media print { html { font-size: 12px; } body { max-width: none; padding: 0; font-size: 12.5px; }
-  .tables { columns: 2; } dl, .sign { break-inside: avoid; } }
+  .tables { columns: 2; } dl, .sign, tr { break-inside: avoid; }
+  thead { display: table-header-group; }
+  tfoot { display: table-row-group; } .wide { font-size: 10.5px; } .wide td, .wide th {
+  padding-right: .5rem; } h2 { break-after: avoid; } .long { break-inside: auto; } }
 """
 
 
-def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], made_ms: int) -> str:
-    """The page; `shop` are the lines above a receipt, the shop's own name. Times are local."""
+def html_page(
+    report: Report,
+    dimensions: Sequence[str],
+    shop: Sequence[str],
+    made_ms: int,
+    payments: Sequence[Payment] = (),
+) -> str:
+    """The page; `shop` are the lines above a receipt, the shop's own name, `payments` are listed
+    one a line. Times are local.
+    """
     sums = report.sums
     totals = [
-        (_("taken"), f"￥{yuan(report.fee)}"),
-        (_("paid"), str(sums.paid)),
-        (_("not charged"), str(sums.not_charged)),
-        (_("closed by hand"), str(sums.by_hand)),
+        (_("taken"), f"￥{grouped(report.fee)}"),
+        (_("paid"), _("{n} payments").format(n=sums.paid)),
+        (_("not charged"), _("{n} payments").format(n=sums.not_charged)),
+        (_("closed by hand"), _("{n} payments").format(n=sums.by_hand)),
     ]
     by = (_table(name, lines) for name, lines in tables(report, dimensions))
     made = _("made {when}").format(when=date_time(made_ms))
@@ -86,11 +115,13 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         "</ul>",
         _open(report) if sums.open else "",
         _corrected(report) if report.corrections else "",
+        _part_paid(report) if report.part_paid else "",
         _alarms(report) if report.alarms else "",
         *(f'<p class="open">▲ {_safe(unreached_words(one))}</p>' for one in report.out_of_reach),
         '<div class="tables">',
         *by,
         "</div>",
+        *_details(payments),
         _closing(report) if report.closed_ms is not None else "",
         f"<footer>posctl · {_safe(made)}</footer>",
     ]
@@ -100,7 +131,8 @@ def html_page(report: Report, dimensions: Sequence[str], shop: Sequence[str], ma
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_safe(title(report))}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{_safe(title(report))} · {_safe(period(report))}</title>\n"
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
@@ -119,39 +151,119 @@ def _badge(report: Report) -> str:
     return f'<span class="badge training">{_safe(training)}</span>'
 
 
-def _table_of(names: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
-    """A table; `names` are each column's class and head, `rows` hold HTML."""
+def _table_of(
+    names: Sequence[tuple[str, str]],
+    rows: Iterable[Sequence[str]],
+    total: Sequence[str] = (),
+    kind: str = "wide",
+) -> str:
+    """A table; `names` are each column's class and head, `rows` and `total` hold HTML. On a phone
+    each row of a `wide` one is a list, the heads before its cells.
+    """
     head = "".join(f'<th class="{kind}">{_safe(name)}</th>' for kind, name in names)
-    body = "\n".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{kind}">{cell}</td>'
-            for (kind, _name), cell in zip(names, row, strict=True)
-        )
-        + "</tr>"
-        for row in rows
+    body = "\n".join(_row(names, row) for row in rows)
+    foot = f"<tfoot>{_row(names, total)}</tfoot>" if total else ""
+    return (
+        f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>{foot}</table>"
     )
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+
+
+def _row(names: Sequence[tuple[str, str]], cells: Sequence[str]) -> str:
+    columns = zip(names, cells, strict=True)
+    inner = "".join(
+        f'<td class="{kind}" data-name="{_safe(name)}">{cell}</td>'
+        for (kind, name), cell in columns
+    )
+    return f"<tr>{inner}</tr>"
+
+
+def _money(fee: int) -> str:
+    return f"￥{grouped(fee)}"
+
+
+_KEYS = {
+    "operator": N_("Operator"),
+    "till": N_("Till"),
+    "channel": N_("Channel"),
+    "day": N_("Day"),
+    "hour": N_("Hour"),
+    "outcome": N_("Outcome"),
+}
 
 
 def _table(dimension: str, lines: Sequence[Line]) -> str:
-    names = (("", ""), ("n", _("Number")), ("n", _("Amount")), ("share", ""))
-    rows = (
+    bars = shares(lines, dimension)
+    names = [("", _(_KEYS[dimension])), ("n", _("Number")), ("n", _("Amount"))]
+    names += [("share", "")] if any(bars) else []
+    rows = [
         (
             _safe(label(dimension, line.key)),
             str(line.n),
-            f"￥{yuan(line.fee)}",
-            f'<span style="width:{share * 100:.1f}%"></span>',
+            line_money(dimension, line),
+            *([f'<span style="width:{share * 100:.1f}%"></span>'] if any(bars) else []),
         )
-        for line, share in zip(lines, shares(lines, dimension), strict=True)
-    )
+        for line, share in zip(lines, bars, strict=True)
+    ]
+    total: list[str] = []
+    if dimension != "outcome" and len(lines) > 1:  # outcomes are no sum of anything
+        n, fee = sum(line.n for line in lines), sum(line.fee for line in lines)
+        total = [_safe(_("Total")), str(n), _money(fee), ""][: len(names)]
     heading = _(NAMES[dimension])
-    return f"<section><h2>{_safe(heading)}</h2>\n{_table_of(names, rows)}</section>"
+    return f"<section><h2>{_safe(heading)}</h2>\n{_table_of(names, rows, total, 'by')}</section>"
+
+
+def _details(payments: Sequence[Payment]) -> Iterator[str]:
+    """Every payment, one a line: paid, paid on a person's word, not charged, open."""
+    groups: dict[str, list[Payment]] = {}
+    for one in payments:
+        groups.setdefault(_group(one), []).append(one)
+    names = (
+        *(("", _("When")), ("n", _("Amount")), ("", _("checkout_id")), ("", _("Till"))),
+        *(("", _("Operator")), ("", _("Outcome")), ("", _("channel_order_id"))),
+        ("", _("request_id")),
+    )
+    for title_of in (_PAID, _BY_HAND, _NOT_CHARGED, _OPEN):
+        found = groups.get(title_of, [])
+        if not found:
+            continue
+        rows = (
+            (
+                date_time(one.created_ms),
+                _money(one.fee),
+                _safe(one.checkout.checkout_id),
+                _safe(one.machine_id),
+                _safe(one.operator_id),
+                _safe(named(outcome_of(one.standing), one.standing.state)),
+                _safe(one.verdict.channel_order_id or ""),
+                _safe(one.request_id),
+            )
+            for one in found
+        )
+        n = _("{n} payments").format(n=len(found))
+        total = (_safe(_("Total")), _money(sum(one.fee for one in found)), _safe(n), *[""] * 5)
+        heading = f"<h2>{_safe(_(title_of))}</h2>"
+        yield f'<section class="long">{heading}\n{_table_of(names, rows, total)}</section>'
+
+
+_PAID = N_("Payments: paid")
+_BY_HAND = N_("Payments: paid, closed by hand")
+_NOT_CHARGED = N_("Payments: not charged (what was asked for)")
+_OPEN = N_("Payments: open (what was asked for)")
+
+
+def _group(payment: Payment) -> str:
+    standing = payment.standing
+    if standing.open:
+        return _OPEN
+    if not standing.paid:
+        return _NOT_CHARGED
+    return _BY_HAND if standing.state is State.RESOLVED else _PAID
 
 
 def _corrected(report: Report) -> str:
     names = (
-        *(("n", _("Amount")), ("", "checkout_id"), ("", "request_id"), ("", _("When"))),
+        *(("n", _("Amount")), ("", _("checkout_id")), ("", _("request_id")), ("", _("When"))),
         *(("", _("by")), ("", _("note"))),
     )
     rows = (
@@ -161,32 +273,54 @@ def _corrected(report: Report) -> str:
         )
         for one in report.corrections
     )
+    total = (_safe(signed(report.fee - report.sums.fee)), _safe(_("Total")), *[""] * 4)
     heading = corrected_words(report)
-    return f'<div class="open"><h2>{_safe(heading)}</h2>\n{_table_of(names, rows)}</div>'
+    return _box(heading, _table_of(names, rows, total))
+
+
+def _part_paid(report: Report) -> str:
+    names = (
+        *(("n", _("Still due")), ("n", _("paid")), ("", _("checkout_id")), ("", _("Till"))),
+        *(("", _("Operator")), ("", _("When"))),
+    )
+    rows = (
+        (
+            *(_money(one.remaining_fee), _money(one.paid_fee), _safe(one.checkout_id)),
+            *(_safe(one.machine_id), _safe(one.operator_id), date_time(one.created_ms)),
+        )
+        for one in report.part_paid
+    )
+    paid = sum(one.paid_fee for one in report.part_paid)
+    total = (_money(report.rest_fee), _money(paid), _safe(_("Total")), *[""] * 3)
+    return _box(part_paid_words(report), _table_of(names, rows, total))
+
+
+def _box(heading: str, inner: str) -> str:
+    return f'<div class="open"><h2>{_safe(heading)}</h2>\n{inner}</div>'
 
 
 def _alarms(report: Report) -> str:
-    ids = "".join(f"<p>{_safe(one.request_id)}</p>" for one in report.alarms)
-    return f'<div class="open"><h2>{_safe(alarm_words(report))}</h2>\n{ids}</div>'
+    return _box(
+        alarm_words(report), "".join(f"<p>{_safe(a.request_id)}</p>" for a in report.alarms)
+    )
 
 
 def _open(report: Report) -> str:
     names = (
-        *(("", _("Outcome")), ("n", _("Amount")), ("", "checkout_id"), ("", "request_id")),
-        ("", _("When")),
+        *(("", _("Outcome")), ("n", _("Amount")), ("", _("checkout_id")), ("", _("Till"))),
+        *(("", _("Operator")), ("", _("request_id")), ("", _("When"))),
     )
     rows = (
         (
-            _safe(label("outcome", one.outcome)),
-            f"￥{yuan(one.fee)}",
-            _safe(one.checkout_id),
-            _safe(one.request_id),
+            *(_safe(label("outcome", one.outcome)), _money(one.fee), _safe(one.checkout_id)),
+            *(_safe(one.machine_id), _safe(one.operator_id), _safe(one.request_id)),
             date_time(one.created_ms),
         )
         for one in report.open
     )
-    heading = open_words(report)
-    return f'<div class="open"><h2>{_safe(heading)}</h2>\n{_table_of(names, rows)}</div>'
+    n = _("{n} payments").format(n=report.sums.open)
+    total = (_safe(_("Total")), _money(report.sums.open_fee), _safe(n), *[""] * 4)
+    return _box(open_words(report), _table_of(names, rows, total))
 
 
 def _closing(report: Report) -> str:
@@ -194,7 +328,7 @@ def _closing(report: Report) -> str:
         (_("shift closed"), date_time(report.closed_ms or 0)),
         (_("by"), report.closed_by),
         (_("note"), report.note),
-        ("sha256", report.hash),
+        (_("check number (SHA-256)"), report.hash),
     ]
     pairs = "\n".join(f"<dt>{_safe(name)}</dt><dd>{_safe(v)}</dd>" for name, v in facts if v)
     signed = "".join(f"<span>{_safe(word)}</span>" for word in (_("Cashier"), _("Manager")))

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from posctl.hint import Say, Type
 from posctl.messages import N_, _
 from posctl.money import advice
-from posctl.money.order import yuan
+from posctl.money.order import grouped
 from posctl.money.outcome import Outcome
-from posctl.office.report import Checked, Line, Open, Report
+from posctl.money.record import Payment
+from posctl.office.report import Checked, Line, Open, PartPaid, Report
 from posctl.paying.unreached import unreached_words, way_to
 from posctl.screen.brush import (
+    STILL_OPEN,
     Canvas,
     draw_bar,
     draw_facts,
@@ -23,7 +25,7 @@ from posctl.screen.brush import (
     named,
     rich_text,
 )
-from posctl.screen.payments import signed
+from posctl.screen.payments import draw_list, signed
 from posctl.times import date_time
 
 NAMES = {
@@ -73,10 +75,22 @@ def label(dimension: str, key: str) -> str:
 
 
 def shares(lines: Sequence[Line], dimension: str) -> list[float]:
-    """Each line's bar, from 0 to 1: by money, and by number where most of it was not charged."""
-    sizes = [line.n if dimension == "outcome" else max(0, line.fee) for line in lines]
+    """Each line's bar, from 0 to 1, by what was taken. There is none where nothing is compared: of
+    outcomes, most of which are no money, and of one line alone.
+    """
+    if dimension == "outcome" or len(lines) == 1:
+        return [0.0] * len(lines)
+    sizes = [max(0, line.fee) for line in lines]
     most = max(sizes, default=0)
     return [size / most if most else 0.0 for size in sizes]
+
+
+def line_money(dimension: str, line: Line) -> str:
+    """A line's amount; what charged nobody has none, and what is open stands in brackets."""
+    money = f"￥{grouped(line.fee)}"
+    if dimension != "outcome" or line.key == Outcome.SUCCESS:
+        return money
+    return f"({money})" if Outcome(line.key) in STILL_OPEN else ""
 
 
 def tables(report: Report, dimensions: Sequence[str]) -> list[tuple[str, tuple[Line, ...]]]:
@@ -96,13 +110,41 @@ def open_words(report: Report) -> str:
     )
 
 
+def checkout_words(checkout_id: str) -> str:
+    """A checkout in a line of several parts."""
+    return f"{_('checkout_id')} {checkout_id}"
+
+
+def part_paid_words(report: Report) -> str:
+    """How many checkouts still need something, and how much."""
+    return _("PART-PAID: {n}, {money} still due").format(
+        n=len(report.part_paid), money=advice.amount(report.rest_fee)
+    )
+
+
+def part_paid_line(one: PartPaid) -> str:
+    """One of them."""
+    return _("checkout {checkout}: {due} due, {paid} paid · {when}").format(
+        checkout=one.checkout_id,
+        due=f"￥{grouped(one.remaining_fee)}",
+        paid=f"￥{grouped(one.paid_fee)}",
+        when=date_time(one.created_ms),
+    )
+
+
 def command(report: Report, *words: str) -> Type:
     """A command for the profile of `report`: what is training stays in training."""
     return Type((*advice.of_profile(report.profile, live=report.live), *words))
 
 
-def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> None:
-    """The totals, what is open, and bars for each dimension."""
+def draw_report(
+    canvas: Canvas,
+    report: Report,
+    dimensions: Sequence[str],
+    payments: Sequence[Payment] | None = None,
+    now_ms: int = 0,
+) -> None:
+    """The totals, what is open, bars for each dimension, and the `payments` that are wanted."""
     sums = report.sums
     draw_head(canvas, report.profile, live=report.live)
     draw_parts(canvas, (title(report), period(report)), "bold")
@@ -115,6 +157,8 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
         _draw_corrected(canvas, report)
     if sums.open:
         _draw_open(canvas, report)
+    if report.part_paid:
+        _draw_part_paid(canvas, report)
     if report.alarms:
         _draw_alarmed(canvas, report)
     _draw_unreached(canvas, report)
@@ -122,13 +166,20 @@ def draw_report(canvas: Canvas, report: Report, dimensions: Sequence[str]) -> No
         canvas.print()
         draw_prose(canvas, _(NAMES[dimension]), "bold")
         _draw_lines(canvas, dimension, lines)
+    if payments is not None:
+        canvas.print()
+        draw_prose(canvas, _("Payments"), "bold")
+        if payments:
+            draw_list(canvas, payments, now_ms)
+        else:
+            draw_prose(canvas, _("No payments."))
     if report.closed_ms is not None:
         canvas.print()
         facts = [
             (_("shift closed"), date_time(report.closed_ms)),
             (_("by"), report.closed_by),
             (_("note"), report.note),
-            ("sha256", report.hash),
+            (_("check number (SHA-256)"), report.hash),
         ]
         draw_facts(canvas, facts)
 
@@ -149,12 +200,19 @@ def corrected_words(report: Report) -> str:
 def _draw_corrected(canvas: Canvas, report: Report) -> None:
     draw_prose(canvas, corrected_words(report), "bold", gap=True)
     for one in report.corrections[:SHOWN_OPEN]:
-        checkout = f"{_('checkout_id')} {one.checkout_id}"
-        parts = (signed(one.fee), checkout, date_time(one.at_ms), one.by)
+        parts = (signed(one.fee), checkout_words(one.checkout_id), date_time(one.at_ms), one.by)
         draw_parts(canvas, parts, "")
         draw_prose(canvas, f"  {one.note}", "dim")
     if len(report.corrections) > SHOWN_OPEN:
         draw_prose(canvas, _("and {n} more").format(n=len(report.corrections) - SHOWN_OPEN))
+
+
+def _draw_part_paid(canvas: Canvas, report: Report) -> None:
+    draw_bar(canvas, part_paid_words(report), "yellow", gap=True)
+    for one in report.part_paid[:SHOWN_OPEN]:
+        draw_prose(canvas, part_paid_line(one))
+    if len(report.part_paid) > SHOWN_OPEN:
+        draw_prose(canvas, _("and {n} more").format(n=len(report.part_paid) - SHOWN_OPEN))
 
 
 def alarm_words(report: Report) -> str:
@@ -187,7 +245,7 @@ def _open_parts(one: Open) -> list[str]:
     return [
         named(one.outcome),
         advice.amount(one.fee),
-        f"{_('checkout_id')} {one.checkout_id}",
+        checkout_words(one.checkout_id),
         date_time(one.created_ms),
     ]
 
@@ -195,7 +253,7 @@ def _open_parts(one: Open) -> list[str]:
 def _draw_lines(canvas: Canvas, dimension: str, lines: Sequence[Line]) -> None:
     """Key, money, number and bar; without room for the bar none, without room for a key above."""
     keys = [rich_text(label(dimension, line.key)) for line in lines]
-    money = [f"￥{yuan(line.fee)}" for line in lines]
+    money = [line_money(dimension, line) for line in lines]
     counts = [str(line.n) for line in lines]
     wide = [max(rich_text(cell).cell_len for cell in cells) for cells in (money, counts)]
     width = max(key.cell_len for key in keys)

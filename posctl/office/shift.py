@@ -21,11 +21,23 @@ from posctl.money.record import (
     Merchant,
     OpenOf,
     PaidOf,
+    Payment,
     Shift,
     narrowed,
 )
-from posctl.office.report import Checked, Report, check, open_ones, seal, sums_of, unseal
+from posctl.office.report import (
+    Checked,
+    PartPaid,
+    Report,
+    check,
+    open_ones,
+    part_paid_ones,
+    seal,
+    sums_of,
+    unseal,
+)
 from posctl.office.report_screen import command
+from posctl.paying.part_paid import part_paid
 from posctl.paying.unreached import unreached_words, way_to
 
 
@@ -66,6 +78,7 @@ def running_shift(
         unreached=out_of_reach.open,
         unreached_paid=out_of_reach.paid,
         corrections=tuple(journal.corrections(which)),
+        part_paid=_part_paid(journal, which),
     )
 
 
@@ -107,7 +120,34 @@ def report_of(
         unreached=out_of_reach.open,
         unreached_paid=out_of_reach.paid,
         corrections=tuple(journal.corrections(which)),
+        part_paid=_part_paid(journal, which),
     )
+
+
+def _part_paid(journal: Journal | Transaction, which: Filter) -> tuple[PartPaid, ...]:
+    found = list(journal.history(which._replace(part=True)))
+    return part_paid_ones(part_paid(found, journal))
+
+
+def payments_in(journal: Journal, merchant: Merchant, found: Report) -> list[Payment]:
+    """The payments that a report sums up, as they were booked, oldest first; of a closed shift
+    those that it was closed over. Raises JournalError.
+    """
+    only = dict(found.only)
+    which = Filter(
+        merchant=merchant,
+        shop_id=only.get("shop_id"),
+        operator_id=only.get("operator_id"),
+        machine_id=only.get("machine_id"),
+    )
+    if found.shift is None:
+        which = which._replace(since_ms=found.since_ms, until_ms=found.until_ms)
+    elif found.closed_ms is None:
+        which = which._replace(shift=RUNNING_SHIFT)
+    else:
+        shift = journal.shift(merchant, found.shift)
+        which = which._replace(shift=found.shift, chain=shift.chain if shift else "")
+    return [one.as_booked for one in journal.history(which)][::-1]
 
 
 def closed_shift(journal: Journal, merchant: Merchant, number: int) -> Report:

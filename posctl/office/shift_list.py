@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from posctl.messages import _
-from posctl.money.order import yuan
+from posctl.money.order import grouped, yuan
 from posctl.money.result import iso
 from posctl.office.report import Report
 from posctl.screen.brush import Canvas, draw_bar, draw_head, draw_prose, draw_rows
@@ -71,7 +71,7 @@ def draw_shifts(canvas: Canvas, shifts: Sequence[Report], profile: str, *, live:
     )
     draw_rows(canvas, heads, shifts, _row)
     words = _("TAKEN  {money}  in {n} shifts")
-    money = f"￥{yuan(_taken(shifts)[0])}"
+    money = f"￥{grouped(_taken(shifts)[0])}"
     draw_bar(canvas, words.format(money=money, n=len(shifts)), "green", gap=True)
 
 
@@ -80,7 +80,7 @@ def _row(one: Report) -> tuple[str, ...]:
     return (
         str(one.shift),
         "" if one.closed_ms is None else date_time(one.closed_ms)[:16],
-        f"￥{yuan(one.fee)}",
+        f"￥{grouped(one.fee)}",
         str(one.sums.paid),
         signed(corrected) if one.corrections else "",
         str(one.sums.open) if one.sums.open else "",

@@ -11,7 +11,7 @@ from posctl.hint import Hint, Say, Type
 from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.codes import CODE_FIELDS, masked
-from posctl.money.order import yuan
+from posctl.money.order import grouped
 from posctl.money.outcome import Event, Exit, Outcome, outcome_of
 from posctl.screen.brush import (
     LOOKS,
@@ -111,7 +111,7 @@ def draw_results(
         results,
         lambda one: (
             named(Outcome(one["outcome"]), one["state"]),
-            f"￥{yuan(one['pay_fee'])}",
+            f"￥{grouped(one['pay_fee'])}",
             one["checkout_id"],
             one["request_id"],
         ),
@@ -173,10 +173,11 @@ def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -
         draw_prose(canvas, _("No payments."))
         return
     draw_whose(canvas, payments)
-    _draw_list(canvas, payments, now_ms)
+    draw_list(canvas, payments, now_ms)
 
 
-def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
+def draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
+    """As `draw_payments`, below a head that is there already."""
     whose = _differing(payments)
     short = short_ids([payment.request_id for payment in payments])
     names = (
@@ -191,7 +192,7 @@ def _draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None
         lambda payment: (
             when(payment.created_ms, now_ms),
             named(outcome_of(payment.standing), payment.standing.state),
-            f"￥{yuan(payment.pay_fee)}",
+            f"￥{grouped(payment.pay_fee)}",
             payment.checkout.checkout_id,
             *(value(payment) for _name, value in whose),
             short[payment.request_id],
@@ -368,7 +369,7 @@ def _draw_correction(canvas: Canvas, one: Correction) -> None:
 
 def signed(fee: int) -> str:
     """A difference in fen as yuan."""
-    return f"{'−' if fee < 0 else '+'}￥{yuan(abs(fee))}"
+    return f"{'−' if fee < 0 else '+'}￥{grouped(abs(fee))}"
 
 
 def _draw_try(canvas: Canvas, one: Try) -> None:
@@ -406,7 +407,7 @@ def draw_checkout(
     if still_open:
         draw_bar(canvas, _("DO NOT CHARGE AGAIN"), "red", gap=True)
     canvas.print()
-    _draw_list(canvas, payments, now_ms)
+    draw_list(canvas, payments, now_ms)
     for payment in still_open:
         draw_hint(canvas, advice.still_to_do(payment, now_ms), gap=True)
 

@@ -19,6 +19,7 @@ from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
 from posctl.money.record import Payment
 from posctl.paying.desk import Desk
 from posctl.paying.many import Workers
+from posctl.paying.part_paid import part_paid
 from posctl.paying.pay import told
 from posctl.screen.screen import Screen
 from posctl.till.cashier import Cashier
@@ -106,8 +107,8 @@ class Till:
             if not payment.open and not payment.told:
                 verdicts.tell(told(payment, self._desk), earlier=True)
         verdicts.takings.paid_before(recent)
-        for checkout in {p.checkout: None for p in recent if p.standing.paid and p.remaining_fee}:
-            verdicts.count_rest(checkout)
+        for checkout, now in part_paid(recent, self._desk.journal):
+            verdicts.rests.put(checkout, now)
         verdicts.find_open()
         if verdicts.open or verdicts.rests:
             verdicts.show_open()

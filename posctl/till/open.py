@@ -123,11 +123,11 @@ class Rests:
 
     def put(self, checkout: Checkout, due: Due) -> None:
         """Take in what a checkout still needs."""
-        if due.last_paid is None or not due.remaining_fee or due.remaining_fee < 0:
+        if due.rest is None:
             self._by_checkout.pop(checkout, None)
             return
         known = self._by_checkout.get(checkout)
         if known is None:
             self._last_number += 1
         number = known.number if known else self._last_number
-        self._by_checkout[checkout] = Rest(number, checkout, due.paid_fee, due.remaining_fee)
+        self._by_checkout[checkout] = Rest(number, checkout, due.paid_fee, due.rest)

@@ -39,9 +39,8 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
         ("show", unknown),
         *(
             ("report", "--day", "today", "--by", "operator"),
+            ("report", "--day", "today", "--details"),
             ("receipt", paid),
-            ("report", "--verify"),
-            ("report", "--list"),
         ),
         *(
             ("batch", "orders.csv"),
@@ -59,6 +58,7 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
         ),
         *(("journal", "prune", "--older-than", "400", "--export", "old.jsonl"),),
         *(("report", "--close", "--yes", "--note", "kept"), ("report", "--shift", "1")),
+        *(("report", "--verify"), ("report", "--list"), ("report", "--shift", "1", "--details")),
         *(("journal", "restore", "b.db", "--yes"), ("completion", "bash"), ("training", "reset")),
         *(("--version",), ("history", "--day", "never"), ("pending", "--field", "nothing")),
     ):

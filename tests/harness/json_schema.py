@@ -100,6 +100,8 @@ MEANINGS = {
     "key": "what is summed up",
     "count": "how many",
     "shifts": "closed shifts",
+    "fault": "null, or what is wrong with it",
+    "part_paid": "checkouts paid in part in this period that still need something",
     "corrections_fee": "what of `fee` corrections are",
     "copy": "customer or store",
     "print": "how often this copy was printed",

@@ -47,8 +47,19 @@ from posctl.money.record import (
     Verdict,
     Who,
 )
-from posctl.office.report import DIMENSIONS, Open, Report, check, seal, sums_of, unseal
+from posctl.office.report import (
+    DIMENSIONS,
+    Line,
+    Open,
+    PartPaid,
+    Report,
+    check,
+    seal,
+    sums_of,
+    unseal,
+)
 from posctl.office.report_html import html_page
+from posctl.office.report_screen import line_money, shares
 from posctl.screen.sheet import sheet
 
 Training = Callable[..., Ran]
@@ -194,7 +205,7 @@ def test_every_payment_is_counted_once_and_only_paid_ones_are_money(cells: list[
     paid = [cell for cell in cells if outcome_of(cell.standing) is Outcome.SUCCESS]
     assert sums.paid + sums.not_charged + sums.open == sum(cell.n for cell in cells)
     assert (sums.paid, sums.fee) == (sum(c.n for c in paid), sum(c.fee for c in paid))
-    for name in ("operator", "till", "channel", "hour"):
+    for name in ("operator", "till", "channel", "day", "hour"):
         assert sum(line.fee for line in sums.by[name]) == sums.fee
         assert sum(line.n for line in sums.by[name]) == sums.paid
     assert sum(line.n for line in sums.by["outcome"]) == sum(cell.n for cell in cells)
@@ -355,7 +366,9 @@ def test_a_closed_shift_reads_as_it_was_closed(path: Path) -> None:
         take(journal, n, event, operator=f"op {n}")
     sums = sums_of(journal.sums(Filter(merchant=MERCHANT)))
     still_open = Open("r-1", "c", "1", "2", Outcome.UNKNOWN, 5, 6)
+    rest = PartPaid("c", "1", 7, 8, "1", "2", 9)
     report = Report("store-1", True, 1, None, 9, sums, (still_open,), 9, "wang@till", HOSTILE)
+    report = report._replace(part_paid=(rest,))
     shift = seal(report, journal.history(Filter(merchant=MERCHANT)), MERCHANT, None)
     journal.close()
     assert unseal(shift) == report._replace(hash=shift.hash)
@@ -615,10 +628,20 @@ def test_the_page_loads_and_runs_nothing_and_escapes_everything(lang: str) -> No
     assert {tag for tag, _attrs in page.tags} <= {
         *("html", "head", "meta", "title", "style", "body", "p", "h1", "h2", "span", "ul", "li"),
         *("b", "div", "section", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd"),
+        "tfoot",
         "footer",
     }
     names = {name for _tag, attrs in page.tags for name in attrs}
-    assert names <= {"lang", "charset", "http-equiv", "content", "name", "class", "style"}
+    assert names <= {
+        "lang",
+        "charset",
+        "http-equiv",
+        "content",
+        "name",
+        "class",
+        "style",
+        "data-name",
+    }
     assert "<script>alert(1)</script>" in page.text
     assert "\x1b" not in page.text
     assert "\u202e" not in page.text
@@ -657,6 +680,7 @@ def test_the_screen_fits_and_says_it_all(
 ) -> None:
     """No line runs over the edge but an id, and every number is on the screen."""
     pay(trained, 1)
+    pay(trained, 3, operator="9")
     request_id = pay(trained, 2, "09")
     command = [*shop.command, "--profile", "training", "--lang", lang, "report"]
     shown = pty_run(command, columns=columns, env=shop.env | {"TERM": "dumb"}, cwd=shop.home)
@@ -795,3 +819,92 @@ def test_the_list_of_shifts_goes_with_little(
     ran = trained("report", "--list", *args, "--json")
     assert (ran.code, ran.json["error"]["code"]) == (2, "which")
     assert not shop.journal.exists()
+
+
+# ── each in its place ────────────────────────────────────────────────────────────────────────
+
+
+def test_part_paid_checkouts_are_told_and_hinder_nobody(trained: Training, shop: Shop) -> None:
+    """In X and Z, on the screen, as JSON, in the page, and on stderr of a script that closes; what
+    was paid since is told no more, and a closed shift says what it said.
+    """
+    pay(trained, 1, "02")
+    pay(trained, 2, "02")
+    rest = trained("checkout", "2", "--json").json["remaining_fee"]
+    x = trained("report", "--json").json["part_paid"]
+    assert [(one["checkout_id"], one["remaining_fee"]) for one in x] == [("1", rest), ("2", rest)]
+    trained(
+        "pay", "--fee", str(rest), "--checkout", "1", "--code-stdin", stdin="280000000000000001"
+    )
+    closed = trained("report", "--close", "--json")
+    assert closed.code == 0
+    assert closed.json["part_paid"] == x[1:]
+    assert [line for line in closed.err.splitlines() if "due" in line] == [
+        f"▲ PART-PAID: 1, ￥0.{rest} ({rest} fen) still due",
+        closed.err.splitlines()[-2],
+    ]
+    assert "checkout 2" in closed.err
+    trained(
+        "pay", "--fee", str(rest), "--checkout", "2", "--code-stdin", stdin="280000000000000001"
+    )
+    assert trained("report", "--json").json["part_paid"] == []
+    assert trained("report", "--shift", "1", "--json").json["part_paid"] == x[1:]
+    text = trained("report", "--shift", "1", "--format", "text").out
+    assert "PART-PAID: 1" in text
+    assert "checkout 2" in text
+    assert "PART-PAID: 1" in trained("report", "--shift", "1", "--html", "-").out
+    assert trained("report", "--verify").code == 0
+
+
+def test_details_add_up_to_what_was_taken(trained: Training, shop: Shop) -> None:
+    """One line a payment, and a line for each correction; the last row is their sum, which is the
+    report's, of the running shift, of a closed one and of a day.
+    """
+    pay(trained, 1)
+    pay(trained, 2, "03")
+    unknown = pay(trained, 3, "09")
+    trained("resolve", unknown, "--as", "paid", "--note", "seen", "--yes")
+    trained("report", "--close")
+    trained("resolve", unknown, "--as", "not-paid", "--correct", "--note", "not his", "--yes")
+    pay(trained, 4)
+    pay(trained, 5, "02")
+    for which in (("--shift", "1"), (), ("--day", "today")):
+        taken = trained("report", *which, "--json").json["fee"]
+        rows = list(
+            csv.DictReader(
+                io.StringIO(trained("report", *which, "--details", "--csv", "-").out[1:])
+            )
+        )
+        fens = [round(float(row["Charged (yuan)"] or 0) * 100) for row in rows]
+        assert (sum(fens[:-1]), fens[-1], rows[-1]["Begun"]) == (taken, taken, "Total")
+        data = trained("report", *which, "--details", "--json").json
+        corrections = [row for row in rows if row["Outcome"] == "Correction"]
+        assert len(corrections) == len(data["corrections"])
+        assert len(rows) - 1 - len(corrections) == len(data["payments"])
+    closed = trained("report", "--shift", "1", "--details", "--json").json["payments"]
+    assert [one["checkout_id"] for one in closed] == ["1", "2", "3"]
+
+
+def test_the_page_has_each_kind_of_payment_in_its_place(trained: Training, shop: Shop) -> None:
+    """Paid, paid on a person's word, not charged, open: a table each, with its sum."""
+    ids = [pay(trained, n, code) for n, code in enumerate(("01", "09", "03", "04"), 1)]
+    trained("resolve", ids[1], "--as", "paid", "--note", "seen", "--yes")
+    plain = read_page(trained("report", "--html", "-", "--lang", "zh").out).text
+    assert "明细" not in plain
+    page = read_page(trained("report", "--html", "-", "--details", "--lang", "zh").out).text
+    heads = ("明细：成功", "明细：人工确认", "明细：未扣款", "明细：待核实")
+    places = [page.index(head) for head in heads]
+    for place, end, request_id in zip(places, [*places[1:], None], ids, strict=True):
+        block = page[place:end]
+        assert request_id in block
+        assert "合计￥1.001 笔" in block.replace("\n", "")
+        assert not any(other in block for other in ids if other != request_id)
+
+
+def test_only_takings_have_bars_and_what_is_open_stands_in_brackets() -> None:
+    """No bar compares open money with money, none a line with itself."""
+    lines = [Line("success", 2, 123450), Line("fail", 1, 500), Line("unknown", 3, 6600)]
+    assert shares(lines, "outcome") == [0.0, 0.0, 0.0]
+    assert [line_money("outcome", line) for line in lines] == ["￥1,234.50", "", "(￥66.00)"]
+    assert shares([Line("1", 1, 5)], "operator") == [0.0]
+    assert shares([Line("1", 1, 100), Line("2", 1, 50)], "operator") == [1.0, 0.5]

@@ -161,7 +161,7 @@ def test_the_verdict_leads_in_a_bar_with_the_amount(name: str, lang: str, column
     """The first bar of a live screen is glyph, word and amount; the line below speaks of money."""
     word, money, second = VERDICTS[name]
     screen = seen(name, lang, columns)
-    fee = "￥50.00" if name.startswith("blocked") else "￥1234.56"
+    fee = "￥50.00" if name.startswith("blocked") else "￥1,234.56"
     first = " ".join(screen.bars[: 2 if columns == 40 else 1])
     assert first.startswith(word[lang])
     assert fee in first
@@ -349,7 +349,7 @@ def test_pending_lists_amounts_reasons_and_commands(lang: str, columns: int) -> 
     """`pending`: how many, how much, since when, why, and what to type for each."""
     screen = seen("open", lang, columns)
     assert STOP[lang] in screen.bar
-    total = {"en": "OPEN PAYMENTS: 3, ￥2469.13", "zh": "待确认付款：3 笔，共 ￥2469.13"}
+    total = {"en": "OPEN PAYMENTS: 3, ￥2,469.13", "zh": "待确认付款：3 笔，共 ￥2,469.13"}
     assert total[lang] in screen.bar
     assert screen.says({"en": "1 d 1 h", "zh": "1 天 1 小时"}[lang])
     assert screen.commands == [
@@ -371,7 +371,7 @@ def test_pending_lists_amounts_reasons_and_commands(lang: str, columns: int) -> 
 def test_a_checkout_says_what_it_had_and_needs(lang: str, columns: int) -> None:
     """`checkout`: paid so far, still due, every payment, and a warning while one is open."""
     screen = seen("checkout", lang, columns)
-    paid = {"en": "￥1234.56 (123456 fen) paid", "zh": "已付 ￥1234.56（123456分）"}
+    paid = {"en": "￥1,234.56 (123456 fen) paid", "zh": "已付 ￥1,234.56（123456分）"}
     assert screen.says(paid[lang])
     assert DUE_2300[lang] in " ".join(screen.bar.split())
     assert STOP[lang] in screen.bar
@@ -399,7 +399,7 @@ def test_a_history_names_every_outcome(lang: str, columns: int) -> None:
     screen = seen("history", lang, columns)
     for name in ("unknown", "pending", "conflict", "part", "fail"):
         assert screen.says(VERDICTS[name][0][lang])
-    assert screen.says("￥9999999999.99", "￥0.01", {"en": "(by hand)", "zh": "（人工）"}[lang])
+    assert screen.says("￥9,999,999,999.99", "￥0.01", {"en": "(by hand)", "zh": "（人工）"}[lang])
     assert seen("history_none", lang, columns).says(
         {"en": "No payments.", "zh": "没有付款。"}[lang]
     )

@@ -185,6 +185,8 @@ def _which(options: HistoryOptions, now_s: float) -> Filter:
 def _fee(text: str) -> int:
     """Fen: 5800, or 58.00 and 58.0 yuan, with or without a sign of the currency."""
     plain = text.strip().removeprefix("￥").removeprefix("¥")
+    if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3}){1,3}\.[0-9]{2}", plain):  # as the screen has it
+        plain = plain.replace(",", "")
     if re.fullmatch(r"[0-9]{1,10}", plain) and plain == text:
         return int(plain)
     if re.fullmatch(r"[0-9]{1,10}\.[0-9]{1,2}", plain):

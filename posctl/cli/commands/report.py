@@ -1,6 +1,7 @@
 """`posctl report`: what a shift or a day came to; closing a shift; checking the closed ones."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import typer
@@ -16,9 +17,15 @@ from posctl.messages import _
 from posctl.money.advice import amount
 from posctl.money.order import check_value
 from posctl.money.outcome import Exit
+from posctl.money.record import Payment
 from posctl.money.result import Problem, iso
 from posctl.office.report import DIMENSIONS, Report
-from posctl.office.report_screen import command, draw_checked
+from posctl.office.report_screen import (
+    command,
+    draw_checked,
+    part_paid_line,
+    part_paid_words,
+)
 from posctl.office.shift import (
     Closing,
     OutOfReach,
@@ -27,6 +34,7 @@ from posctl.office.shift import (
     close_shift,
     closed_shift,
     closed_shifts,
+    payments_in,
     refuse_to_close,
     report_of,
     running_shift,
@@ -54,6 +62,7 @@ class ReportOptions(NamedTuple):
     yes: bool
     verify: bool
     listed: bool
+    details: bool
     shop: str | None
     operator: str | None
     machine: str | None
@@ -76,6 +85,7 @@ class ReportOptions(NamedTuple):
         "that --verify shows what was altered afterwards; print it to keep the last one safe too."
     ),
     epilog="posctl report\nposctl report --day yesterday --html report.html\n"
+    "posctl report --day yesterday --details --csv payments.csv\n"
     "posctl report --since 2026-01-01 --until 2026-01-31 --by operator --csv -\n"
     "posctl report --close\nposctl report --list --since 2026-01-01\nposctl report --verify",
 )
@@ -117,6 +127,9 @@ def report(
     listed: Annotated[
         bool, typer.Option("--list", help=_("List the closed shifts, of all time or of a span."))
     ] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help=_("With every payment, one a line; in CSV only they."))
+    ] = False,
     shop: Annotated[str | None, typer.Option(help=_("Only this shop_id."), metavar="ID")] = None,
     operator: Annotated[
         str | None, typer.Option(help=_("Only this operator_id."), metavar="ID")
@@ -137,6 +150,7 @@ def report(
         yes=yes,
         verify=verify,
         listed=listed,
+        details=details,
         shop=shop,
         operator=operator,
         machine=machine,
@@ -172,7 +186,8 @@ def _refuse_clashes(options: ReportOptions, run: Run) -> None:
 
 
 def _refuse_with_list(options: ReportOptions, ways: list[bool]) -> None:
-    if any(ways) or options.only or options.by is not None or options.html is not None:
+    others = (options.by, options.html, options.details or None)
+    if any(ways) or options.only or any(one is not None for one in others):
         raise UsageError(
             "which",
             _("--list goes with --csv and with --day or --since/--until, with nothing else."),
@@ -226,9 +241,21 @@ def _close(options: ReportOptions, run: Run) -> Report:
     )
     if run.can_ask() and not options.yes:
         running = running_shift(journal, profile, out_of_reach, run.now_ms())
+        _mention_part_paid(running, run)
         _ask(running, closing, run)
         closing = closing._replace(meant=running.shift)
-    return close_shift(journal, profile, closing, out_of_reach, run.now_ms)
+    closed = close_shift(journal, profile, closing, out_of_reach, run.now_ms)
+    if not run.screen.drawn:  # what is drawn has them
+        _mention_part_paid(closed, run)
+    return closed
+
+
+def _mention_part_paid(found: Report, run: Run) -> None:
+    """A line on stderr for each checkout that still needs something; it hinders nobody."""
+    if found.part_paid:
+        run.screen.note(f"▲ {part_paid_words(found)}")
+        for one in found.part_paid:
+            run.screen.note(f"  {part_paid_line(one)}")
 
 
 def _ask(running: Report, closing: Closing, run: Run) -> None:
@@ -311,21 +338,33 @@ def _list(options: ReportOptions, run: Run) -> Exit:
 
 def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
     dimensions = DIMENSIONS if options.by is None else (options.by,)
+    payments = None
+    if options.details:
+        payments = payments_in(run.journal(), run.load().profile.merchant, found)
     if options.html is not None:
         from posctl.office.report_html import html_page  # noqa: PLC0415  only for --html
 
         shop = run.load().profile.receipt.header
-        _write(options.html, html_page(found, dimensions, shop, run.now_ms()), found, run)
+        page = html_page(found, dimensions, shop, run.now_ms(), payments or ())
+        _write(options.html, page, found, run)
     if options.csv is not None:
-        from posctl.office.report_data import report_sheet  # noqa: PLC0415  only for --csv
-
         run.mention_unreached(found.out_of_reach)  # a sheet has no place for it
-        _write(options.csv, report_sheet(found, dimensions), found, run)
+        _write(options.csv, _sheet(found, dimensions, payments), found, run)
     run.banner()
     mention_merged(run)
     if "-" not in (options.html, options.csv):
-        show_report(found, dimensions, run)
+        show_report(found, dimensions, run, payments)
     return Exit.OK
+
+
+def _sheet(found: Report, dimensions: Sequence[str], payments: Sequence[Payment] | None) -> str:
+    if payments is None:
+        from posctl.office.report_data import report_sheet  # noqa: PLC0415  only for --csv
+
+        return report_sheet(found, dimensions)
+    from posctl.office.details import details_of  # noqa: PLC0415  as above
+
+    return details_of(payments, found.corrections, found.fee)
 
 
 def _write(target: str, text: str, found: Report, run: Run) -> None:
