@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from posctl.config.profile import Profile
+from posctl.config.profile import Config, Profile
 from posctl.config.profiles import meaning
 from posctl.config.secret import KeptIn
+from posctl.config.yamltext import Bad
 from posctl.errors import ConfigError
 from posctl.files import delete, make_folder, may_be_in_use, place_file, replace, write_draft
 from posctl.messages import _
@@ -120,3 +123,59 @@ def write(files: Sequence[NewFile]) -> None:
         for draft in drafts:
             with suppress(OSError):
                 delete(draft)
+
+
+def with_default(text: str, name: str) -> str:
+    """`text` of a configuration with another default_profile, and nothing else changed. Raises
+    ValueError for one that says it in a way that cannot be exchanged in its line.
+    """
+    line = f"default_profile: {_quoted(name)}"
+    text = text.removeprefix("\ufeff")
+    found = re.findall(r"(?m)^default_profile[ \t]*:", text)
+    if not found:
+        return f"{line}\n{text}"
+    changed, count = re.subn(
+        r"(?m)^default_profile[ \t]*:[ \t]*[^\s#]*[ \t]*(?=#|\r?$)", f"{line}  ", text
+    )
+    if count != 1:
+        raise ValueError("default_profile")
+    return re.sub(r"(?m)^(default_profile: \S+) +(\r?)$", r"\1\2", changed)
+
+
+def _refuse_other(wanted: Config, found: Config) -> None:
+    """The new text must say the wanted and no more. Raises ValueError."""
+    if found != wanted:
+        raise ValueError("default_profile")
+
+
+def choose_default(path: Path, name: str) -> None:
+    """Write `name` as default_profile into the configuration at `path`, whole or not at all; its
+    mode stays. Raises ConfigError.
+    """
+    place = path.resolve()  # a link to it stays one
+    try:
+        before = place.read_bytes().decode()
+        text = with_default(before, name)
+        was, now = meaning(before, path), meaning(text, path)
+        _refuse_other(was._replace(default_profile=name), now)
+        draft = write_draft(place, [text.encode()])
+        with suppress(OSError):
+            draft.chmod(stat.S_IMODE(place.stat().st_mode))
+        try:
+            replace(place, draft)
+        finally:
+            delete(draft)
+    except (ValueError, Bad):
+        raise ConfigError(
+            "config_odd",
+            _("default_profile stands in {path} in a way that posctl does not change.").format(
+                path=path
+            ),
+            _("Change that line by hand."),
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            "config_unwritable",
+            _("{path} cannot be written: {why}.").format(path=path, why=reason(error)),
+            "",
+        ) from None

@@ -88,14 +88,14 @@ def load(config_flag: str | None, profile_flag: str | None, environ: Mapping[str
         raise ConfigError("no_profile", _("{option} is empty.").format(option="--profile"))
     name = profile_flag or from_env or config.default_profile
     if name is None:
-        raise _no_profile(config)
+        raise no_profile(config)
     loser = from_env if profile_flag else config.default_profile
     if loser not in (None, name) and from_env:
         winner = f"--profile {name}" if profile_flag else f"POSCTL_PROFILE={name}"
         over = f"POSCTL_PROFILE={loser}" if profile_flag else f"default_profile: {loser}"
         warnings.append(_clash(winner, over))
     if name not in config.profiles:
-        raise _unknown_profile(name, config)
+        raise unknown_profile(name, config)
     journal, clash, chosen_by = _journal(config.journal, environ)
     known = tuple(config.profiles.values())
     said = (*warnings, *clash)
@@ -206,7 +206,8 @@ def _clash(winner: str, loser: str) -> str:
     return _("{winner} is used, not {loser}.").format(winner=winner, loser=loser)
 
 
-def _no_profile(config: Config) -> ConfigError:
+def no_profile(config: Config) -> ConfigError:
+    """No profile is chosen, and what to do."""
     if not config.exists:
         return ConfigError(
             "no_config",
@@ -225,7 +226,8 @@ def _no_profile(config: Config) -> ConfigError:
     )
 
 
-def _unknown_profile(name: str, config: Config) -> ConfigError:
+def unknown_profile(name: str, config: Config) -> ConfigError:
+    """`name` is none of the profiles; the nearest."""
     names = ", ".join(config.profiles)
     near = nearest(name, config.profiles)
     return ConfigError(

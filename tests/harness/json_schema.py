@@ -19,6 +19,10 @@ PAGE = ROOT / "docs" / "json.md"
 OPEN = ("call", "settings", "raw")  # what is in them depends on the configuration, or the platform
 
 MEANINGS = {
+    "default": "whether it is used when none is named",
+    "default_profile": "the profile that is used when none is named",
+    "merchant": "whose money it is",
+    "gateway": "the gateway's URL",
     "merchants": "every merchant of the configuration, live or training like the profile in use",
     "open_fen": "what the open payments come to, in fen",
     "oldest_open_s": "the age of the oldest open payment in seconds, 0 when none is open",

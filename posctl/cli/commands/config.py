@@ -1,15 +1,16 @@
-"""`posctl config show|check|path`: what is configured. Secrets are looked after, never shown."""
+"""`posctl config show|check|path|list|use`: what is configured. No secret is ever shown."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from posctl.cli.configured import check_config
 from posctl.cli.framework import Command, Group, new_app
 from posctl.cli.run import Run
+from posctl.config.new import choose_default
 from posctl.config.profile import Profile
-from posctl.config.profiles import config_path
+from posctl.config.profiles import config_path, no_profile, read, unknown_profile
 from posctl.journal.place import masked_url
 from posctl.messages import _
 from posctl.money.codes import CODE_FIELDS, mask
@@ -21,8 +22,8 @@ from posctl.screen.screen import View
 app = new_app(
     cls=Group,
     no_args_is_help=True,
-    help=_("Show, check and find the configuration."),
-    epilog="posctl config show\nposctl config check\nposctl config path",
+    help=_("Show, check and find the configuration; list its profiles, choose the usual one."),
+    epilog="posctl config show\nposctl config check\nposctl config list\nposctl config use store-2",
 )
 
 
@@ -78,6 +79,83 @@ def path_run(run: Run) -> Exit:
         run.screen.show(_pairs(path=str(where)))
     else:
         run.screen.line(str(where))
+    return Exit.OK
+
+
+@app.command(
+    name="list",
+    cls=Command,
+    help=_("List the profiles, with their merchants; * marks the one that is used without asking."),
+    epilog="posctl config list",
+)
+def list_(ctx: typer.Context) -> int:
+    return list_run(ctx.obj)
+
+
+def list_run(run: Run) -> Exit:
+    """The whole behaviour of `config list`, without the framework."""
+    config = read(run.globals.config, run.environ)
+    usual = run.environ.get("POSCTL_PROFILE") or config.default_profile
+    data = envelope(
+        "config",
+        Exit.OK,
+        path=str(config.path),
+        default_profile=usual,
+        profiles={
+            one.name: {
+                "live": one.live,
+                "merchant": one.merchant.name,
+                "gateway": one.gateway,
+                "shop_id": one.defaults.get("shop_id"),
+                "default": one.name == usual,
+            }
+            for one in config.profiles.values()
+        },
+    )
+    pairs = [
+        (f"{'*' if one.name == usual else ' '} {one.name}", f"{one.merchant.name}  {one.gateway}")
+        for one in config.profiles.values()
+    ]
+    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, pairs)))
+    return Exit.OK
+
+
+class UseOptions(NamedTuple):
+    """A profile of the configuration."""
+
+    name: str
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Use this profile when none is named: writes default_profile into the configuration, and "
+        "changes nothing else in it."
+    ),
+    epilog="posctl config use store-2",
+)
+def use(
+    ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)]
+) -> int:
+    return use_run(UseOptions(name=name), ctx.obj)
+
+
+def use_run(options: UseOptions, run: Run) -> Exit:
+    """The whole behaviour of `config use`, without the framework."""
+    config = read(run.globals.config, run.environ)
+    if options.name not in config.profiles:
+        raise unknown_profile(options.name, config)
+    if not config.exists:
+        raise no_profile(config)
+    choose_default(config.path, options.name)
+    run.screen.show(_pairs(path=str(config.path), default_profile=options.name))
+    if run.environ.get("POSCTL_PROFILE"):
+        run.screen.warn(
+            _("POSCTL_PROFILE={name} is set, and wins over it.").format(
+                name=run.environ["POSCTL_PROFILE"]
+            ),
+            (),
+        )
     return Exit.OK
 
 
