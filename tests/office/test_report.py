@@ -908,3 +908,16 @@ def test_only_takings_have_bars_and_what_is_open_stands_in_brackets() -> None:
     assert [line_money("outcome", line) for line in lines] == ["￥1,234.50", "", "(￥66.00)"]
     assert shares([Line("1", 1, 5)], "operator") == [0.0]
     assert shares([Line("1", 1, 100), Line("2", 1, 50)], "operator") == [1.0, 0.5]
+
+
+def test_an_empty_shift_is_told_and_closes(trained: Training, shop: Shop) -> None:
+    """A nightly job goes on (0) and reads it on stderr; a person reads it before the question."""
+    pay(trained, 1)
+    assert "empty" not in trained("report", "--close").err
+    ran = trained("report", "--close", "--json")
+    assert (ran.code, ran.json["shift"]) == (0, 2)
+    assert ran.err.count("Nothing was settled in this shift") == 1
+    command = [*shop.command, "--profile", "training", "report", "--close"]
+    asked = pty_run(command, env=shop.env, cwd=shop.home, answers=[("Close shift 3", "n\n")])
+    assert asked.exit_code == 130
+    assert asked.text.index("Nothing was settled") < asked.text.index("Close shift 3")

@@ -245,9 +245,17 @@ def _close(options: ReportOptions, run: Run) -> Report:
         _ask(running, closing, run)
         closing = closing._replace(meant=running.shift)
     closed = close_shift(journal, profile, closing, out_of_reach, run.now_ms)
+    if closing.meant is None:  # nobody was asked; a job that closes every night goes on
+        _mention_empty(closed, run)
     if not run.screen.drawn:  # what is drawn has them
         _mention_part_paid(closed, run)
     return closed
+
+
+def _mention_empty(found: Report, run: Run) -> None:
+    """Say on stderr that a shift has nothing in it: it takes a number all the same."""
+    if not (found.sums.paid or found.sums.not_charged or found.corrections):
+        run.screen.note(_("▲ Nothing was settled in this shift: it is empty."))
 
 
 def _mention_part_paid(found: Report, run: Run) -> None:
@@ -261,6 +269,7 @@ def _mention_part_paid(found: Report, run: Run) -> None:
 def _ask(running: Report, closing: Closing, run: Run) -> None:
     """Ask before closing; on a terminal only. Raises Busy, Interrupted."""
     refuse_to_close(running, closing)
+    _mention_empty(running, run)
     question = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
         number=running.shift,
         n=running.sums.paid,
