@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -53,21 +53,28 @@ class Draft(NamedTuple):
             f"journal: {_quoted(self.journal)}",
             "",
             "profiles:",
-            f"  {_quoted(self.name)}:",
-            f"    gateway: {_quoted(self.gateway)}",
-            f"    app_key: {_quoted(self.app_key)}",
+            *self.lines("  "),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def lines(self, indent: str) -> list[str]:
+        """The profile alone, below `profiles:`."""
+        lines = [
+            f"{_quoted(self.name)}:",
+            f"  gateway: {_quoted(self.gateway)}",
+            f"  app_key: {_quoted(self.app_key)}",
             "",
-            "    " + _comment(_("Where the AppSecret is; nobody else may be able to read it.")),
-            f"    {self.kept_in}: {_quoted(self.secret)}",
+            "  " + _comment(_("Where the AppSecret is; nobody else may be able to read it.")),
+            f"  {self.kept_in}: {_quoted(self.secret)}",
             "",
-            "    " + _comment(_("The largest amount of one payment, in fen: 500000 is ￥5000.00.")),
-            f"    max_fee: {_quoted(self.max_fee)}",
+            "  " + _comment(_("The largest amount of one payment, in fen: 500000 is ￥5000.00.")),
+            f"  max_fee: {_quoted(self.max_fee)}",
         ]
         if self.defaults:
             words = _("What does not change from payment to payment; flags win over these.")
-            lines += ["", "    " + _comment(words), "    defaults:"]
-            lines += [f"      {name}: {_quoted(value)}" for name, value in self.defaults.items()]
-        return "\n".join(lines) + "\n"
+            lines += ["", "  " + _comment(words), "  defaults:"]
+            lines += [f"    {name}: {_quoted(value)}" for name, value in self.defaults.items()]
+        return [f"{indent}{line}" if line else "" for line in lines]
 
 
 def _comment(words: str) -> str:
@@ -112,13 +119,7 @@ def write(files: Sequence[NewFile]) -> None:
     except OSError as error:
         for path in placed:
             delete(path)
-        raise ConfigError(
-            "config_unwritable",
-            _("{path} cannot be written: {why}.").format(path=files[-1].path, why=reason(error)),
-            _("If another program has it open, close that first. Then run the same command again.")
-            if may_be_in_use(error)
-            else _("Check the folder, or name another file with --config."),
-        ) from None
+        raise _unwritable(files[-1].path, error) from None
     finally:
         for draft in drafts:
             with suppress(OSError):
@@ -142,40 +143,81 @@ def with_default(text: str, name: str) -> str:
     return re.sub(r"(?m)^(default_profile: \S+) +(\r?)$", r"\1\2", changed)
 
 
-def _refuse_other(wanted: Config, found: Config) -> None:
-    """The new text must say the wanted and no more. Raises ValueError."""
-    if found != wanted:
-        raise ValueError("default_profile")
-
-
 def choose_default(path: Path, name: str) -> None:
-    """Write `name` as default_profile into the configuration at `path`, whole or not at all; its
-    mode stays. Raises ConfigError.
+    """Write `name` as default_profile into the configuration at `path`. Raises ConfigError."""
+    _rewrite(
+        path,
+        lambda text: with_default(text, name),
+        lambda was, now: now == was._replace(default_profile=name),
+    )
+
+
+def with_profile(text: str, draft: Draft) -> str:
+    """`text` of a configuration with one more profile, before the others. Raises ValueError for one
+    whose profiles do not begin in lines of their own.
+    """
+    text = text.removeprefix("\ufeff")
+    head = re.search(r"(?m)^profiles[ \t]*:[ \t]*(?:#.*)?\r?$\n?", text)
+    if head is None:
+        if re.search(r"(?m)^profiles\b", text):
+            raise ValueError("profiles")
+        return "\n".join([text.rstrip("\n"), "", "profiles:", *draft.lines("  "), ""])
+    first = re.search(r"(?m)^([ \t]+)[^\s#]", text[head.end() :])
+    added = "".join(f"{line}\n" for line in draft.lines(first[1] if first else "  "))
+    before = text[: head.end()]
+    return f"{before}{'' if before.endswith(chr(10)) else chr(10)}{added}\n{text[head.end() :]}"
+
+
+def add_profile(path: Path, draft: Draft) -> None:
+    """Write one more profile into the configuration at `path`. Raises ConfigError."""
+
+    def is_added(was: Config, now: Config) -> bool:
+        others = {name: one for name, one in now.profiles.items() if name != draft.name}
+        return draft.name in now.profiles and now._replace(profiles=others) == was
+
+    _rewrite(path, lambda text: with_profile(text, draft), is_added)
+
+
+def _rewrite(
+    path: Path, change: Callable[[str], str], is_wanted: Callable[[Config, Config], bool]
+) -> None:
+    """Change a configuration that a person wrote, whole or not at all, and only when the strict
+    reader then reads what is wanted and no more. Its mode stays. Raises ConfigError.
     """
     place = path.resolve()  # a link to it stays one
+    text = ""
+    is_good = False
     try:
         before = place.read_bytes().decode()
-        text = with_default(before, name)
-        was, now = meaning(before, path), meaning(text, path)
-        _refuse_other(was._replace(default_profile=name), now)
+        text = change(before)
+        is_good = is_wanted(meaning(before, path), meaning(text, path))
+    except (ValueError, Bad):
+        pass
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    if not is_good:
+        raise ConfigError(
+            "config_odd",
+            _("{path} is written in a way that posctl does not change.").format(path=path),
+            _("Change it by hand: config.example.yaml explains every key."),
+        )
+    try:
         draft = write_draft(place, [text.encode()])
-        with suppress(OSError):
-            draft.chmod(stat.S_IMODE(place.stat().st_mode))
         try:
+            with suppress(OSError):
+                draft.chmod(stat.S_IMODE(place.stat().st_mode))
             replace(place, draft)
         finally:
             delete(draft)
-    except (ValueError, Bad):
-        raise ConfigError(
-            "config_odd",
-            _("default_profile stands in {path} in a way that posctl does not change.").format(
-                path=path
-            ),
-            _("Change that line by hand."),
-        ) from None
     except OSError as error:
-        raise ConfigError(
-            "config_unwritable",
-            _("{path} cannot be written: {why}.").format(path=path, why=reason(error)),
-            "",
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        "config_unwritable",
+        _("{path} cannot be written: {why}.").format(path=path, why=reason(error)),
+        _("If another program has it open, close that first. Then run the same command again.")
+        if may_be_in_use(error)
+        else _("Check the folder, or name another file with --config."),
+    )

@@ -62,7 +62,7 @@ def test_every_command_is_completed(shop: Shop) -> None:
     """An empty word completes to all commands, each with what it does; a begun one to its like."""
     assert asked(shop, "") == list(COMMANDS)
     assert asked(shop, "pen") == ["pending"]
-    assert asked(shop, "config", "") == ["show", "check", "path"]
+    assert asked(shop, "config", "") == ["show", "check", "path", "list", "use"]
     ran = shop.run("completion", "words", "--", "expl")
     assert ran.out == "explain\tSay what a code means, and what to do.\n"
 
@@ -288,7 +288,7 @@ def test_fish_offers_what_posctl_answers(installed: Shop, trained: Callable[...,
     assert offered("posctl expl") == ["explain\tSay what a code means, and what to do."]
     assert offered("posctl pay --profile=tr") == ["--profile=training\ttraining"]
     assert offered("posctl --profile training retry ") == [f"{open_id}\t￥1.00 7 unknown"]
-    assert [line.split("\t")[0] for line in offered("posctl config ")] == ["show", "check", "path"]
+    assert [line.split("\t")[0] for line in offered("posctl config ")] == ["show", "check", "path", "list", "use"]
     assert [line.split("\t")[0] for line in offered("posctl pay --file ord")] == ["orders.json"]
 
 
@@ -298,7 +298,7 @@ def test_fish_offers_what_posctl_answers(installed: Shop, trained: Callable[...,
     [
         ("next", [], list(COMMANDS)),
         ("words", ["pen"], ["pending"]),
-        ("next", ["config"], ["show", "check", "path"]),
+        ("next", ["config"], ["show", "check", "path", "list", "use"]),
         ("next", ["config", "show", "--config"], [FILES]),
         ("words", ["pay", "--profile", "tr"], ["training"]),
         ("words", ["pay", "--profile=tr"], ["--profile=training"]),

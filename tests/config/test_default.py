@@ -1,11 +1,15 @@
-"""Another profile as the usual one: `posctl config list` and `posctl config use`."""
+"""Another usual profile, or one more: `config list`, `config use` and `init --add`."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import Shop
+from pty_run import pty_run
 
-from posctl.config.new import with_default
+from posctl.config.new import Draft, with_default, with_profile
+from posctl.config.profiles import meaning
 
 ONE = """  store-1:
     gateway: https://gateway.invalid/
@@ -75,3 +79,64 @@ def test_a_link_to_the_configuration_stays_a_link(shop: Shop) -> None:
     assert shop.run("config", "use", "store-2").code == 0
     assert link.is_symlink()
     assert real.read_text().startswith('default_profile: "store-2"\n')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"default_profile: store-1\nprofiles:\n{ONE}",
+        f"profiles:   # ours\n\n  # the first\n{ONE}",
+        f"profiles:\n{ONE}".replace("\n", "\r\n"),
+        "profiles:\n" + "".join(f"    {line}\n" for line in ONE.splitlines()),
+        "default_profile: training\n",
+        "profiles:",
+    ],
+)
+def test_one_more_profile_leaves_the_others_as_they_are(text: str) -> None:
+    """Whatever the indentation and the line ends, the file then holds what it held and the new."""
+    path = Path("/nowhere/config.yaml")
+    draft = Draft(name="store-9", app_key="9", kept_in="secret_env", secret="Y")
+    before, after = meaning(text, path), meaning(with_profile(text, draft), path)
+    assert dict(after.profiles) == dict(before.profiles) | {"store-9": draft.profile(path)}
+
+
+def test_profiles_in_one_line_are_for_a_person_to_change() -> None:
+    """A mapping in braces is left alone."""
+    with pytest.raises(ValueError, match="profiles"):
+        with_profile("profiles: {}\n", Draft(name="b"))
+
+
+ANSWERS = [
+    ("The gateway [https://eco.taobao.com/router/rest]:", "\n"),
+    ("The AppKey of the open platform's console:", "9\n"),
+    ("How is it kept [1]:", "\n"),
+    ("The AppSecret (it is not shown):", "s3cr3t\n"),
+    ("(shop_id), digits:", "9\n"),
+    *((f"({name})", "\n") for name in ("operator_id", "machine_id", "buyer_id")),
+    *((f"({name})", "\n") for name in ("source", "merchant_code")),
+    ("in fen [500000]:", "\n"),
+]
+
+
+def test_init_adds_a_profile(shop: Shop) -> None:
+    """`init --add` asks as `init` does, writes the secret into a file of its own, and the profile
+    into the configuration; a name that is there is refused (2), and so is a file in one line (3).
+    """
+    path = shop.home / "config.yaml"
+    path.write_text(f"default_profile: store-1  # usual\nprofiles:\n{ONE}")
+    path.chmod(0o600)
+    shop.env["POSCTL_CONFIG"] = str(path)
+    assert shop.run("init", "--add", "store-1").code == 2
+    assert shop.run("init", "--add", "a b").code == 2
+    assert shop.run("init", "--add", "store-9").code == 2  # nobody to ask
+    shown = pty_run(
+        [*shop.command, "init", "--add", "store-9"], env=shop.env, answers=ANSWERS, columns=200
+    )
+    assert shown.exit_code == 0, shown.text
+    assert (shop.home / "store-9.secret").read_text() == "s3cr3t\n"
+    text = path.read_text()
+    assert "default_profile: store-1  # usual" in text
+    assert ONE in text
+    listed = shop.run("config", "list", "--json").json["profiles"]
+    assert listed["store-9"]["shop_id"] == "9"
+    assert listed["store-1"]["default"]

@@ -3,14 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import typer
 
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run, new_request_id
-from posctl.config.new import GATEWAY, Draft, NewFile, write
+from posctl.config.new import GATEWAY, Draft, NewFile, add_profile, write
 from posctl.config.profile import DEFAULT_TIMEOUT, TRAINING
-from posctl.config.profiles import config_path, usual_journal
+from posctl.config.profiles import config_path, no_profile, read, usual_journal
 from posctl.config.secret import KeptIn, Secret
 from posctl.config.yamltext import Bad
 from posctl.errors import ConfigError, Interrupted, UsageError
@@ -22,6 +23,13 @@ from posctl.money.outcome import Exit
 from posctl.shell import lines_of
 
 app = new_app()
+
+
+class InitOptions(NamedTuple):
+    """The name of one more profile; None for the first configuration."""
+
+    add: str | None
+
 
 _DEFAULTS = {
     "shop_id": N_("The shop at the platform (shop_id), digits"),
@@ -48,17 +56,25 @@ _WAYS: dict[str, tuple[KeptIn, str, str]] = {
     help=_(
         "Make the first configuration: posctl asks for what a profile needs, checks each answer, "
         "writes the file so that only you can read it, and offers a training payment. An existing "
-        "configuration is never touched."
+        "configuration is never touched, but for one more profile with --add."
     ),
-    epilog="posctl init\nposctl init --lang zh",
+    epilog="posctl init\nposctl init --lang zh\nposctl init --add store-2",
 )
-def init(ctx: typer.Context) -> int:
-    return init_run(ctx.obj)
+def init(
+    ctx: typer.Context,
+    add: Annotated[
+        str | None,
+        typer.Option("--add", help=_("One more profile, of this name."), metavar="NAME"),
+    ] = None,
+) -> int:
+    return init_run(InitOptions(add=add), ctx.obj)
 
 
-def init_run(run: Run) -> Exit:
+def init_run(options: InitOptions, run: Run) -> Exit:
     """The whole behaviour of `init`, without the framework."""
     path, _named = config_path(run.globals.config, run.environ)
+    if options.add is not None:
+        return _add(options.add, path, run)
     _refuse(path, run)
     place = usual_journal(run.environ)
     run.interrupts.install()  # from here on signals wait, but where somebody is asked
@@ -75,14 +91,53 @@ def init_run(run: Run) -> Exit:
     return _afterwards(run)
 
 
+def _add(name: str, path: Path, run: Run) -> Exit:
+    """One more profile, in the configuration that is there. Raises UsageError, ConfigError."""
+    config = read(run.globals.config, run.environ)
+    if not config.exists:
+        raise no_profile(config)
+    if name in config.profiles:
+        raise UsageError(
+            "profile_exists", _("There is a profile {name} already.").format(name=name[:64])
+        )
+    draft = Draft(name=name, journal=usual_journal(run.environ))
+    try:
+        draft.profile(path)
+    except (Bad, ConfigError) as wrong:
+        raise UsageError("bad_name", f"{wrong.message}.", wrong.hint) from None
+    _refuse_nobody(path, run)
+    run.interrupts.install()  # as below
+    try:
+        secret, draft = _Questions(path.absolute(), draft.journal, run).ask_more(draft)
+    except (KeyboardInterrupt, EOFError):
+        run.screen.note("")
+        raise Interrupted("interrupted", _("Interrupted. Nothing was written.")) from None
+    if secret:
+        write(secret)  # a profile never names what is not there
+    add_profile(path, draft)
+    for file in (*(one.path for one in secret), path):
+        run.screen.note(_("√ Written: {path}").format(path=file))
+    run.screen.note(
+        _("To check the way to the gateway, without money:"), Type(("--profile", name, "doctor"))
+    )
+    return Exit.OK
+
+
 def _refuse(path: Path, run: Run) -> None:
     """Raises UsageError where there is something already, or nobody to ask."""
     if os.path.lexists(path):
         raise UsageError(
             "config_exists",
             _("There is a configuration already: {path}").format(path=path),
-            (Say(_("Edit that file. To ask for its path:")), Type(("config", "path"))),
+            (
+                *(Say(_("Edit that file. To ask for its path:")), Type(("config", "path"))),
+                *(Say(_("For one more profile:")), Type(("init", "--add", "NAME"))),
+            ),
         )
+    _refuse_nobody(path, run)
+
+
+def _refuse_nobody(path: Path, run: Run) -> None:
     if not run.can_ask():
         raise UsageError(
             "no_terminal",
@@ -154,6 +209,21 @@ class _Questions:
         self._ask(
             "name", _("A name for the profile"), "store-1" if named in (None, TRAINING) else named
         )
+        kept = self._ask_profile()
+        return [*kept, NewFile(self._path, self._draft.text())]
+
+    def ask_more(self, draft: Draft) -> tuple[list[NewFile], Draft]:
+        """A file for the secret, if it was typed, and the profile. Raises as above."""
+        self._draft = draft
+        say = self._run.screen.note
+        say(_("This adds the profile {name} to {path}.").format(name=draft.name, path=self._path))
+        say(_("Enter takes what stands in brackets; Ctrl-C leaves everything as it was."))
+        kept = self._ask_profile()
+        return kept, self._draft
+
+    def _ask_profile(self) -> list[NewFile]:
+        """All but its name."""
+        say = self._run.screen.note
         self._ask("gateway", _("The gateway"), GATEWAY)
         self._ask("app_key", _("The AppKey of the open platform's console"))
         kept = self._ask_secret()
@@ -161,7 +231,7 @@ class _Questions:
         for name, question in _DEFAULTS.items():
             self._ask_default(name, _(question))
         self._ask("max_fee", _("The largest amount of one payment, in fen"), "500000")
-        return [*kept, NewFile(self._path, self._draft.text())]
+        return kept
 
     def _ask(self, key: str, question: str, default: str = "") -> None:
         def with_answer(answer: str) -> Draft:
