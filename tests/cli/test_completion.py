@@ -288,7 +288,13 @@ def test_fish_offers_what_posctl_answers(installed: Shop, trained: Callable[...,
     assert offered("posctl expl") == ["explain\tSay what a code means, and what to do."]
     assert offered("posctl pay --profile=tr") == ["--profile=training\ttraining"]
     assert offered("posctl --profile training retry ") == [f"{open_id}\t￥1.00 7 unknown"]
-    assert [line.split("\t")[0] for line in offered("posctl config ")] == ["show", "check", "path", "list", "use"]
+    assert [line.split("\t")[0] for line in offered("posctl config ")] == [
+        "show",
+        "check",
+        "path",
+        "list",
+        "use",
+    ]
     assert [line.split("\t")[0] for line in offered("posctl pay --file ord")] == ["orders.json"]
 
 
