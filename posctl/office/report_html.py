@@ -48,7 +48,7 @@ h2 { font-size: 1rem; margin: 0 0 .4rem; }
 .open { border: 2px solid var(--warn); border-radius: .4rem; padding: .6rem .9rem;
   margin: 1.2rem 0; }
 .open h2 { color: var(--warn); }
-.tables { columns: 2 22rem; column-gap: 2rem; }
+.tables { columns: 2 22rem; column-gap: 2rem; margin-bottom: 1.5rem; }
 section { break-inside: avoid; margin-bottom: 1.5rem; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
@@ -75,6 +75,7 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 2rem; }
     text-align: right; }
   .wide td:empty { display: none; }
   .wide td::before { content: attr(data-name); color: var(--soft); white-space: nowrap; }
+  .wide tfoot td::before { content: none; }
   dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; }
 }
 @page { size: A4; margin: 14mm; }
