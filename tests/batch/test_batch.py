@@ -452,7 +452,9 @@ def test_ctrl_c_records_what_is_on_its_way(shop: Shop, gateway: Merciless) -> No
     out, _err = process.communicate()
     data = json.loads(out)
     assert (process.returncode, data["exit_code"]) == (21, 21)
-    assert data["not_tried"] + data["outcomes"]["success"]["count"] == data["lines"] == 1000, data
+    assert data["not_tried"] + data["outcomes"]["success"]["count"] == 1000, [
+        line for line in told_lines(shop) if line["outcome"] != "success"
+    ]
     assert data["not_tried"] > 800
     assert len(gateway.charges) == data["outcomes"]["success"]["count"] == len(told_lines(shop))
     assert shop.run("batch", FILE).code == 0
