@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from posctl.errors import UsageError
 from posctl.journal import Transaction
 from posctl.messages import _
 from posctl.money.admit import AUTOMATIC_MS, YOUNG_MS
@@ -13,7 +14,7 @@ from posctl.money.record import Filter, Payment
 from posctl.money.scan import plain_id
 from posctl.paying.by_hand import person
 from posctl.paying.desk import Desk
-from posctl.till.wishes import Sale
+from posctl.till.wishes import COMMANDS, Sale
 from posctl.times import stamp
 
 _NEAR_MS = AUTOMATIC_MS + YOUNG_MS  # what was paid a moment ago was begun at most so long ago
@@ -35,6 +36,9 @@ class Cashier:
     def take_over(self, operator: str) -> None:
         """Another cashier works here now. Raises UsageError."""
         operator = plain_id(operator)
+        if operator in COMMANDS.values():
+            words = _("{letter} is a command, not an operator.")
+            raise UsageError("bad_operator", words.format(letter=operator))
         check_value("operator_id", operator, _("Operator"))
         self._operator = {"operator_id": operator}
         self.anyone = self.make({"pay_fee": "1", "checkout_id": "1"})

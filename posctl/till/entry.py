@@ -334,6 +334,9 @@ class Entry:
                 yield Note(_("Type the checkout's number. Esc: another customer."))
                 return
             typed = self.offer.checkout_id
+        elif typed in COMMANDS.values():
+            words = _("{letter} is a command, not a checkout. Esc first, then {letter}.")
+            raise UsageError("bad_checkout", words.format(letter=typed))
         elif has_code(typed):
             self.ask(_("That looks like a payment code. Is it the checkout?"))
             self._doubt = typed

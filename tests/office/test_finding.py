@@ -201,3 +201,12 @@ def test_the_latest_of_one_till_is_not_anothers(shop: Shop) -> None:
         for n in (1, 2):
             shop.env["POSCTL_CONFIG"] = str(shop.home / f"c{n}.yaml")
             assert shop.run("receipt", "--last", "--json").json["payment"]["request_id"] == ids[n]
+
+
+def test_a_fee_that_finds_nothing_says_what_it_meant(trained: Training) -> None:
+    """58 are fen: whoever meant yuan is told, and so is nobody who typed a point."""
+    trained("pay", "--fee", "5800", "--checkout", "1")
+    missed = trained("history", "--fee", "58")
+    found = trained("history", "--fee", "58.00")
+    assert "--fee 58.00" in missed.err
+    assert "--fee" not in found.err

@@ -534,6 +534,16 @@ def test_differences_exit_22_and_are_named(
     assert "Written: out.csv" in ran.err
 
 
+def test_a_statement_of_another_day_is_not_taken_for_good(
+    trained: Training, statement: Callable[..., str]
+) -> None:
+    """Where every line is of another time nothing was compared: 2, and no "all in order"."""
+    name = statement("zz,,交易,2020-01-01 00:00:00,1.00,")
+    ran = trained("reconcile", name, "--day", "today", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "other_time")
+    assert trained("reconcile", name).code == 22, "its own time"
+
+
 def test_a_day_chooses_what_is_compared(trained: Training, statement: Callable[..., str]) -> None:
     """Lines of other days are counted and left alone; without any time the day must be said."""
     paid = pay(trained, 1)

@@ -121,6 +121,31 @@ def test_what_was_corrected_has_no_receipt(
     assert till.end() == 0
 
 
+def test_a_command_at_the_wrong_prompt_is_no_checkout_and_no_operator(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """`p` for a receipt, typed where a checkout is asked for, collects nothing under "p"; nor does
+    anybody work as "w".
+    """
+    till = counter()
+    till.type("1\r")
+    till.see("Checkout: ")
+    till.type("p\r")
+    till.see("p is a command, not a checkout.")
+    till.type("\x1b")
+    till.see("Amount")
+    till.type("w\r")
+    till.see("Operator: ")
+    till.type("w\r")
+    till.see("w is a command, not an operator.")
+    till.type("\x1b")
+    till.see("Amount")
+    sell(till, "2", "c2")
+    till.type("q\r")
+    assert till.end() == 0
+    assert [(m["checkout_id"], m["operator_id"]) for m in gateway.requests] == [("c2", "123")]
+
+
 def test_another_operator_takes_over(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:

@@ -63,9 +63,11 @@ def _look_at(merchant: Merchant, journal: Journal, run: Run) -> OfMerchant:
     by_outcome: Counter[Outcome] = Counter()
     taken_fen = 0
     since_ms, until_ms = day_span("today", run.now_s())
-    for cell in journal.sums(Filter(merchant=merchant, since_ms=since_ms, until_ms=until_ms)):
+    of_today = Filter(merchant=merchant, since_ms=since_ms, until_ms=until_ms)
+    for cell in journal.sums(of_today):
         by_outcome[outcome_of(cell.standing)] += cell.n
         taken_fen += cell.fee if cell.standing.paid else 0
+    taken_fen += sum(one.fee for one in journal.corrections(of_today))
     successes = journal.history(Filter(merchant=merchant, outcome=Outcome.SUCCESS))
     latest = next(iter(successes), None)
     swept_ms = journal.marks().get(swept(merchant))

@@ -105,6 +105,14 @@ def _compared(options: ReconcileOptions, run: Run) -> Reconciled:
     found = compare(journal.history(which), rows, since_ms, until_ms)
     if found.shortened:
         raise _shortened(path, found)
+    if found.outside and not found.matched and found.good:
+        raise UsageError(
+            "other_time",
+            _("{name}: all {n} lines are of another time, so nothing was compared.").format(
+                name=path.name, n=found.outside
+            ),
+            _("Name the statement's day: --day 2026-01-31"),
+        )
     earlier = Filter(merchant=profile.merchant, until_ms=since_ms - MARGIN_MS)
     name_earlier(found, journal.history(earlier))
     return found
