@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from posctl.cli.run import Run
+    from posctl.config.profile import Profile
 
 LIMIT_S = 10.0  # for each, and after one that took so long the others wait for the next sweep
 
@@ -30,12 +31,12 @@ def tell_watchers(run: Run) -> None:
             waiting = notices(journal, profile.merchant, run.now_ms())
             marks = journal.marks()
             new = [notice for notice in waiting if notice.mark not in marks]
-            marked += _notify(new, profile.notify_command, run)
+            marked += _notify(new, profile, run)
             forget = settled(marks, waiting, profile.merchant)
         journal.mark(marked, run.now_ms(), forget=forget)
 
 
-def _notify(new: Sequence[Notice], command: tuple[str, ...], run: Run) -> list[str]:
+def _notify(new: Sequence[Notice], profile: Profile, run: Run) -> list[str]:
     """The marks of those that the command took, which is when it ended with 0. It gets no
     terminal, and what it prints goes nowhere: stdout is for this run's result.
     """
@@ -44,11 +45,11 @@ def _notify(new: Sequence[Notice], command: tuple[str, ...], run: Run) -> list[s
 
     taken: list[str] = []
     for notice in new:
-        told = notice_json(notice, profile=run.load().profile.name, now_ms=run.now_ms())
+        told = notice_json(notice, profile=profile.name, now_ms=run.now_ms())
         why = ""
         try:
             done = subprocess.run(
-                command,
+                profile.notify_command,
                 input=json.dumps(told, ensure_ascii=False).encode() + b"\n",
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -145,11 +147,12 @@ def with_default(text: str, name: str) -> str:
 
 def choose_default(path: Path, name: str) -> None:
     """Write `name` as default_profile into the configuration at `path`. Raises ConfigError."""
-    _rewrite(
+    text = _changed(
         path,
         lambda text: with_default(text, name),
         lambda was, now: now == was._replace(default_profile=name),
     )
+    _put(path, text)
 
 
 def with_profile(text: str, draft: Draft) -> str:
@@ -170,47 +173,66 @@ def with_profile(text: str, draft: Draft) -> str:
 
 def add_profile(path: Path, draft: Draft) -> None:
     """Write one more profile into the configuration at `path`. Raises ConfigError."""
+    _put(path, _with_added(path, draft))
 
+
+def refuse_unless_addable(path: Path, draft: Draft) -> None:
+    """Before anything is asked: a profile of this name can be written there. Raises ConfigError."""
+    _with_added(path, draft)
+
+
+def _with_added(path: Path, draft: Draft) -> str:
     def is_added(was: Config, now: Config) -> bool:
         others = {name: one for name, one in now.profiles.items() if name != draft.name}
         return draft.name in now.profiles and now._replace(profiles=others) == was
 
-    _rewrite(path, lambda text: with_profile(text, draft), is_added)
+    return _changed(path, lambda text: with_profile(text, draft), is_added)
 
 
-def _rewrite(
+def _changed(
     path: Path, change: Callable[[str], str], is_wanted: Callable[[Config, Config], bool]
-) -> None:
-    """Change a configuration that a person wrote, whole or not at all, and only when the strict
-    reader then reads what is wanted and no more. Its mode stays. Raises ConfigError.
+) -> str:
+    """What a person wrote at `path`, changed, if the strict reader then reads what is wanted and no
+    more. Raises ConfigError.
     """
-    place = path.resolve()  # a link to it stays one
-    text = ""
-    is_good = False
     try:
-        before = place.read_bytes().decode()
+        before = path.read_bytes().decode()
         text = change(before)
-        is_good = is_wanted(meaning(before, path), meaning(text, path))
+        if is_wanted(meaning(before, path), meaning(text, path)):
+            return text
     except (ValueError, Bad):
         pass
     except OSError as error:
         raise _unwritable(path, error) from None
-    if not is_good:
-        raise ConfigError(
-            "config_odd",
-            _("{path} is written in a way that posctl does not change.").format(path=path),
-            _("Change it by hand: config.example.yaml explains every key."),
-        )
+    raise ConfigError(
+        "config_odd",
+        _("{path} is written in a way that posctl does not change.").format(path=path),
+        _("Change it by hand: config.example.yaml explains every key."),
+    )
+
+
+def _put(path: Path, text: str) -> None:
+    """Write the configuration anew, whole or not at all, for those who could read it. Raises
+    ConfigError.
+    """
+    place = path.resolve()  # a link to it stays one
     try:
         draft = write_draft(place, [text.encode()])
         try:
-            with suppress(OSError):
-                draft.chmod(stat.S_IMODE(place.stat().st_mode))
+            _let_read(draft, place.stat())
             replace(place, draft)
         finally:
             delete(draft)
     except OSError as error:
         raise _unwritable(path, error) from None
+
+
+def _let_read(draft: Path, before: os.stat_result) -> None:
+    """A till of the configuration's group reads it, too. Windows: as the folder says."""
+    with suppress(OSError):
+        if sys.platform != "win32":
+            os.chown(draft, -1, before.st_gid)
+        draft.chmod(stat.S_IMODE(before.st_mode))
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:

@@ -302,6 +302,12 @@ class StatusAnswer(NamedTuple):
     channel_name: str | None = None
 
 
+def members_asked(shop: str | None, operator: str | None, machine: str | None) -> dict[str, str]:
+    """What a list is narrowed to, by the API's names; what is None narrows nothing."""
+    asked = {"shop_id": shop, "operator_id": operator, "machine_id": machine}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
 def narrowed(payments: Iterable[Payment], only: Mapping[str, str]) -> list[Payment]:
     """Those of `payments` that have these values, by the API's names (shop_id, machine_id, …)."""
     return [

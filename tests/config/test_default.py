@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,32 @@ ANSWERS = [
     *((f"({name})", "\n") for name in ("source", "merchant_code")),
     ("in fen [500000]:", "\n"),
 ]
+
+
+def test_what_cannot_be_added_is_refused_before_anything_is_asked(shop: Shop) -> None:
+    """Profiles in braces are for a person (3); no secret is typed for nothing and left behind."""
+    path = shop.home / "config.yaml"
+    path.write_text("profiles: {training: {}}\n")
+    path.chmod(0o600)
+    shop.env["POSCTL_CONFIG"] = str(path)
+    shown = pty_run([*shop.command, "init", "--add", "store-9"], env=shop.env, answers=[])
+    assert shown.exit_code == 3, shown.text
+    assert [one.name for one in shop.home.iterdir()] == ["config.yaml"]
+
+
+def test_whoever_could_read_the_configuration_still_can(shop: Shop) -> None:
+    """The tills of the file's group read it after a change as before."""
+    other = next((one for one in (*os.getgroups(), 1) if one != os.getegid()), 1)
+    path = shop.home / "config.yaml"
+    path.write_text(f"profiles:\n{ONE}{TWO}")
+    path.chmod(0o640)
+    try:
+        os.chown(path, -1, other)
+    except PermissionError:
+        pytest.skip("this user is of one group alone")
+    shop.env["POSCTL_CONFIG"] = str(path)
+    assert shop.run("config", "use", "store-2").code == 0
+    assert (path.stat().st_gid, path.stat().st_mode & 0o777) == (other, 0o640)
 
 
 def test_init_adds_a_profile(shop: Shop) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run, new_request_id
-from posctl.config.new import GATEWAY, Draft, NewFile, add_profile, write
+from posctl.config.new import GATEWAY, Draft, NewFile, add_profile, refuse_unless_addable, write
 from posctl.config.profile import DEFAULT_TIMEOUT, TRAINING
 from posctl.config.profiles import config_path, no_profile, read, usual_journal
 from posctl.config.secret import KeptIn, Secret
@@ -105,6 +105,7 @@ def _add(name: str, path: Path, run: Run) -> Exit:
         draft.profile(path)
     except (Bad, ConfigError) as wrong:
         raise UsageError("bad_name", f"{wrong.message}.", wrong.hint) from None
+    refuse_unless_addable(path, draft)
     _refuse_nobody(path, run)
     run.interrupts.install()  # as below
     try:

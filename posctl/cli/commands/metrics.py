@@ -11,6 +11,7 @@ from posctl.messages import _
 from posctl.money.outcome import Exit, Outcome, outcome_of
 from posctl.money.record import Filter, Merchant
 from posctl.office.metrics import OPEN, SETTLED, OfMerchant, metrics_text
+from posctl.office.report import sums_of
 from posctl.paying.notices import swept
 from posctl.screen.contract import envelope
 from posctl.screen.screen import View
@@ -60,14 +61,11 @@ def _look_at(merchant: Merchant, journal: Journal, run: Run) -> OfMerchant:
     now_ms = run.now_ms()
     still_open = list(journal.open_payments(merchant))
     open_now = Counter(outcome_of(one.standing) for one in still_open)
-    by_outcome: Counter[Outcome] = Counter()
-    taken_fen = 0
     since_ms, until_ms = day_span("today", run.now_s())
     of_today = Filter(merchant=merchant, since_ms=since_ms, until_ms=until_ms)
-    for cell in journal.sums(of_today):
-        by_outcome[outcome_of(cell.standing)] += cell.n
-        taken_fen += cell.fee if cell.standing.paid else 0
-    taken_fen += sum(one.fee for one in journal.corrections(of_today))
+    sums = sums_of(journal.sums(of_today))
+    begun = {line.key: line.n for line in sums.by["outcome"]}
+    corrected_fen = sum(one.fee for one in journal.corrections(of_today))
     successes = journal.history(Filter(merchant=merchant, outcome=Outcome.SUCCESS))
     latest = next(iter(successes), None)
     swept_ms = journal.marks().get(swept(merchant))
@@ -78,8 +76,8 @@ def _look_at(merchant: Merchant, journal: Journal, run: Run) -> OfMerchant:
         open_fen=sum(one.pay_fee for one in still_open),
         oldest_open_s=max((now_ms - one.created_ms for one in still_open), default=0) // 1000,
         alarms=len(journal.alarms(merchant)),
-        settled={outcome: by_outcome[outcome] for outcome in SETTLED},
-        taken_fen=taken_fen,
+        settled={outcome: begun.get(outcome, 0) for outcome in SETTLED},
+        taken_fen=sums.fee + corrected_fen,
         last_success_s=None
         if latest is None or latest.closed_ms is None
         else latest.closed_ms // 1000,

@@ -9,7 +9,7 @@ from posctl.cli.run import Run
 from posctl.messages import _
 from posctl.money.advice import still_to_do, what_happened_last
 from posctl.money.outcome import Exit
-from posctl.money.record import narrowed
+from posctl.money.record import members_asked, narrowed
 from posctl.money.result import alarm_json, payment_json
 from posctl.paying.unreached import unreached_json
 from posctl.screen.contract import envelope
@@ -33,8 +33,7 @@ class PendingOptions(NamedTuple):
     @property
     def only(self) -> dict[str, str]:
         """What is asked for, by the API's names."""
-        asked = {"shop_id": self.shop, "operator_id": self.operator, "machine_id": self.machine}
-        return {name: value for name, value in asked.items() if value is not None}
+        return members_asked(self.shop, self.operator, self.machine)
 
 
 @app.command(

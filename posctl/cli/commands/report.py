@@ -17,7 +17,7 @@ from posctl.messages import _
 from posctl.money.advice import amount
 from posctl.money.order import check_value
 from posctl.money.outcome import Exit
-from posctl.money.record import Payment
+from posctl.money.record import Payment, members_asked
 from posctl.money.result import Problem, iso
 from posctl.office.report import DIMENSIONS, Report
 from posctl.office.report_screen import (
@@ -70,8 +70,7 @@ class ReportOptions(NamedTuple):
     @property
     def only(self) -> dict[str, str]:
         """What a span is narrowed to, by the API's names."""
-        asked = {"shop_id": self.shop, "operator_id": self.operator, "machine_id": self.machine}
-        return {name: value for name, value in asked.items() if value is not None}
+        return members_asked(self.shop, self.operator, self.machine)
 
 
 @app.command(
