@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from posctl.config.example import EXAMPLES
 from posctl.errors import PosctlError
 from posctl.journal.place import is_database
 from posctl.messages import LANGUAGES, _
@@ -134,6 +135,8 @@ def _argument_values(line: _Line, environ: Mapping[str, str]) -> Iterator[Candid
 # Only these are about open payments.
 _ABOUT_OPEN = frozenset({"retry", "show", "resolve", "status"})
 
+_WORDS = {"LANG": LANGUAGES, "DAY": ("today", "yesterday"), "EXAMPLE": EXAMPLES}
+
 
 def _values(param: Any, line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
     """What an option or an argument may be, by its metavar."""
@@ -147,12 +150,10 @@ def _values(param: Any, line: _Line, environ: Mapping[str, str]) -> Iterator[Can
         yield from _codes()
     elif param.opts[0] == "--profile":
         yield from _profiles(line, environ)
-    elif kind == "LANG":
-        yield from map(Candidate, LANGUAGES)
+    elif kind in _WORDS:
+        yield from map(Candidate, _WORDS[kind])
     elif kind == "OUTCOME":
         yield from (Candidate(one) for one in Outcome if one is not Outcome.BLOCKED)
-    elif kind == "DAY":
-        yield from map(Candidate, ("today", "yesterday"))
     elif "|" in kind:
         yield from map(Candidate, kind.split("|"))
 

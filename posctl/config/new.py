@@ -18,6 +18,7 @@ from posctl.config.secret import KeptIn
 from posctl.config.yamltext import Bad
 from posctl.errors import ConfigError
 from posctl.files import delete, make_folder, may_be_in_use, place_file, replace, write_draft
+from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.text import reason
 
@@ -207,7 +208,7 @@ def _changed(
     raise ConfigError(
         "config_odd",
         _("{path} is written in a way that posctl does not change.").format(path=path),
-        _("Change it by hand: config.example.yaml explains every key."),
+        (Say(_("Change it by hand. Every key is explained by:")), Type(("config", "example"))),
     )
 
 

@@ -62,7 +62,7 @@ def test_every_command_is_completed(shop: Shop) -> None:
     """An empty word completes to all commands, each with what it does; a begun one to its like."""
     assert asked(shop, "") == list(COMMANDS)
     assert asked(shop, "pen") == ["pending"]
-    assert asked(shop, "config", "") == ["show", "check", "path", "list", "use"]
+    assert asked(shop, "config", "") == ["show", "check", "path", "list", "use", "example"]
     ran = shop.run("completion", "words", "--", "expl")
     assert ran.out == "explain\tSay what a code means, and what to do.\n"
 
@@ -126,6 +126,7 @@ def test_closed_choices_and_files(shop: Shop) -> None:
     assert "unknown" in asked(shop, "history", "--outcome", "u")
     assert asked(shop, "history", "--day", "t") == ["today"]
     assert asked(shop, "completion", "") == ["bash", "zsh", "fish", "powershell"]
+    assert asked(shop, "config", "example", "c") == ["config.yaml"]
     assert asked(shop, "explain", "connection_c") == ["connection_cut"]
     assert asked(shop, "pay", "--file", "x") == [FILES]
     assert asked(shop, "--config", "") == [FILES]
@@ -294,6 +295,7 @@ def test_fish_offers_what_posctl_answers(installed: Shop, trained: Callable[...,
         "path",
         "list",
         "use",
+        "example",
     ]
     assert [line.split("\t")[0] for line in offered("posctl pay --file ord")] == ["orders.json"]
 
@@ -304,7 +306,7 @@ def test_fish_offers_what_posctl_answers(installed: Shop, trained: Callable[...,
     [
         ("next", [], list(COMMANDS)),
         ("words", ["pen"], ["pending"]),
-        ("next", ["config"], ["show", "check", "path", "list", "use"]),
+        ("next", ["config"], ["show", "check", "path", "list", "use", "example"]),
         ("next", ["config", "show", "--config"], [FILES]),
         ("words", ["pay", "--profile", "tr"], ["training"]),
         ("words", ["pay", "--profile=tr"], ["--profile=training"]),

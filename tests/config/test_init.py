@@ -329,11 +329,11 @@ def test_a_place_that_cannot_be_written(fresh: Shop) -> None:
 
 
 def test_without_a_terminal_it_says_what_to_copy(fresh: Shop) -> None:
-    """A script is told which file to copy where; with --json too."""
+    """A script is told what to fill in, and where; with --json too."""
     for args in (("init",), ("init", "--json")):
         ran = fresh.run(*args, stdin="y\n" * 20)
         assert ran.code == 2
-        assert "config.example.yaml" in ran.err
+        assert "posctl config example" in ran.err
         assert str(config_of(fresh)) in ran.err
         assert left_behind(fresh) == []
 

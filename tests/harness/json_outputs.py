@@ -53,6 +53,7 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
             ("config", "path"),
             ("config", "list"),
             ("config", "check"),
+            ("config", "example"),
             ("config", "show"),
             ("journal", "check"),
         ),

@@ -333,6 +333,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("config", "show", "--json"),
     ("config", "check"),
     ("config", "path"),
+    ("config", "example"),
     ("journal", "check"),
     ("journal", "backup", "b.db"),
     ("journal", "restore", "b.db", "--json"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import Ran, Shop
+
+from posctl.config.example import example_text
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "examples.md").read_text()
@@ -129,27 +130,8 @@ def test_watch_counts_what_is_open(shell: Shop) -> None:
     assert (blind.code, blind.out) == (2, "CRITICAL exit code 31\n")
 
 
-def test_the_cron_line_runs(shell: Shop) -> None:
-    """The command of the cron line and of the service is one that posctl accepts."""
-    cron = re.search(r"^\* \* \* \* \* (posctl .*?) >>", PAGE, re.MULTILINE)
-    service = re.search(r"^ExecStart=/usr/bin/env (posctl .*)$", PAGE, re.MULTILINE)
-    assert cron
-    assert service
-    assert cron[1] == service[1]
-    command = cron[1].replace("store-1", "training")
-    ran = sh(shell, "-c", command)
-    assert (ran.code, ran.json["payments"]) == (0, [])
-
-
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd's own checker")
-def test_the_systemd_units_are_valid(tmp_path: Path) -> None:
-    """Systemd accepts both units."""
-    for text, name in re.findall(r"```ini\n(# (posctl-retry\.\w+)\n.*?)```", PAGE, re.DOTALL):
-        (tmp_path / name).write_text(text)
-    done = subprocess.run(
-        ["systemd-analyze", "verify", *map(str, tmp_path.glob("posctl-retry.*"))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_cron_line_of_the_page_is_that_of_the_package() -> None:
+    """What the page shows is what `posctl config example posctl-retry.cron` prints."""
+    shown = re.search(r"^\* \* \* \* \* .*retry --due.*$", PAGE, re.MULTILINE)
+    assert shown
+    assert shown[0] in example_text("posctl-retry.cron").splitlines()

@@ -22,6 +22,7 @@ import windows_rules
 from conftest import Ran, Shop
 
 from posctl import files
+from posctl.config.example import example_text
 from posctl.config.new import NewFile, write
 from posctl.errors import ConfigError
 from posctl.paying.by_hand import person
@@ -95,10 +96,9 @@ def test_the_task_for_the_scheduler(shop: Shop) -> None:
     """Well-formed, in the encoding that it declares, of the schema's elements, as the till's user
     without a password; what it runs is posctl's own, by an absolute path, and ends with 0.
     """
-    raw = (Path(__file__).parents[2] / "docs/posctl-retry.xml").read_bytes()
-    assert raw.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
-    raw.decode("utf-8")
-    task = ET.fromstring(raw)
+    text = example_text("posctl-retry.xml")
+    assert text.startswith('<?xml version="1.0" encoding="UTF-8"?>')
+    task = ET.fromstring(text.encode())
     space = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
     assert (task.tag, task.get("version")) == (f"{space}Task", "1.2")
     for element in task.iter():

@@ -1,6 +1,8 @@
-"""`posctl config show|check|path|list|use`: what is configured. No secret is ever shown."""
+"""`posctl config show|check|path|list|use|example`: what is configured. No secret is ever shown."""
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -8,9 +10,11 @@ import typer
 from posctl.cli.configured import check_config
 from posctl.cli.framework import Command, Group, new_app
 from posctl.cli.run import Run
+from posctl.config.example import CONFIG, EXAMPLES, example_text, fitted
 from posctl.config.new import choose_default
 from posctl.config.profile import Profile
 from posctl.config.profiles import config_path, no_profile, read, unknown_profile
+from posctl.errors import UsageError
 from posctl.journal.place import masked_url
 from posctl.messages import _
 from posctl.money.codes import CODE_FIELDS, mask
@@ -22,8 +26,12 @@ from posctl.screen.screen import View
 app = new_app(
     cls=Group,
     no_args_is_help=True,
-    help=_("Show, check and find the configuration; list its profiles, choose the usual one."),
-    epilog="posctl config show\nposctl config check\nposctl config list\nposctl config use store-2",
+    help=_(
+        "Show, check and find the configuration; list its profiles, choose the usual one; print an "
+        "example."
+    ),
+    epilog="posctl config show\nposctl config check\nposctl config list\n"
+    "posctl config use store-2\nposctl config example",
 )
 
 
@@ -157,6 +165,68 @@ def use_run(options: UseOptions, run: Run) -> Exit:
             (),
         )
     return Exit.OK
+
+
+class ExampleOptions(NamedTuple):
+    """One of EXAMPLES."""
+
+    name: str
+
+
+@app.command(
+    cls=Command,
+    help=_(
+        "Print a configuration that explains every key, or what runs retry --due each minute: "
+        "posctl-retry.service and posctl-retry.timer for systemd, posctl-retry.cron, "
+        "posctl-retry.xml for Windows. The path of posctl, the profile and the user are those of "
+        "this call."
+    ),
+    epilog="posctl config example\n"
+    "posctl --profile store-1 config example posctl-retry.cron\n"
+    "posctl --profile store-1 config example posctl-retry.service "
+    ">/etc/systemd/system/posctl-retry.service",
+)
+def example(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="EXAMPLE", hidden=True, show_default=False)
+    ] = CONFIG,
+) -> int:
+    return example_run(ExampleOptions(name=name), ctx.obj)
+
+
+def example_run(options: ExampleOptions, run: Run) -> Exit:
+    """The whole behaviour of `config example`, without the framework."""
+    if options.name not in EXAMPLES:
+        words = _("There is no example {name}. There are: {choice}.")
+        raise UsageError(
+            "unknown_example", words.format(name=options.name, choice=", ".join(EXAMPLES))
+        )
+    text = example_text(options.name)
+    if options.name != CONFIG:
+        profile = run.globals.profile or run.environ.get("POSCTL_PROFILE")
+        text = fitted(text, _own_path(), profile, _user())
+    if run.screen.json or run.screen.field is not None:
+        data = envelope("config", Exit.OK, name=options.name, text=text)
+        run.screen.show(View(data, lambda _canvas: None))
+    else:
+        run.screen.line(text.rstrip("\n"))
+    return Exit.OK
+
+
+def _own_path() -> str | None:
+    """Where the posctl that runs is, None for `python -m posctl`."""
+    called = Path(sys.argv[0]).absolute()
+    return None if called.suffix == ".py" else str(called)
+
+
+def _user() -> str | None:
+    import getpass  # noqa: PLC0415  only here
+
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # in no list of the system's
+        return None
 
 
 def _pairs(**facts: Any) -> View:

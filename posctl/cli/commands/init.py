@@ -143,8 +143,9 @@ def _refuse_nobody(path: Path, run: Run) -> None:
         raise UsageError(
             "no_terminal",
             _("posctl init asks questions and needs a terminal to ask them on."),
-            _("Copy config.example.yaml of posctl's source to {path}, and fill it in.").format(
-                path=path
+            (
+                Say(_("Or fill in by hand what this prints, as {path}:").format(path=path)),
+                Type(("config", "example")),
             ),
         )
 
