@@ -17,7 +17,8 @@ nox.options.sessions = ["quick", "lint"]
 # Tables and properties: seconds, no process, no socket.
 QUICK = (
     *("tests/money", "tests/gateway/test_judge.py", "tests/gateway/test_top.py"),
-    *("tests/paying/test_road.py", "tests/config/test_profiles.py"),
+    *("tests/paying/test_answer.py", "tests/paying/test_many.py", "tests/paying/test_road.py"),
+    "tests/config/test_profiles.py",
     *("tests/screen/test_locale.py", "tests/journal/test_journal_contract.py"),
 )
 # What touches other people's packages most.

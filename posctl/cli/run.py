@@ -71,8 +71,10 @@ class Interrupts:
                 signal.signal(getattr(signal, name), self._on_signal)
 
     def _on_signal(self, _signum: int, _frame: object) -> None:
-        self._waiting = True
+        self._waiting = not self._allowed
         if self._allowed:
+            # At once: it may come while `allowed` is entered or left, before what shuts it there.
+            self._allowed = False
             raise KeyboardInterrupt
 
     @contextmanager

@@ -241,3 +241,131 @@ def test_a_flag_that_is_neither_true_nor_false_is_no_yes(flag: bytes, meant: boo
     answer = top.read_reply(_verdict(b"", flag=flag), top.PAY_METHOD)
     assert isinstance(answer, top.Answer)
     assert answer.outer_success is meant
+
+
+def test_an_unknown_sign_method_signs_nothing() -> None:
+    """No form leaves with a signature that nobody asked for."""
+    with pytest.raises(ValueError, match="sha1"):
+        top.sign({"a": "1"}, "s", "sha1")
+
+
+def test_a_session_travels_signed() -> None:
+    """The seller's session is in the form, and in what was signed."""
+    form = top.signed_form(
+        "m", {}, app_key="k", secret="s", sign_method="md5", session="seller-1", now_s=0.0
+    )
+    params = dict(parse_qsl(form.decode(), strict_parsing=True))
+    assert params["session"] == "seller-1"
+    assert top.sign(params, "s", "md5") == params["sign"]
+
+
+WHYS = {
+    b"OK": "not_json",
+    b'{"result":': "not_json",
+    b"[]": "not_an_object",
+    b"{}": "no_top_answer",
+    b'{"result":{},"error_response":{}}': "two_answers_in_one",
+    b'{"alibaba_pos_order_pay_response":[]}': "empty_answer",
+    b'{"error_response":[]}': "empty_error",
+    b'{"result":{"a":1,"a":1}}': "repeated_member",
+    b'{"result":-Infinity}': "constant_infinity",
+    b"<result><a>1</a><a>1</a></result>": "repeated_member",
+    b"<result>1</result": "not_xml",
+    b"<result><model></result>": "not_xml",
+    b"<!DOCTYPE x><result/>": "doctype",
+    b"<a>" * 17 + b"</a>" * 17: "no_top_answer",
+    b"<a>" * 18 + b"</a>" * 18: "deep_xml",
+    b"\xd6": "not_json",
+}
+
+
+@pytest.mark.parametrize(("body", "why"), WHYS.items())
+def test_why_it_is_no_answer(body: bytes, why: str) -> None:
+    """An unreadable body says what is wrong with it."""
+    assert top.read_reply(body, top.PAY_METHOD) == top.Unreadable(why)
+
+
+@pytest.mark.parametrize("result", [b"null", b"[]", b'"PAID"', b"1"])
+def test_an_answer_without_a_result_says_nothing(result: bytes) -> None:
+    """It is TOP's all the same, and known by its trace id; nothing in it is a verdict."""
+    body = b'{"alibaba_pos_order_pay_response":{"request_id":"t1","result":' + result + b"}}"
+    assert _answer(body) == top.Answer(model=None, trace_id="t1")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("付款成功".encode("gbk"), "付款成功"),
+        ("余".encode("gbk"), "\ufffd\ufffd"),  # GBK, too; so little is taken for damage
+        (b"ok \xd3\xe0\xd3", "ok \ufffd\ufffd\ufffd"),  # half a character of GBK is none
+        ("付款成功".encode()[:-1], "付款成\ufffd"),
+    ],
+)
+def test_a_text_in_another_encoding(text: bytes, read: str) -> None:
+    """GBK reads as it was meant; one or two bad bytes are a cut text, and the rest of it stays."""
+    assert _answer(_verdict(text)).text("result_message") == read
+
+
+NUMBERS: list[tuple[object, int | None]] = [
+    (1 << 53, 1 << 53),
+    (float((1 << 53) - 1), (1 << 53) - 1),
+    (float(1 << 53), None),
+    (-float(1 << 53), None),
+    (1.5, None),
+    ((1 << 63) - 1, (1 << 63) - 1),
+    (1 << 63, None),
+    (-(1 << 63), None),
+    (True, None),
+    (None, None),
+    ("-5", -5),
+    (' "7.00" ', 7),
+    ("7.000", None),
+    ("7.5", None),
+    ("9" * 18, 10**18 - 1),
+    ("9" * 19, None),
+    ("", None),
+    ("1 2", None),
+    ("１", None),
+]
+
+
+@pytest.mark.parametrize(("value", "number"), NUMBERS)
+def test_what_is_a_number(value: object, number: int | None) -> None:
+    """Whole, exact and within 64 bits, or none: an amount is never rounded or guessed at."""
+    assert _answer(_json({"remaining_fee": value})).number("remaining_fee") == number
+
+
+TEXTS: list[tuple[object, str | None]] = [
+    (True, "true"),
+    (False, "false"),
+    ((1 << 63) - 1, "9223372036854775807"),
+    (1 << 63, None),
+    (-(1 << 63), None),
+    (1.0, None),
+    (None, None),
+    ([], None),
+    ("", None),
+    (" a ", "a"),
+    ('"a"', "a"),
+    ('""', None),
+    ('"', '"'),
+    ('"a', '"a'),
+    ('a"', 'a"'),
+    ('""a""', '"a"'),
+    ("\ud800", "?"),
+    ("x" * 1025, "x" * 1024),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), TEXTS)
+def test_what_is_a_text(value: object, text: str | None) -> None:
+    """One pair of quotes is the sample pages' own; what is no text, or too long, is cut or none."""
+    assert _answer(_json({"result_code": value})).text("result_code") == text
+
+
+def test_a_model_that_is_none() -> None:
+    """Of an answer without a model nothing is read, and no flag of it."""
+    answer = _answer(_json(model=[]))
+    assert (answer.model, answer.model_success, answer.outer_success) == (None, None, True)
+    assert (answer.number("remaining_fee"), answer.text("result_code")) == (None, None)
+    assert answer.msg_code == "SUCCESS"

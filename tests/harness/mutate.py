@@ -52,7 +52,7 @@ LIMIT_S = 60  # of one mutant's tests: a loop without an end is a fault that was
 
 FAST = (
     *("tests/money", "tests/gateway/test_judge.py", "tests/gateway/test_top.py"),
-    "tests/paying/test_road.py",
+    *("tests/paying/test_answer.py", "tests/paying/test_many.py", "tests/paying/test_road.py"),
     *("--deselect", "tests/money/test_refusal.py::test_the_figures_are_of_this_state_of_the_code"),
 )
 TARGETS = {
@@ -282,9 +282,7 @@ def _pytest(*more: object) -> tuple[int, str]:
     options += ["-p", "no:cacheprovider", "-o", "tmp_path_retention_policy=failed", *FAST]
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-        code = pytest.main(
-            [*options, "-p", "no:cacheprovider", *FAST], plugins=[NoProcess(), *more]
-        )
+        code = pytest.main(options, plugins=[NoProcess(), *more])
     return int(code), quiet.getvalue()
 
 
@@ -336,7 +334,10 @@ class Collected:
     def _survives(self, session: pytest.Session, mutant: Mutant) -> bool:
         assert mutant.function is not None
         calls = sorted(self._calls.get(mutant.function, ()))
-        return forked(lambda: self._passes(session, mutant, [n for _s, n in calls])) is True
+        lived = forked(lambda: self._passes(session, mutant, [n for _s, n in calls])) is True
+        if lived:
+            _say(f"survived: {mutant.name} line {mutant.line}: {mutant.what}")
+        return lived
 
     def _passes(self, session: pytest.Session, mutant: Mutant, tests: list[int]) -> bool:
         assert mutant.function is not None
@@ -410,7 +411,10 @@ def _survives_anew(mutant: Mutant) -> bool:
         sys.meta_path.insert(0, _Finder(module, loader))
         return _pytest()[0] == 0
 
-    return forked(life) is True
+    lived = forked(life) is True
+    if lived:
+        _say(f"survived, read anew: {mutant.name} line {mutant.line}: {mutant.what}")
+    return lived
 
 
 # ── all of them ──────────────────────────────────────────────────────────────────────────────
@@ -451,8 +455,10 @@ def survivors(mutants: list[Mutant], jobs: int) -> set[Mutant]:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """At once, also while pytest's own words are not shown: a run takes minutes."""
+    assert sys.__stdout__ is not None
+    sys.__stdout__.write(text + "\n")
+    sys.__stdout__.flush()
 
 
 def main() -> int:

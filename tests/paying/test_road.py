@@ -11,240 +11,46 @@ import hmac
 import json
 import os
 import socket
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qsl
 
 import pytest
+from road import (
+    BANNED,
+    DECLINED,
+    LOST,
+    OTHER_CODE,
+    PAID,
+    PENDING,
+    SECRET,
+    UNSENT,
+    Does,
+    Till,
+    error,
+    model,
+    patience,
+    says,
+    stops,
+)
 from scenes import CODE, DEFAULTS
 
-from posctl.config.profile import Profile
-from posctl.config.secret import Secret
 from posctl.errors import AfterSending, Busy, JournalError, UsageError
-from posctl.gateway.exchange import Exchange, Post, Sent
+from posctl.gateway.exchange import Exchange, Sent
 from posctl.gateway.top import ACTION_QUERY_METHOD, PAY_METHOD, sign
 from posctl.hint import Say, Type
-from posctl.journal import Journal, Transaction
-from posctl.journal.sqlite import SqliteJournal
-from posctl.money.admit import Block
+from posctl.journal import Transaction
 from posctl.money.order import Limits, check
 from posctl.money.outcome import Event, Exit, Outcome, Standing, State
-from posctl.money.record import Payment, Who
+from posctl.money.record import Payment
 from posctl.money.result import Result
 from posctl.paying.by_hand import close_by_hand, correct_by_hand, person
-from posctl.paying.desk import Desk, Patience
-from posctl.paying.many import Watch
-from posctl.paying.pay import pay, retry
-from posctl.paying.retries import Sweep, due_at_ms, sweep
+from posctl.paying.desk import Patience
+from posctl.paying.pay import as_result, told
+from posctl.paying.retries import due_at_ms
 from posctl.paying.row import open_order
 from posctl.paying.status import ask_checkout, ask_payment, record_status
-
-SECRET = "helloworld"
-NOW_S = 1_767_250_800.0
-OTHER_CODE = "289999999999999999"
-
-Does = Callable[[bytes, Sent], Exchange]
-
-
-# ── what comes back ──────────────────────────────────────────────────────────────────────────
-
-
-def says(body: bytes, http_status: int = 200) -> Does:
-    def play(_form: bytes, sent: Sent) -> Exchange:
-        sent.may_have_left = True
-        return Exchange(None, may_have_left=True, http_status=http_status, body=body)
-
-    return play
-
-
-def ends(event: Event, *, left: bool = True) -> Does:
-    def play(_form: bytes, sent: Sent) -> Exchange:
-        sent.may_have_left = left
-        return Exchange(event, may_have_left=left, detail="as the script says")
-
-    return play
-
-
-def stops(*, left: bool) -> Does:
-    """Ctrl-C while it is on the wire."""
-
-    def play(_form: bytes, sent: Sent) -> Exchange:
-        sent.may_have_left = left
-        raise KeyboardInterrupt
-
-    return play
-
-
-def model(status: object = 1, **more: object) -> bytes:
-    members = {
-        "result_status": status,
-        "remaining_fee": 0,
-        "current_pay_fee": 100,
-        "current_payment_channel": 1006,
-        "success": True,
-        **more,
-    }
-    kept = {name: value for name, value in members.items() if value is not None}
-    content = {"result": {"model": kept, "is_success": True}, "request_id": "trace-1"}
-    return json.dumps({"alibaba_pos_order_pay_response": content}, ensure_ascii=False).encode()
-
-
-def error(
-    code: int, sub_code: str | None = None, sub_msg: str | None = None, msg: str = ""
-) -> bytes:
-    content = {"code": code, "msg": msg, "sub_code": sub_code, "sub_msg": sub_msg}
-    return json.dumps({"error_response": content}, ensure_ascii=False).encode()
-
-
-PAID = says(model(1, payment_order_id="P1", channel_order_id="C1"))
-PENDING = says(model(3, remaining_fee=None, current_pay_fee=None))
-DECLINED = says(model(2, result_code="ACQ.BUYER_BALANCE_NOT_ENOUGH"))
-LOST = ends(Event.READ_TIMEOUT)
-UNSENT = ends(Event.REFUSED, left=False)
-BANNED = says(
-    error(7, "accesscontrol.limited-by-api-access-count", "This ban will last for 9 more seconds")
-)
-
-
-# ── a till ───────────────────────────────────────────────────────────────────────────────────
-
-
-class Script:
-    """A gateway that plays what it was given, the last line again and again."""
-
-    def __init__(self) -> None:
-        self.lines: list[Does] = [PAID]
-        self.forms: list[dict[str, str]] = []
-        self.mistrusted: set[int] = set()
-        self.may_leave: list[bool] = []
-
-    def post(self, form: bytes, sent: Sent) -> Exchange:
-        self.forms.append(dict(parse_qsl(form.decode(), keep_blank_values=True)))
-        self.may_leave.append(sent.may_leave())
-        sent.connection = len(self.forms)
-        line = self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
-        return line(form, sent)
-
-    def mistrust(self, connection: int) -> None:
-        self.mistrusted.add(connection)
-
-    def trusts(self, connection: int) -> bool:
-        return connection not in self.mistrusted
-
-
-class Failing:
-    """A journal whose transactions fail from now on, as on a full disk."""
-
-    def __init__(self, journal: SqliteJournal, after: int) -> None:
-        self._journal, self._after = journal, after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._journal, name)
-
-    def transact(self, work: Callable[[Any], Any]) -> Any:
-        if self._after == 0:
-            raise JournalError("full", "The disk is full.")
-        self._after -= 1
-        return self._journal.transact(work)
-
-
-class Till:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.journal = SqliteJournal(path)
-        self.gateway = Script()
-        self.now_s = NOW_S
-        self.ids = (f"00000000-0000-4000-8000-{n:012d}" for n in range(1, 1000))
-        self.profile = Profile(
-            "store-1", "https://gw/router/rest", "12345678", Secret("secret", SECRET)
-        )
-        self.fails_after: int | None = None
-
-    @property
-    def desk(self) -> Desk:
-        journal: Any = self.journal
-        if self.fails_after is not None:
-            journal = Failing(self.journal, self.fails_after)
-        return Desk(
-            profile=self.profile,
-            secret=SECRET,
-            journal=cast("Journal", journal),
-            gateway=cast("Post", self.gateway),
-            who=lambda machine_id, operator_id: Who("host", 1, machine_id, operator_id),
-            now_s=lambda: self.now_s,
-            uptime_s=lambda: self.now_s,
-            new_id=lambda: next(self.ids),
-            interruptible=nullcontext,
-            profiles=(self.profile,),
-        )
-
-    def then(self, *lines: Does) -> None:
-        self.gateway.lines = list(lines)
-
-    def pay(
-        self,
-        *lines: Does,
-        patience: Patience | None = None,
-        waived: frozenset[Block] = frozenset(),
-        **members: str,
-    ) -> Result:
-        if lines:
-            self.then(*lines)
-        asked = {"pay_fee": "100", "checkout_id": "111", "channel_account": CODE} | members
-        asked = {name: value for name, value in asked.items() if value}
-        order = check(asked, {}, DEFAULTS, Limits(500_000))
-        return pay(order, self.desk, waived, patience)
-
-    def retry(self, *lines: Does, request_id: str | None = None, **how: Any) -> Result:
-        if lines:
-            self.then(*lines)
-        return retry(self.payment(request_id), self.desk, how.pop("waived", frozenset()), **how)
-
-    def payment(self, request_id: str | None = None) -> Payment:
-        found = self.journal.payment(request_id or self.first_id())
-        assert found is not None
-        return found
-
-    def first_id(self) -> str:
-        (row,) = self.rows("SELECT request_id FROM payments ORDER BY seq LIMIT 1")
-        return str(row["request_id"])
-
-    def rows(self, query: str) -> list[dict[str, Any]]:
-        with closing(sqlite3.connect(self.path)) as db:
-            db.row_factory = sqlite3.Row
-            return [dict(row) for row in db.execute(query)]
-
-    def is_free(self) -> bool:
-        """Whether nobody holds the payment any more: another process may send it."""
-        with self.held_elsewhere() as got_it:
-            return got_it
-
-    @contextmanager
-    def held_elsewhere(self) -> Iterator[bool]:
-        """Another process holds the payment meanwhile; False when it could not get it."""
-        said, says_ = os.pipe()
-        ends, end = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.close(end)
-                other = SqliteJournal(self.path)
-                payment = other.payment(self.first_id())
-                assert payment is not None
-                os.write(says_, b"1" if other.transact(lambda tx: tx.hold(payment)) else b"0")
-                os.read(ends, 1)
-            finally:
-                os._exit(0)
-        os.close(says_)
-        try:
-            yield os.read(said, 1) == b"1"
-        finally:
-            for fd in (end, said, ends):
-                os.close(fd)
-            os.waitpid(child, 0)
 
 
 @pytest.fixture
@@ -252,17 +58,6 @@ def till(tmp_path: Path) -> Iterator[Till]:
     made = Till(tmp_path / "journal.db")
     with closing(made.journal):
         yield made
-
-
-def patience(till: Till, wait_s: float, slept: list[float] | None = None) -> Patience:
-    """Waiting on the till's own clock."""
-    slept = [] if slept is None else slept
-
-    def pause(seconds: float, _result: Result) -> None:
-        slept.append(seconds)
-        till.now_s += seconds
-
-    return Patience(wait_s, lambda: till.now_s, pause)
 
 
 # ── one try ──────────────────────────────────────────────────────────────────────────────────
@@ -404,6 +199,54 @@ def test_what_is_blocked_says_by_whom(till: Till) -> None:
     assert (blocked.blocked_by.request_id, blocked.remaining_fee) == (till.first_id(), 400)
     assert blocked.problem is not None
     assert blocked.problem.code == "more_than_due"
+
+
+def test_what_was_due_after_a_payment_stays_its_own(till: Till) -> None:
+    """A success tells what it left due, also when it is told again after a later part."""
+    till.pay(says(model(1, remaining_fee=400)), request_id="order-0001")
+    till.journal.mark_told(["order-0001"])
+    till.now_s += 3600
+    later = till.pay(
+        says(model(1, remaining_fee=350)),
+        pay_fee="50",
+        channel_account=OTHER_CODE,
+        request_id="order-0002",
+    )
+    assert later.remaining_fee == 350
+    assert told(till.payment("order-0001"), till.desk).remaining_fee == 400
+
+
+def test_a_code_leaves_the_files_when_its_payment_closes(till: Till) -> None:
+    """Erased from every byte of the journal; a disk that is full then is no reason to tell less,
+    and the next payment catches up.
+    """
+    till.pay(LOST)
+    assert in_files(till, CODE)
+    till.fails_to_forget = True
+    assert till.pay(PAID).outcome is Outcome.SUCCESS
+    till.fails_to_forget = False
+    till.pay(LOST, checkout_id="112", channel_account=OTHER_CODE)
+    till.retry(says(model(1)), request_id=till.latest_id())
+    assert not in_files(till, CODE)
+    assert not in_files(till, OTHER_CODE)
+
+
+def test_codes_are_forgotten_when_one_closes_alone(till: Till) -> None:
+    """The files are rewritten for a payment that has closed and had a code; for no other."""
+    till.pay(LOST)
+    till.pay(LOST, checkout_id="112", channel_account="")
+    assert till.forgot == 0
+    till.retry(says(model(1)), request_id=till.latest_id())
+    assert till.forgot == 0
+    till.retry(PAID)
+    assert till.forgot == 1
+
+
+def test_a_pending_one_that_nobody_heard_of_yet(till: Till) -> None:
+    """Told while its latest try is on its way, it is pending, without a warning."""
+    till.pay(PENDING)
+    result = as_result(till.payment(), None, (), till.desk, resumed=True)
+    assert (result.outcome, result.warnings) == (Outcome.PENDING, ())
 
 
 # ── asking on ────────────────────────────────────────────────────────────────────────────────
@@ -784,68 +627,6 @@ def test_due_at_doubles_is_bounded_and_keeps_to_a_ban(till: Till) -> None:
     assert due_at_ms(banned, till.journal.last_try(banned)) - banned.updated_ms >= 10_000
 
 
-# ── many ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def swept(till: Till, *lines: Does, automatic: bool = False) -> list[Result]:
-    till.then(*lines)
-    ids = [row["request_id"] for row in till.rows("SELECT request_id FROM payments ORDER BY seq")]
-    clock = iter(range(0, 10_000, 30))
-    watch = Watch(lambda: float(next(clock)), lambda: None)
-    return list(sweep(ids, Sweep(till.desk, frozenset(), automatic, watch)))
-
-
-def opened(till: Till, n: int) -> None:
-    for one in range(n):
-        till.pay(LOST, checkout_id=f"c{one}", channel_account="")
-
-
-def test_a_sweep_settles_all(till: Till) -> None:
-    """Each once, each recorded, each let go."""
-    opened(till, 70)
-    results = swept(till, says(model(1)))
-    assert [one.outcome for one in results] == [Outcome.SUCCESS] * 70
-    assert len({one.payment.request_id for one in results if one.payment}) == 70
-    assert all(one.resumed for one in results)
-    assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"success"}
-    assert len(till.gateway.forms) == 140
-    assert till.is_free()
-
-
-def test_a_sweep_tells_what_it_does_not_send(till: Till) -> None:
-    """Closed ones as recorded, those for a person as blocked."""
-    opened(till, 3)
-    till.retry(says(model(1)))
-    till.now_s += 901
-    results = swept(till, says(model(1)), automatic=True)
-    assert sorted(str(one.outcome) for one in results) == ["blocked", "blocked", "success"]
-    assert len(till.gateway.forms) == 4
-
-
-def test_a_sweep_waits_out_a_ban_three_times(till: Till) -> None:
-    """Then the payment is told as it is."""
-    opened(till, 1)
-    (result,) = swept(till, BANNED)
-    assert result.outcome is Outcome.UNKNOWN
-    assert len(till.gateway.forms) == 1 + 4
-    (result,) = swept(till, BANNED, BANNED, says(model(1)))
-    assert result.outcome is Outcome.SUCCESS
-
-
-def test_a_sweep_whose_journal_fails(till: Till) -> None:
-    """What is on its way is told, with a warning, and then why it went no further."""
-    opened(till, 2)
-    till.fails_after = 1
-    found: list[Result] = []
-    till.then(says(model(1)))
-    ids = [row["request_id"] for row in till.rows("SELECT request_id FROM payments")]
-    watch = Watch(lambda: 0.0, lambda: None)
-    found.extend(sweep(ids, Sweep(till.desk, frozenset(), False, watch)))
-    assert len(found) == 2
-    assert all(any("record" in warning for warning in one.warnings) for one in found)
-    assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"sending"}
-
-
 # ── asking without paying ────────────────────────────────────────────────────────────────────
 
 
@@ -1135,6 +916,19 @@ def test_a_correction_answers_its_own_alarms_alone(till: Till) -> None:
     assert [alarm.request_id for alarm in alarms] == ["order-0001"]
 
 
+def test_what_was_pruned_while_somebody_looked_at_it(till: Till) -> None:
+    """It was closed, and is told so; another process has taken it out of the journal since."""
+    till.pay(LOST)
+    done = by_hand(till, paid=True)
+    till.write("DELETE FROM tries", "DELETE FROM payments")
+    with pytest.raises(UsageError) as closed:
+        close_by_hand(done, "me", "seen", 5, till.journal, paid=True)
+    assert closed.value.code == "closed"
+    with pytest.raises(UsageError) as so_already:
+        correct_by_hand(done, "me", "seen", 5, till.journal, paid=True)
+    assert so_already.value.code == "so_already"
+
+
 # ── a row ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -1261,6 +1055,44 @@ def test_a_checkouts_name_goes_as_it_is(till: Till) -> None:
     till.then(answered("SUCCESS"))
     ask_checkout("1", "台-7", 1, till.desk)
     assert "台-7" in till.gateway.forms[0]["pay_status_request"]
+
+
+def cut_short(_form: bytes, sent: Sent) -> Exchange:
+    """The head of an answer came, and not all of its body."""
+    sent.may_have_left = True
+    return Exchange(Event.TRUNCATED, may_have_left=True, http_status=200)
+
+
+def without_status(_form: bytes, _sent: Sent) -> Exchange:
+    return Exchange(None, may_have_left=True, body=b"<html>")
+
+
+@pytest.mark.parametrize(
+    ("does", "event", "status"),
+    [(cut_short, Event.TRUNCATED, 200), (without_status, Event.NOT_TOP, None)],
+)
+def test_a_question_that_was_half_answered(
+    till: Till, does: Does, event: Event, status: int | None
+) -> None:
+    """It closes nothing, and what did come stands in the record."""
+    till.pay(LOST)
+    till.then(does)
+    asked = ask_payment(till.payment(), till.desk)
+    assert (asked.end.event, asked.end.http_status, asked.word) == (event, status, None)
+    assert record_status(till.payment(), asked, 7, till.desk).open
+
+
+def test_a_word_rewrites_the_files_only_for_a_code_that_goes(till: Till) -> None:
+    """Not where the payment stays open, nor where it had no code."""
+    till.pay(LOST)
+    assert word(till, "HM", till.payment()).open
+    assert till.forgot == 0
+    without = till.pay(LOST, checkout_id="112", channel_account="").payment
+    assert without is not None
+    assert not word(till, "DONE", without).open
+    assert till.forgot == 0
+    assert not word(till, "DONE", till.payment()).open
+    assert till.forgot == 1
 
 
 def word(till: Till, said: str, payment: Payment) -> Payment:

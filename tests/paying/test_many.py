@@ -1,0 +1,291 @@
+"""Many payments at once, in milliseconds: the crew's threads, the real journal, a scripted gateway.
+
+The same with real sockets and processes is in `test_sweep.py` and `tests/batch`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from road import BANNED, LOST, PAID, PENDING, Does, Till, model, says
+
+from posctl.errors import JournalError
+from posctl.gateway.exchange import Exchange, Sent
+from posctl.money.outcome import Outcome, State
+from posctl.money.result import Result
+from posctl.paying import many
+from posctl.paying.answer import read_exchange
+from posctl.paying.many import Watch, record
+from posctl.paying.retries import Sweep, sweep
+
+
+@pytest.fixture
+def till(tmp_path: Path) -> Iterator[Till]:
+    made = Till(tmp_path / "journal.db")
+    with closing(made.journal):
+        yield made
+
+
+def watch(stops: Stops | None = None, step_s: float = 30) -> Watch:
+    """A clock that goes on whenever somebody looks at it."""
+    clock = itertools.count()
+    return Watch(lambda: next(clock) * step_s, stops.say if stops else lambda: None)
+
+
+def ids_of(till: Till) -> list[str]:
+    return [row["request_id"] for row in till.rows("SELECT request_id FROM payments ORDER BY seq")]
+
+
+def swept(till: Till, *lines: Does, automatic: bool = False) -> list[Result]:
+    till.then(*lines)
+    return list(sweep(ids_of(till), Sweep(till.desk, frozenset(), automatic, watch())))
+
+
+def opened(till: Till, n: int) -> None:
+    for one in range(n):
+        till.pay(LOST, checkout_id=f"c{one}", channel_account="")
+
+
+def test_a_sweep_settles_all(till: Till) -> None:
+    """Each once, each recorded, each let go."""
+    opened(till, 70)
+    results = swept(till, says(model(1)))
+    assert [one.outcome for one in results] == [Outcome.SUCCESS] * 70
+    assert len({one.payment.request_id for one in results if one.payment}) == 70
+    assert all(one.resumed for one in results)
+    assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"success"}
+    assert len(till.gateway.forms) == 140
+    assert till.is_free()
+
+
+def test_a_sweep_tells_what_it_does_not_send(till: Till) -> None:
+    """Closed ones as recorded, those for a person as blocked."""
+    opened(till, 3)
+    till.retry(says(model(1)))
+    till.now_s += 901
+    results = swept(till, says(model(1)), automatic=True)
+    assert sorted(str(one.outcome) for one in results) == ["blocked", "blocked", "success"]
+    assert len(till.gateway.forms) == 4
+
+
+def test_a_sweep_waits_out_a_ban_three_times(till: Till) -> None:
+    """Then the payment is told as it is."""
+    opened(till, 1)
+    (result,) = swept(till, BANNED)
+    assert result.outcome is Outcome.UNKNOWN
+    assert len(till.gateway.forms) == 1 + 4
+    (result,) = swept(till, BANNED, BANNED, says(model(1)))
+    assert result.outcome is Outcome.SUCCESS
+
+
+def test_a_sweep_whose_journal_fails(till: Till) -> None:
+    """What is on its way is told, with a warning, and then why it went no further."""
+    opened(till, 2)
+    till.fails_after = 1
+    found: list[Result] = []
+    till.then(says(model(1)))
+    found.extend(sweep(ids_of(till), Sweep(till.desk, frozenset(), False, watch())))
+    assert len(found) == 2
+    assert all(any("record" in warning for warning in one.warnings) for one in found)
+    assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"sending"}
+
+
+def by_id(played: dict[str, list[Does]]) -> Does:
+    """Each payment its own script, in whatever order the threads come."""
+
+    def play(form: bytes, sent: Sent) -> Exchange:
+        lines = next(lines for name, lines in played.items() if name.encode() in form)
+        return (lines.pop(0) if len(lines) > 1 else lines[0])(form, sent)
+
+    return play
+
+
+def test_a_sweep_whose_journal_fails_in_a_ban(till: Till) -> None:
+    """What waited for the end of the ban is told, once, as it stands; what was paid meanwhile is
+    not told again; then why it went no further.
+    """
+    ids = ["order-000A", "order-000B"]
+    for name in ids:
+        till.pay(LOST, request_id=name, checkout_id=name, channel_account="")
+    till.then(by_id({ids[0]: [BANNED, says(model(1))], ids[1]: [BANNED]}))
+    till.fails = lambda: len(till.gateway.forms) >= 2 + 2 + 2
+    found: list[Result] = []
+    with pytest.raises(JournalError):
+        for one in sweep(ids, Sweep(till.desk, frozenset(), False, watch())):
+            found.append(one)  # noqa: PERF402  what was told before it failed
+    assert sorted(named(found)) == [(ids[0], "success"), (ids[1], "unknown")]
+
+
+def named(results: list[Result]) -> list[tuple[str, str]]:
+    """Whose each result is, and what it says."""
+    return [(one.payment.request_id, str(one.outcome)) for one in results if one.payment]
+
+
+def test_a_crew_of_one_and_two_commits(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a chunk goes in several commits, and each payment is sent once."""
+    monkeypatch.setattr(many, "CHUNK", 2)
+    opened(till, 5)
+    results = swept(till, says(model(1)))
+    assert [one.outcome for one in results] == [Outcome.SUCCESS] * 5
+    assert len(till.gateway.forms) == 10
+
+
+# ── Ctrl-C ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Stops:
+    """Ctrl-C at the waits of these numbers, from 1; `said` counts how often it is told that what
+    is on its way is still recorded. The gateway answers once the last of them came.
+    """
+
+    def __init__(self, till: Till, *at: int) -> None:
+        self.said = 0
+        self._at, self._waits = at, 0
+        self._answer = threading.Event()
+        till.interruptible = self._wait
+
+    @contextmanager
+    def _wait(self) -> Iterator[None]:
+        self._waits += 1
+        if self._waits in self._at:
+            if self._waits == max(self._at):
+                self._answer.set()
+            raise KeyboardInterrupt
+        yield
+
+    def then(self, does: Does) -> Does:
+        def play(form: bytes, sent: Sent) -> Exchange:
+            assert self._answer.wait(60)
+            return does(form, sent)
+
+        return play
+
+    def say(self) -> None:
+        self.said += 1
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit for each payment, so that an interrupt finds some that were not taken yet."""
+    monkeypatch.setattr(many, "CHUNK", 1)
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_after_ctrl_c_what_is_on_its_way_is_recorded(till: Till) -> None:
+    """It is said that it is waited for; the rest is told as it stands, and not sent."""
+    opened(till, 3)
+    stops = Stops(till, 1)
+    till.then(stops.then(says(model(1))))
+    results = list(sweep(ids_of(till), Sweep(till.desk, frozenset(), False, watch(stops))))
+    assert [str(one.outcome) for one in results] == ["success", "unknown", "unknown"]
+    assert [one.resumed for one in results] == [True] * 3
+    assert (stops.said, len(till.gateway.forms)) == (1, 4)
+    assert [row["state"] for row in till.rows("SELECT state FROM payments ORDER BY seq")] == [
+        *("success", "unknown", "unknown")
+    ]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_second_ctrl_c_leaves_what_is_on_its_way(till: Till) -> None:
+    """It is told as its row stands, open; nothing is said a second time."""
+    till.pay(PENDING, checkout_id="c0", channel_account="")
+    till.pay(LOST, checkout_id="c1", channel_account="")
+    stops = Stops(till, 1, 2)
+    left = threading.Event()
+
+    def play(form: bytes, sent: Sent) -> Exchange:
+        assert left.wait(60)
+        return says(model(1))(form, sent)
+
+    till.then(play)
+    results = list(sweep(ids_of(till), Sweep(till.desk, frozenset(), False, watch(stops))))
+    left.set()
+    assert [str(one.outcome) for one in results] == ["pending", "unknown"]
+    assert [one.resumed for one in results] == [True, True]
+    assert [one.warnings for one in results] == [(), ()]
+    assert stops.said == 1
+    assert till.payment().standing.state is State.SENDING
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_ctrl_c_in_a_ban_says_nothing_of_what_is_on_its_way(till: Till) -> None:
+    """There is nothing: what waits is told as it stands, and not sent again."""
+    opened(till, 2)
+    stops = Stops(till, 2)
+    till.then(BANNED)
+    results = list(sweep(ids_of(till), Sweep(till.desk, frozenset(), False, watch(stops, 0.001))))
+    assert [str(one.outcome) for one in results] == ["unknown", "unknown"]
+    assert (stops.said, len(till.gateway.forms)) == (0, 3)
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_payment_that_is_gone_is_not_told(till: Till) -> None:
+    """The journal that a sweep began with is not the one that it ends with: that is said."""
+    opened(till, 2)
+    stops = Stops(till, 1)
+    till.then(stops.then(says(model(1))))
+    told = sweep(ids_of(till), Sweep(till.desk, frozenset(), False, watch(stops)))
+    assert next(told).outcome is Outcome.SUCCESS
+    till.write("DELETE FROM tries WHERE seq = 2", "DELETE FROM payments WHERE seq = 2")
+    with pytest.raises(JournalError) as gone:
+        next(told)
+    assert gone.value.code == "journal_replaced"
+
+
+# ── answers, recorded together ───────────────────────────────────────────────────────────────
+
+
+def sent_and_answered(till: Till, does: Does, checkout_id: str) -> Any:
+    """A payment whose try is on its way, and what came back."""
+    code = f"28345678901234{checkout_id}"
+    till.pay(LOST, checkout_id=checkout_id, request_id=f"order-{checkout_id}", channel_account=code)
+    begun = till.begin(f"order-{checkout_id}")
+    exchange = does(b"", Sent())
+    return begun, read_exchange(begun, exchange, till.desk.now_ms())
+
+
+def test_nothing_is_believed_after_anothers_answer(till: Till) -> None:
+    """What came over the same connection after it is as if it had not come; over another one it
+    counts. The connection is used no more.
+    """
+    anothers = says(model(1, request_id="somebody-else"))
+    (one, stale), (two, after), (three, other) = (
+        sent_and_answered(till, does, f"000{n}") for n, does in enumerate((anothers, PAID, PAID))
+    )
+    answers = [
+        (one, stale._replace(connection=7)),
+        (two, after._replace(connection=7)),
+        (three, other._replace(connection=8)),
+    ]
+    settled = record(answers, till.desk)
+    assert [(one.request_id, str(one.result.outcome)) for one in settled] == [
+        *(("order-0000", "conflict"), ("order-0001", "unknown"), ("order-0002", "success"))
+    ]
+    assert till.gateway.mistrusted == {7}
+    assert till.payment("order-0001").verdict.payment_order_id is None
+    (raw,) = till.rows("SELECT raw, event FROM tries WHERE seq = 2 ORDER BY n DESC LIMIT 1")
+    assert list(raw.values()) == [None, "connection_cut"]
+    assert [one.result.resumed for one in settled] == [True] * 3
+    assert [one.ban_s for one in settled] == [None] * 3
+
+
+def test_codes_are_forgotten_once_for_a_group(till: Till) -> None:
+    """After the commit, unless the caller sees to it; a full disk then is no reason to tell less;
+    payments without a code ask for nothing.
+    """
+    for forget, asked in ((True, 1), (False, 1)):
+        pair = sent_and_answered(till, says(model(1)), f"1{forget:d}00")
+        (settled,) = record([pair], till.desk, forget=forget)
+        assert settled.result.outcome is Outcome.SUCCESS
+        assert till.forgot == asked
+    assert record([], till.desk) == []
+    till.fails_to_forget = True
+    pair = sent_and_answered(till, says(model(1)), "1200")
+    (settled,) = record([pair], till.desk)
+    assert (settled.result.outcome, settled.result.warnings) == (Outcome.SUCCESS, ())
