@@ -35,7 +35,6 @@ from posctl.money.result import Asked, Problem, Result, result_json
 from posctl.screen.contract import envelope, fields_of, is_field
 from posctl.screen.screen import FORMATS, Manner, Screen, View
 from posctl.shell import shell_at_hand, use_shell
-from posctl.text import nearest
 
 # What each does, in the order of the help; its module has its name.
 COMMANDS = {
@@ -58,6 +57,7 @@ COMMANDS = {
     "metrics": N_("The journal's state for a monitoring system."),
     "doctor": N_("Check everything that a payment needs."),
     "explain": N_("Say what a code means, and what to do."),
+    "help": N_("Explain a command and its options."),
     "completion": N_("Complete command lines in your shell."),
     "training": N_("Run or empty the local training gateway."),
 }
@@ -197,13 +197,9 @@ def _usage_words(error: typer.TyperException) -> tuple[str, Hint]:
 
 def _own_words(error: UnknownCommand | GivenTwice, hint: Hint) -> tuple[str, Hint]:
     if isinstance(error, UnknownCommand):
-        from posctl.help.explain import REFUND, REFUND_WORDS  # noqa: PLC0415  only for a typo
+        from posctl.cli.slips import meant  # noqa: PLC0415  only for a typo
 
-        near = nearest(error.word, error.names)
-        if error.word.lower() in REFUND_WORDS:
-            hint = (Say(_("posctl cannot give money back. What to do:")), Type(("explain", REFUND)))
-        elif near:
-            hint = (Say(_("Did you mean:")), Type((*error.path.split()[1:], near)))
+        hint = meant(error.word, error.names, error.path) or hint
         return _("There is no command {word}.").format(word=discreet(error.word)), hint
     if isinstance(error, NeedsValue):
         return _("{name} needs a value.").format(name=error.option), hint

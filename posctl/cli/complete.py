@@ -97,6 +97,8 @@ def _read(before: Sequence[str], root: Any, context: Any) -> _Line | None:
             given[param.opts[0] if param else option] = value
             if param is not None and not param.is_flag and not equals:
                 waiting = param
+        elif command is root and word == "help":
+            continue  # what follows is a command's name, as without it
         elif hasattr(command, "commands"):
             command, name = command.get_command(context, word), word
             if command is None:

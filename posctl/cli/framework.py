@@ -7,7 +7,7 @@ every annotation from its text, several times at each start (3 ms for `pay`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -68,6 +68,17 @@ class _Formatter(_TyperFormatter):  # type: ignore[misc]  # typer names the clas
 
 class _Context(typer.Context):
     formatter_class = _Formatter
+
+
+def help_of(ctx: Any, words: Sequence[str]) -> str:
+    """The help of the command that `words` name under the root. Raises UnknownCommand."""
+    here = ctx.find_root()
+    for word in words:
+        names = here.command.list_commands(here) if hasattr(here.command, "commands") else []
+        if word not in names:
+            raise UnknownCommand(word, names, here)
+        here = _Context(here.command.get_command(here, word), info_name=word, parent=here)
+    return str(here.get_help())
 
 
 def _show_help(ctx: Any, _option: Any, wanted: bool) -> None:  # noqa: FBT001  typer's signature

@@ -97,3 +97,9 @@ def test_lists_load_no_http(shop: Shop) -> None:
 def test_help_loads_no_configuration(shop: Shop, asked: str) -> None:
     """The version and the help read no file and load no library but typer."""
     assert_only(loaded(shop, asked), ALWAYS, TYPER)
+
+
+def test_the_help_command_loads_one_command(shop: Shop) -> None:
+    """`help` loads itself and the command that it explains."""
+    ours = ALWAYS | {"posctl.cli.commands", "posctl.cli.commands.help"}
+    assert_only(loaded(shop, "help"), ours, TYPER)

@@ -68,6 +68,7 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
         *(("report", "--close", "--yes", "--note", "kept"), ("report", "--shift", "1")),
         *(("report", "--verify"), ("report", "--list"), ("report", "--shift", "1", "--details")),
         *(("journal", "restore", "b.db", "--yes"), ("completion", "bash"), ("training", "reset")),
+        *(("help",), ("help", "nothing")),
         *(("--version",), ("history", "--day", "never"), ("pending", "--field", "nothing")),
     ):
         yield told(*words)

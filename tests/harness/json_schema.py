@@ -112,7 +112,7 @@ MEANINGS = {
     "reprint": "whether it is not the first",
     "charged_fee": "what the customer paid, fen",
     "payment_code": "the code, masked",
-    "text": "the receipt; of `config` the example",
+    "text": "the receipt; the help; of `config` the example",
     "file": "the file",
     "results": "where each line's outcome is told",
     "lines": "how many lines; of an item or of `skipped` their numbers",

@@ -341,6 +341,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("doctor",),
     ("doctor", "--json"),
     ("explain", "25"),
+    ("help", "pay"),
     ("completion", "bash"),
     ("training", "reset"),
     ("training", "serve", "--port", "99999"),
