@@ -42,7 +42,7 @@ from posctl.money.record import OpenOf
 
 BUSY_S = 2.0  # how long a busy journal is waited for; nobody's payment depends on it
 WITH_WHOLE = 4  # the schema since which a journal knows its id, and how far it has come
-SHARED_WITH_WHOLE = 2  # the same of a database's
+SHARED_WITH_WHOLE = 3  # the same of a database's: its corrections have numbers, too
 _COUNTS = "SELECT count(*), count(*) FILTER (WHERE closed_ms IS NULL) FROM payments"
 
 
@@ -96,7 +96,7 @@ def shared_health(url: str, note: Path | None = None) -> Health | None:
         if version == 0:
             return None
         if version >= SHARED_WITH_WHOLE:
-            postgres_whole.refuse_unless_whole(link, [mark])
+            postgres_whole.refuse_unless_whole(link, [mark], note=note)
         payments, still_open = link.execute(_COUNTS).fetchone() or (0, 0)
         if version < len(postgres_link.MIGRATIONS):
             return Health(payments, still_open, is_old=True)

@@ -14,6 +14,7 @@ from posctl.money.record import Payment
 
 if TYPE_CHECKING:
     from posctl.journal.postgres import PostgresJournal
+    from posctl.journal.seen import Seen
 
 
 def open_journal(
@@ -99,6 +100,18 @@ def open_in(place: str) -> list[Payment]:
     from posctl.journal import backup  # noqa: PLC0415  as above
 
     return backup.open_in(Path(place))
+
+
+def lost_from(place: str, note: Path | None) -> list[Seen]:
+    """What this machine has seen in the journal at `place` that is not in it any more, where that
+    is known by name: in a database. Raises JournalError, ConfigError.
+    """
+    if not is_database(place):
+        return []
+    needs_driver()
+    from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
+
+    return postgres_whole.lost(place, note)
 
 
 def adopt(place: str, note: Path | None) -> None:

@@ -116,7 +116,7 @@ class PostgresJournal:
         self._claimed: set[int] = set()
         self._let_go: set[int] = set()
         self._counted: dict[Checkout, int] = {}
-        self._count = 0  # the highest that it was given
+        self._numbers: dict[int, Payment] = {}  # that it was given, and what they stand for
         self._code_key: bytes | None = None
         self._paid_for = "", ""  # the profile and merchant of the latest payment
         try:
@@ -130,7 +130,7 @@ class PostgresJournal:
 
     def transact(self, work: Callable[[PostgresJournal], T]) -> T:
         def step() -> T:
-            self._claimed, self._let_go, self._counted, self._count = set(), set(), {}, 0
+            self._claimed, self._let_go, self._counted, self._numbers = set(), set(), {}, {}
             # Locked: who seals the journal or takes it over waits for this one, or this for him.
             self._note.refuse_unless_whole("FOR SHARE")
             done = work(self)
@@ -139,7 +139,7 @@ class PostgresJournal:
             return done
 
         done = self._link.transact(step)
-        self._note.raise_to(self._count)
+        self._note.acknowledged(self._numbers)
         self._held = (self._held | self._claimed) - self._let_go
         self._claimed, self._let_go = set(), set()
         if self._held:
@@ -209,8 +209,8 @@ class PostgresJournal:
             )
         self._paid_for = paid_for
         self._counted[new.checkout] = nth + 1
-        self._count = max(self._count, row[-1])
-        return self._sound(row)
+        self._numbers[row[-1]] = made = self._sound(row)
+        return made
 
     def hold(self, payment: Payment) -> bool:
         # The first claim of a transaction may wait for who is at the row this moment. A sweep's
@@ -314,23 +314,25 @@ class PostgresJournal:
     def correct(self, payment: Payment, by: str, note: str, now_ms: int) -> Payment:
         standing = corrected(payment.standing)
         row = self._link.execute(
-            f"""UPDATE payments SET corrected=%s, updated_ms=%s, closed_count={NEXT_COUNT}
-                WHERE seq=%s AND state='resolved' AND coalesce(corrected, paid)=%s
-                RETURNING closed_count""",
+            """UPDATE payments SET corrected=%s, updated_ms=%s
+               WHERE seq=%s AND state='resolved' AND coalesce(corrected, paid)=%s RETURNING seq""",
             (standing.paid, now_ms, payment.seq, payment.standing.paid),
         ).fetchone()
         if row is None:
             raise Stale
-        self._count = max(self._count, row[0])
-        self._link.execute(
-            "INSERT INTO corrections (seq, at_ms, word, by_whom, note) VALUES (%s,%s,%s,%s,%s)",
+        # The row keeps the number with which it was closed: another till looks for that.
+        (number,) = self._one_row(
+            f"""INSERT INTO corrections (id, seq, at_ms, word, by_whom, note)
+                VALUES ({NEXT_COUNT},%s,%s,%s,%s,%s) RETURNING id""",
             (payment.seq, now_ms, PAID_WORD[bool(standing.paid)], by, note),
         )
         # An older posctl would take it as it was closed, and pay again what was paid.
         self._link.execute(
             f"UPDATE posctl_schema SET oldest={CORRECTING} WHERE oldest<{CORRECTING}"
         )
-        return self._payments(f"SELECT {COLUMNS} FROM payments WHERE seq=%s", (payment.seq,))[0]
+        (done,) = self._payments(f"SELECT {COLUMNS} FROM payments WHERE seq=%s", (payment.seq,))
+        self._numbers[number] = done
+        return done
 
     def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
         return self._settle(payment, standing, now_ms)
@@ -360,13 +362,15 @@ class PostgresJournal:
         ).fetchone()
         if row is None:
             raise Stale
-        self._count = max(self._count, row[0] or 0)
         if closed_ms is not None and payment.seq in self._held:
             self._unclaim(payment)
             self._let_go.add(payment.seq)
-        return payment._replace(
+        settled = payment._replace(
             standing=standing, updated_ms=now_ms, closed_ms=closed_ms, pay_request=pay_request
         )
+        if closed_ms is not None:
+            self._numbers[row[0]] = settled
+        return settled
 
     def _expect_one(self, statement: str, values: Sequence[Any]) -> None:
         if self._link.execute(statement, values).rowcount != 1:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from posctl.errors import Busy, JournalError
 from posctl.hint import Hint, Say, Type
-from posctl.journal import moved
+from posctl.journal import moved, seen
 from posctl.journal.companion import Companion, Mark, mark_at
 from posctl.journal.postgres_link import Link
 from posctl.journal.rows import COLUMNS, sound_payment
+from posctl.journal.seen import Seen
 from posctl.messages import _
 from posctl.money.record import Payment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 # Grows with every transaction that takes it, and comes out differently when it is taken again.
@@ -31,37 +32,45 @@ NEXT_COUNT = "nextval('whole_count') * 1048576 + floor(random() * 1048576)::BIGI
 
 
 class Whole(NamedTuple):
-    """What a database says of its journal. `knows`: it has the number that it was asked for.
-    `former` are the ids that it had before it was taken over.
+    """What a database says of its journal. `unknown`: of the numbers that it was asked for, those
+    that it does not have. `former` are the ids that it had before it was taken over.
     """
 
     id: str
     moved_to: str | None
     former: tuple[str, ...]
-    knows: bool
+    unknown: tuple[int, ...]
 
 
-def whole(link: Link, count: int = 0, lock: str = "") -> Whole:
-    """Ask for it, and whether it knows `count`. Raises JournalError."""
+def whole(link: Link, counts: Iterable[int] = (), lock: str = "") -> Whole:
+    """Ask for it, and which of `counts` it does not know. Raises JournalError."""
     row = link.execute(
-        f"""SELECT id, moved_to, former, %s = 0
-              OR EXISTS (SELECT 1 FROM payments WHERE begun_count=%s)
-              OR EXISTS (SELECT 1 FROM payments WHERE closed_count=%s)
+        f"""SELECT id, moved_to, former, ARRAY(
+              SELECT asked FROM unnest(%s::BIGINT[]) AS asked
+              WHERE NOT EXISTS (SELECT 1 FROM payments WHERE begun_count=asked)
+                AND NOT EXISTS (SELECT 1 FROM payments WHERE closed_count=asked)
+                AND NOT EXISTS (SELECT 1 FROM corrections WHERE id=asked))
             FROM whole {lock}""",
-        (count, count, count),
+        (sorted(set(counts) - {0}),),
     ).fetchone()
     if row is None:
         raise AssertionError("this table always has a row")
-    journal_id, moved_to, former, knows = row
-    return Whole(journal_id, moved_to, tuple(former.split()), knows)
+    journal_id, moved_to, former, unknown = row
+    return Whole(journal_id, moved_to, tuple(former.split()), tuple(unknown))
 
 
-def refuse_unless_whole(link: Link, marks: Iterable[Mark | None], lock: str = "") -> Whole:
+def refuse_unless_whole(
+    link: Link, marks: Iterable[Mark | None], lock: str = "", note: Path | None = None
+) -> Whole:
     """Raises JournalError unless the journal is the one that `marks` speak of, has all that they
-    know of, and was not moved.
+    know of, and was not moved. With `note`, the latest payments that this machine has seen are
+    asked for, too: another process of it may have been acknowledged later with a lower number.
     """
     known = [mark for mark in marks if mark is not None]
-    found = whole(link, max((mark.reached for mark in known), default=0), lock)
+    counts = {max((mark.reached for mark in known), default=0)}
+    if note is not None and known:
+        counts |= {one.number for one in seen.latest(seen.seen_at(note), known[0].id)}
+    found = whole(link, counts, lock)
     shown = link.shown
     if found.moved_to is not None:
         raise moved(shown, found.moved_to, _adopt())
@@ -79,7 +88,7 @@ def refuse_unless_whole(link: Link, marks: Iterable[Mark | None], lock: str = ""
                 *_adopt(),
             ),
         )
-    if not found.knows:
+    if found.unknown:
         raise JournalError(
             "journal_older",
             _(
@@ -93,6 +102,7 @@ def refuse_unless_whole(link: Link, marks: Iterable[Mark | None], lock: str = ""
                         "Stop all tills; let the newer one be put back."
                     )
                 ),
+                *_named(link, known[0].id, note),
                 *_adopt(),
             ),
         )
@@ -109,11 +119,12 @@ class Note:
         the latest.
         """
         self._link = link
+        self._path = path
         self._file = _opened(path)
         self._mark: Mark | None = None
         try:
             said = self._file.read() if self._file else None
-            found = self.refuse_unless_whole()
+            found = refuse_unless_whole(link, (said,), note=path)
             # Another address of the same journal is no other journal.
             reached = 0 if said or path is None else _known_elsewhere(path, found.id)
             self._mark = Mark(found.id, reached)
@@ -131,14 +142,17 @@ class Note:
         said = self._file.read() if self._file else None
         return refuse_unless_whole(self._link, (said, self._mark), lock)
 
-    def raise_to(self, count: int) -> None:
-        """A transaction that was given `count` is acknowledged."""
-        if self._mark is None or self._mark.reached >= count:
+    def acknowledged(self, numbers: Mapping[int, Payment]) -> None:
+        """A transaction is acknowledged that gave these payments these numbers."""
+        if self._mark is None or not numbers:
             return
-        self._mark = self._mark._replace(reached=count)
-        if self._file:
-            with suppress(OSError):  # the next one that is told makes up for it
+        self._mark = self._mark._replace(reached=max(self._mark.reached, *numbers))
+        if self._file and self._path:
+            # The next one that is told makes up for it.
+            with suppress(OSError):
                 self._file.raise_to(self._mark)
+            with suppress(OSError):
+                seen.add(seen.seen_at(self._path), _as_seen(self._mark.id, numbers))
 
     def close(self) -> None:
         if self._file:
@@ -159,6 +173,35 @@ def _opened(path: Path | None) -> Companion | None:
 def _known_elsewhere(path: Path, journal_id: str) -> int:
     marks = [mark_at(other) for other in path.parent.glob("database.*.note") if other != path]
     return max((mark.reached for mark in marks if mark and mark.id == journal_id), default=0)
+
+
+def _as_seen(journal_id: str, numbers: Mapping[int, Payment]) -> Iterator[Seen]:
+    for count, payment in numbers.items():
+        name = payment.request_id, payment.checkout.checkout_id, payment.pay_fee
+        yield Seen(journal_id, count, *name, payment.standing.paid)
+
+
+def lost_from(link: Link, journal_id: str, note: Path | None) -> list[Seen]:
+    """What this machine has seen of the journal of this id and the database at `link` does not
+    know, each payment once, as it was last seen. Raises JournalError.
+    """
+    known = seen.all_beside(note, journal_id) if note is not None else []
+    unknown = set(whole(link, (one.number for one in known)).unknown)
+    latest = {one.request_id: one for one in known}
+    return [one for one in latest.values() if one.number in unknown]
+
+
+def _named(link: Link, journal_id: str, note: Path | None) -> Iterator[Say]:
+    """The lost payments, for people; all of them stand in what `journal adopt` tells."""
+    lost = lost_from(link, journal_id, note)
+    for one in lost[-NAMED:]:
+        yield Say(one.line())
+    if len(lost) > NAMED:
+        more = _("and {count} more, which posctl journal adopt lists before it asks")
+        yield Say(more.format(count=len(lost) - NAMED))
+
+
+NAMED = 5  # so many lost payments in an error; a person must be able to read it
 
 
 def _adopt() -> Hint:
@@ -195,6 +238,17 @@ def adopt(url: str, path: Path | None) -> None:
     if file is not None:
         with closing(file):
             file.write(adopted)
+
+
+def lost(url: str, note: Path | None) -> list[Seen]:
+    """What the journal at `url` has lost of what this machine has seen in it. Raises
+    JournalError.
+    """
+    said = mark_at(note) if note is not None else None
+    if said is None:
+        return []
+    with closing(_link(url)) as link:
+        return lost_from(link, said.id, note)
 
 
 def _adopt_in(link: Link, said: Mark | None) -> Mark:

@@ -158,7 +158,7 @@ MEANINGS = {
     "findings": "what is wrong with it",
     "created": "whether it was begun now",
     "kept_aside": "where the journal of before is",
-    "lost": "payments that the backup does not hold",
+    "lost": "payments that the backup does not hold; in `journal adopt`, that the database forgot",
     "for_person": "what waits for a person",
     "carried_over": "closed states that were carried over",
     "unknown": "what nobody can know of that time",

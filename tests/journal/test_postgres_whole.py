@@ -123,6 +123,55 @@ def test_a_database_set_back_sends_nothing(kept: Kept, one: Till, gateway: Merci
     assert "journal adopt" in hint
 
 
+def test_the_lost_payments_are_named(kept: Kept, one: Till, gateway: Merciless) -> None:
+    """Every payment that this till saw recorded and the database forgot, as it was last seen: five
+    in the error, all before `journal adopt` asks, and none that the database still has.
+    """
+    lost = {one.run(*PAY, f"lost-{n}").json["request_id"]: f"lost-{n}" for n in range(6)}
+    again = one.run("checkout", "111", "--json").json["payments"]
+    before = {payment["request_id"]: "111" for payment in again}
+    kept.set_back()
+    said = one.run(*PAY, "111").json["error"]["hint"]
+    assert [name in said for name in lost.values()] == [False, *[True] * 5]
+    assert all(request_id in said for request_id in list(lost)[1:])
+    asked = one.run("journal", "adopt", "--json")
+    assert asked.code == 2
+    assert {each["request_id"]: each["checkout_id"] for each in asked.json["lost"]} == lost | before
+    by_outcome = [(each["pay_fee"], each["paid"]) for each in asked.json["lost"]]
+    assert sorted(by_outcome) == [(100, False), *[(100, True)] * 7]
+    assert all(request_id in asked.err for request_id in lost | before)
+
+
+def test_a_lower_number_that_was_acknowledged_later_is_missed(
+    kept: Kept, gateway: Merciless, tmp_path: Path
+) -> None:
+    """Two tills on one machine: what the database lost is not the highest that the machine saw."""
+    one = till(tmp_path, kept.url, gateway.url, "till-a")
+    assert one.run(*PAY, "111").code == 0
+    assert one.run(*PAY, "222").code == 0
+    kept.execute("DELETE FROM payments WHERE checkout_id='111'")
+    refused(one, gateway, "journal_older")
+
+
+def test_a_correction_by_another_till_is_no_loss(
+    kept: Kept, gateway: Merciless, tmp_path: Path
+) -> None:
+    """What this till closed last is corrected in the back office: it goes on, and a database that
+    lost the correction is refused where it was made.
+    """
+    one, office = (till(tmp_path, kept.url, gateway.url, name) for name in ("till-a", "office"))
+    gateway.answer = lambda _members: None
+    request_id = one.run(*PAY, "111").json["request_id"]
+    word = ("resolve", request_id, "--note", "seen", "--json", "--as")
+    assert one.run(*word, "not-paid").code in (0, 10)
+    kept.keep()
+    assert office.run(*word, "paid", "--correct").code in (0, 10)
+    gateway.answer = paid
+    assert one.run(*PAY, "222").code == 0
+    kept.set_back()
+    refused(office, gateway, "journal_older")
+
+
 def test_what_only_closed_since_is_missed_too(
     kept: Kept, gateway: Merciless, tmp_path: Path
 ) -> None:

@@ -224,11 +224,12 @@ def adopt(
 def adopt_run(options: AdoptOptions, run: Run) -> Exit:
     """The whole behaviour of `journal adopt`, without the framework."""
     from posctl.journal.open import adopt as take_over  # noqa: PLC0415  loads SQLite
-    from posctl.journal.open import open_in  # noqa: PLC0415  as above
+    from posctl.journal.open import lost_from, open_in  # noqa: PLC0415  as above
     from posctl.journal.place import masked_url  # noqa: PLC0415  as above
 
     place = journal_place(run.globals.config, run.environ)
-    path, may_be_charged = masked_url(place), open_in(place)
+    path, may_be_charged, note = masked_url(place), open_in(place), _note(run)
+    lost = lost_from(place, note)
     run.screen.note(
         _(
             "▲ What another copy of this journal has paid may be charged again from here. Look at "
@@ -238,6 +239,13 @@ def adopt_run(options: AdoptOptions, run: Run) -> Exit:
     for payment in may_be_charged:
         words = _("▲ Open, and perhaps settled elsewhere: checkout {checkout}, {fee} fen")
         run.screen.note(words.format(checkout=payment.checkout.checkout_id, fee=payment.pay_fee))
+    for one in lost:
+        run.screen.note(one.line())
+    facts: dict[str, Any] = {
+        "path": path,
+        "open": len(may_be_charged),
+        "lost": [one.told() for one in lost],
+    }
     question = _("Is the right journal lost, and shall this one be used?")
     if not options.yes and not (run.can_ask() and run.confirm(question)):
         problem = Problem(
@@ -246,10 +254,10 @@ def adopt_run(options: AdoptOptions, run: Run) -> Exit:
             _("The journal was not adopted."),
             (Say(_("To do it on purpose:")), Type(("journal", "adopt", "--yes"))),
         )
-        _show(run, problem, Exit.USAGE, path=path, open=len(may_be_charged))
+        _show(run, problem, Exit.USAGE, **facts)
         return Exit.USAGE
-    take_over(place, _note(run))
-    _show(run, None, path=path, open=len(may_be_charged))
+    take_over(place, note)
+    _show(run, None, **facts)
     return Exit.OK
 
 
