@@ -97,6 +97,7 @@ class Profile(NamedTuple):
     till: TillKeys = DEFAULT_TILL
     merchant_name: str | None = None
     notify_command: tuple[str, ...] = ()
+    inherited: tuple[str, ...] = ()  # keys that the file says for every profile, as in timeout.read
 
     @property
     def merchant(self) -> Merchant:

@@ -13,6 +13,7 @@ from typing import TypedDict
 from posctl.config.keys import (
     APP_KEY,
     APP_KEY_SIGNS,
+    DEFAULT_KEYS,
     SECRET_KEYS,
     choice_of,
     decline_codes_of,
@@ -59,7 +60,7 @@ from posctl.text import nearest
 
 MAX_CONFIG_BYTES = 256 * 1024
 
-_TOP_KEYS = ("default_profile", "journal", "profiles")
+_TOP_KEYS = ("default_profile", "journal", "defaults", "profiles")
 _PROFILE_KEYS = (
     *("gateway", "app_key", *SECRET_KEYS, "sign_method", "session", "timeout", "max_fee"),
     *("proxy", "ca", "defaults", "status_words", "allow_card_numbers", "receipt", "statement"),
@@ -69,6 +70,8 @@ _TRAINING_KEYS = (
     *("timeout", "max_fee", "defaults", "status_words", "allow_card_numbers"),
     *("receipt", "statement", "till", "decline_codes", "notify_command"),
 )
+# Training tells nobody that a payment waits, unless its own section says so.
+_SHARED_WITH_TRAINING = tuple(key for key in _TRAINING_KEYS if key != "notify_command")
 _TRAINING_DEFAULTS = {
     "shop_id": "1",
     "operator_id": "123",
@@ -247,7 +250,8 @@ def _holds_secret(root: Map) -> bool:
     if masked_url(journal) != journal:
         return True
     sections = root.items.get("profiles")
-    for section in sections.items.values() if isinstance(sections, Map) else ():
+    own = sections.items.values() if isinstance(sections, Map) else ()
+    for section in (root.items.get("defaults"), *own):
         if isinstance(section, Map) and (
             section.items.get("secret")
             or section.items.get("session")
@@ -259,6 +263,7 @@ def _holds_secret(root: Map) -> bool:
 
 def _config(root: Map, path: Path) -> Config:
     known_keys(root, _TOP_KEYS)
+    shared = _shared(root)
     sections = mapping_of(root, "profiles")
     profiles: dict[str, Profile] = {}
     for name, line in sections.lines.items():
@@ -266,8 +271,12 @@ def _config(root: Map, path: Path) -> Config:
             raise Bad("bad_name", line, _("a profile's name is made of A-Z a-z 0-9 . _ -"))
         section = mapping_of(sections, name)
         if name != TRAINING:
-            profiles[name] = _profile(name, section, path.parent)
-    profiles[TRAINING] = _training(mapping_of(sections, TRAINING))
+            whole, taken = _inherit(section, shared)
+            profiles[name] = _profile(name, whole, path.parent)._replace(inherited=taken)
+    section = mapping_of(sections, TRAINING)
+    _refuse_a_gateway(section)
+    whole, taken = _inherit(section, _only(shared, _SHARED_WITH_TRAINING))
+    profiles[TRAINING] = _training(whole)._replace(inherited=taken)
     return Config(
         path,
         exists=True,
@@ -275,6 +284,51 @@ def _config(root: Map, path: Path) -> Config:
         journal=_journal_key(root),
         profiles=profiles,
     )
+
+
+def _shared(root: Map) -> Map:
+    """What every profile inherits: the keys below `defaults:`, which are those of a profile."""
+    shared = mapping_of(root, "defaults")
+    for key in shared.lines:
+        if key in DEFAULT_KEYS:
+            raise Bad(
+                "unknown_key",
+                shared.lines[key],
+                _("{key} belongs one level deeper").format(key=key),
+                _("Write it below a second defaults:, as in a profile."),
+            )
+    known_keys(shared, _PROFILE_KEYS)
+    return shared
+
+
+def _only(section: Map, keys: tuple[str, ...]) -> Map:
+    items = {key: value for key, value in section.items.items() if key in keys}
+    return section._replace(items=items)
+
+
+def _inherit(section: Map, shared: Map) -> tuple[Map, tuple[str, ...]]:
+    """A profile with what it does not say itself, and the keys of that, with points. A key that
+    says null is said; a secret in a place of the profile's own is not in the shared one.
+    """
+    if any(section.items.get(key) for key in SECRET_KEYS):
+        secretless = tuple(key for key in shared.items if key not in SECRET_KEYS)
+        shared = _only(shared, secretless)
+    return _merged(section, shared, "")
+
+
+def _merged(section: Map, shared: Map, where: str) -> tuple[Map, tuple[str, ...]]:
+    items, lines = dict(section.items), dict(section.lines)
+    taken: list[str] = []
+    for key, value in shared.items.items():
+        own = items.get(key)
+        if key not in items:
+            items[key], lines[key] = value, shared.lines[key]
+            inside = value.items if isinstance(value, Map) else ()
+            taken += [f"{where}{key}.{one}" for one in inside] or [f"{where}{key}"]
+        elif isinstance(own, Map) and isinstance(value, Map):  # no deeper than defaults: shop_id
+            items[key], names = _merged(own, value, f"{key}.")
+            taken += names
+    return Map(items, lines, section.line), tuple(taken)
 
 
 def _profile(name: str, section: Map, folder: Path) -> Profile:
@@ -296,13 +350,17 @@ def _profile(name: str, section: Map, folder: Path) -> Profile:
     )
 
 
-def _training(section: Map) -> Profile:
-    """The profile that is always there; the file may add to it what is not about its gateway."""
+def _refuse_a_gateway(section: Map) -> None:
+    """The file may add to the profile training what is not about its gateway. Raises Bad."""
     for key, line in section.lines.items():
         if key in _PROFILE_KEYS and key not in _TRAINING_KEYS:
             what = _("the profile training has no {key}: its gateway is inside posctl")
             raise Bad("training", line, what.format(key=key))
     known_keys(section, _TRAINING_KEYS)
+
+
+def _training(section: Map) -> Profile:
+    """The profile that is always there."""
     common = _common(section)
     common["defaults"] = _TRAINING_DEFAULTS | dict(common["defaults"])
     secret = Secret("secret", TRAINING_SECRET)

@@ -62,6 +62,105 @@ def refused(path: Path, *, profile: str | None = "store-1", **environ: str) -> C
     return caught.value
 
 
+# ── what every profile has ───────────────────────────────────────────────────────────────────
+
+SHARED = """\
+defaults:
+  gateway: https://eco.taobao.com/router/rest
+  app_key: "1"
+  secret_env: ALL
+  session: s
+  merchant: hema
+  timeout: {connect: 2, read: 20}
+  decline_codes: [LOW]
+  notify_command: [tell]
+  receipt: {header: all, width: 48}
+  defaults: {buyer_id: 1, source: hema}
+profiles:
+  store-1:
+    defaults: {shop_id: 1, source: other}
+    timeout: {read: 7.5}
+    secret_file: own
+    decline_codes: []
+  store-2:
+  store-3: {session: null, notify_command: ~, defaults: null, receipt: {header: null}}
+"""
+
+
+def test_a_profile_inherits_what_it_does_not_say(written: Callable[..., Path]) -> None:
+    """Keys below `defaults:` are every profile's; what a profile says wins, mappings key by key,
+    a secret as a whole; null takes a key back.
+    """
+    one, two, three, training = read(str(written(SHARED)), {}).profiles.values()
+    assert (one.gateway, one.app_key, one.session) == (two.gateway, "1", "s")
+    assert dict(one.defaults) == {"shop_id": "1", "source": "other", "buyer_id": "1"}
+    assert (one.timeout.connect_s, one.timeout.read_s, one.timeout.total_s) == (2, 7.5, 30)
+    assert (one.secret.kept_in, two.secret.kept_in) == ("secret_file", "secret_env")
+    assert (one.decline_codes, two.decline_codes) == ((), ("LOW",))
+    assert dict(two.defaults) == {"source": "hema", "buyer_id": "1"}
+    assert (three.session, three.notify_command, dict(three.defaults)) == (None, (), {})
+    assert (three.receipt.header, three.receipt.width) == ((), 48)
+    assert (two.merchant.name, two.notify_command) == ("hema", ("tell",))
+    assert (training.receipt.width, training.notify_command) == (48, ())
+    assert training.merchant.name == "training"
+    assert (training.defaults["source"], training.defaults["shop_id"]) == ("hema", "1")
+
+
+def test_what_was_inherited_is_known(written: Callable[..., Path]) -> None:
+    """Each profile knows which of its keys the file says for all."""
+    one, two, three, training = read(str(written(SHARED)), {}).profiles.values()
+    rest = ("gateway", "app_key", "session", "merchant")
+    assert one.inherited == (
+        *(*rest, "timeout.connect", "notify_command", "receipt.header", "receipt.width"),
+        "defaults.buyer_id",
+    )
+    assert {"secret_env", "timeout.read", "decline_codes", "defaults.source"} <= {*two.inherited}
+    assert "receipt.header" not in three.inherited
+    assert {name.partition(".")[0] for name in training.inherited} == {
+        *("timeout", "decline_codes", "receipt", "defaults")
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("  gatway: x", "line 2: unknown key gatway"),
+        ("  shop_id: 1", "line 2: shop_id belongs one level deeper"),
+        ("  max_fee: 0", "line 2: max_fee is a whole number"),
+        ("  timeout: {reed: 1}", "line 2: unknown key reed"),
+        ("  secret_file: B\n  secret_env: A", "line 3: a profile needs exactly one of"),
+        ("  session: s", "line 2: a profile with a session needs merchant"),
+        ("  - a", "line 2: a list is not allowed here"),
+    ],
+)
+def test_what_is_wrong_for_every_profile_names_its_line(
+    line: str, words: str, written: Callable[..., Path]
+) -> None:
+    """The block is read as strictly as a profile, and an error names the line where it stands."""
+    secret = "" if "secret" in line else ", secret_env: A"
+    own = f'profiles:\n  store-1: {{gateway: "https://a.invalid/", app_key: 1{secret}}}\n'
+    assert words in refused(written(f"defaults:\n{line}\n{own}")).message
+
+
+def test_a_secret_for_every_profile_is_guarded(written: Callable[..., Path]) -> None:
+    """A file whose `defaults:` hold a secret is refused when others can read it."""
+    text = f"defaults: {{secret: {SECRET}}}\nprofiles: {{store-1: }}\n"
+    assert "can be read by others" in refused(written(text, 0o644)).message
+
+
+def test_config_show_marks_what_is_for_every_profile(shop: Shop) -> None:
+    """`config show` marks it on the screen, and lists it as `inherited` for scripts."""
+    shop.profile("https://a.invalid/")  # makes the file
+    (shop.home / "config.yaml").write_text(SHARED)
+    shown = shop.run("--profile", "store-1", "config", "show", "--format", "text").out
+    marked = [line.split()[0] for line in shown.splitlines() if "(for every profile)" in line]
+    assert marked[:3] == ["settings.gateway", "settings.app_key", "settings.session"]
+    assert "settings.timeout.connect" in marked
+    assert "settings.timeout.read" not in marked
+    asked = shop.run("--profile", "store-1", "config", "show", "--json").json
+    assert asked["inherited"][:2] == ["gateway", "app_key"]
+
+
 # ── what is read ─────────────────────────────────────────────────────────────────────────────
 
 

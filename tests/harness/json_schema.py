@@ -20,6 +20,7 @@ OPEN = ("call", "settings", "raw")  # what is in them depends on the configurati
 
 MEANINGS = {
     "default": "whether it is used when none is named",
+    "inherited": "the keys that the file says for every profile, as in timeout.read",
     "default_profile": "the profile that is used when none is named",
     "merchant": "whose money it is",
     "gateway": "the gateway's URL",

@@ -47,16 +47,27 @@ def show(ctx: typer.Context) -> int:
 def show_run(run: Run) -> Exit:
     """The whole behaviour of `config show`, without the framework."""
     loaded = run.load()
-    run.screen.show(
-        _pairs(
-            path=str(loaded.path),
-            journal=masked_url(loaded.journal),
-            profile=loaded.profile.name,
-            live=loaded.profile.live,
-            settings=_settings(loaded.profile),
-        )
-    )
+    inherited = loaded.profile.inherited
+    facts: dict[str, Any] = {
+        "path": str(loaded.path),
+        "journal": masked_url(loaded.journal),
+        "profile": loaded.profile.name,
+        "live": loaded.profile.live,
+        "settings": _settings(loaded.profile),
+    }
+    data = envelope("config", Exit.OK, **facts, inherited=list(inherited))
+    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, _told(facts, inherited))))
     return Exit.OK
+
+
+def _told(facts: Mapping[str, Any], inherited: tuple[str, ...]) -> list[tuple[str, str]]:
+    """As lines, those marked that the file says for every profile."""
+    mark = _("(for every profile)")
+    return [
+        (name, f"{value}  {mark}" if key in inherited or key[:-2] in inherited else value)
+        for name, value in plain(facts)
+        for key in (name.removeprefix("settings."),)  # the first item of a list ends in .1
+    ]
 
 
 @app.command(
