@@ -15,7 +15,15 @@ from posctl.messages import N_, _
 from posctl.money.admit import Block, may_resend
 from posctl.money.codes import CODE_FIELDS
 from posctl.money.order import grouped
-from posctl.money.outcome import RATE_LIMIT_CODES, REFUSALS, Event, Outcome, State, outcome_of
+from posctl.money.outcome import (
+    EVENT_TABLE,
+    RATE_LIMIT_CODES,
+    REFUSALS,
+    Event,
+    Outcome,
+    State,
+    outcome_of,
+)
 from posctl.money.record import Merchant, Payment, Try, TryEnd
 from posctl.money.result import Problem
 from posctl.times import date_time
@@ -122,13 +130,20 @@ def problem_of(payment: Payment, end: TryEnd | None) -> Problem | None:
 
 
 def _closed_how(payment: Payment, end: TryEnd | None) -> str:
-    by_hand = payment.standing.state is State.RESOLVED
-    return _("It was closed by hand.") if by_hand else what_happened(end)
+    if payment.standing.state is State.RESOLVED:
+        return _("It was closed by hand.")
+    if end is not None and payment.open and EVENT_TABLE[end.event] is Outcome.FAIL:
+        # "The payment failed" would contradict the verdict, which knows of an earlier try.
+        return _in_detail(_("The platform's answer to this try was a failure."), end)
+    return what_happened(end)
 
 
 def what_happened(end: TryEnd | None) -> str:
     """The event in a sentence, with the other side's own words when there are any."""
-    sentence = _(EVENT_WORDS[end.event if end else Event.CRASHED])
+    return _in_detail(_(EVENT_WORDS[end.event if end else Event.CRASHED]), end)
+
+
+def _in_detail(sentence: str, end: TryEnd | None) -> str:
     details = [part for part in (end.code, end.sub_code, end.message) if part] if end else []
     if not details or details[0] in ("closed", "timed out", "refused"):
         return sentence  # it has said so
@@ -160,6 +175,8 @@ def money(outcome: Outcome) -> str:
 
 
 def _hint(payment: Payment, outcome: Outcome, end: TryEnd | None) -> Hint:
+    if payment.standing.state is State.RESOLVED:
+        return ()  # nobody waits for it any more
     if outcome in (Outcome.FAIL, Outcome.NOT_SENT, Outcome.REJECTED):
         code = int(end.code) if end and end.code and end.code.isdecimal() else 0
         return said(remedy(outcome, end.event if end else None, code))

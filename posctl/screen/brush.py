@@ -85,7 +85,7 @@ def named(outcome: Outcome, state: str | None = None) -> str:
     """Glyph and word of an outcome; one that a person decided says so."""
     look = LOOKS[outcome]
     if state == State.RESOLVED:
-        return f"{look.glyph} {_(look.word)} " + _("(by hand)")
+        return f"{look.glyph} " + _("{outcome} (by hand)").format(outcome=_(look.word))
     return f"{look.glyph} {_(look.word)}"
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import codecs
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -232,10 +232,10 @@ class Screen:
             typed = self._discreet(one_line(line))
             write(self.stderr, f"  → {typed}\n")  # a command must be whole to be copied
 
-    def input_line(self, text: str, *, keep: bool = False, short: str = "") -> bool:
+    def input_line(self, text: str, *, keep: bool = False, shorter: Sequence[str] = ()) -> bool:
         """Write over the terminal's last line and leave the cursor behind `text`, or behind the
-        end of it where it is too wide, unless `short` says the same. With `keep` all of it stays,
-        and a new line is the last.
+        end of it where it is too wide, unless one of `shorter` has room. With `keep` all of it
+        stays, and a new line is the last.
         """
         from rich.cells import cell_len  # noqa: PLC0415  only for a terminal
 
@@ -243,11 +243,12 @@ class Screen:
             return False
         width = (width_of(self.stdout) or 80) - 2  # a glyph may be wider than Rich thinks
         line = one_line(text)
+        for narrower in shorter:
+            if cell_len(line) > width:
+                line = one_line(narrower)
         if keep:
             kept = "\n   ".join(self._broken(line, width - 3)) if cell_len(line) > width else line
             return write(self.stdout, f"\r{' ' * width}\r{kept}\n")
-        if short and cell_len(line) > width:
-            line = one_line(short)
         while cell_len(line) > width:
             line = f"…{line[2:]}"
         return write(self.stdout, f"\r{line}{' ' * (width - cell_len(line))}\r{line}")

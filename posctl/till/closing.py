@@ -6,14 +6,16 @@ from collections.abc import Callable
 from math import inf
 
 from posctl.messages import _
-from posctl.money.order import check_value, yuan
+from posctl.money.order import check_value
 from posctl.money.scan import half_width
 from posctl.paying.by_hand import close_by_hand
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers
 from posctl.paying.pay import told
 from posctl.till.cashier import Cashier
+from posctl.till.entry import Asks
 from posctl.till.open import Open
+from posctl.till.screen import which
 from posctl.till.talk import Talk
 from posctl.till.verdicts import Verdicts
 
@@ -45,32 +47,52 @@ class Closing:
 
     def ask(self, number: int | None) -> None:
         """Ask what became of it, for the evidence, and whether to close it so."""
-        one = self._verdicts.open.find(number) if number is not None else None
-        if one is None:
+        if number is None and len(self._verdicts.open) > 1:
             self._talk.note(_("Say which one: c and its number. The list: o"))
+            return
+        one = self._verdicts.find(number)
+        if one is None:
             return
         if one.payment.request_id in self._workers.in_flight:
             self._talk.note(_("The platform is being asked about it: wait for its verdict."))
             return
         self._one = one
         self._verdicts.open.ask_at(one.payment.request_id, inf)
-        fee, checkout = yuan(one.payment.pay_fee), one.payment.checkout.checkout_id
         self._talk.note(_("Look at the customer's phone and the platform's console first."))
-        words = _("￥{yuan} · {checkout}: was it paid? Type paid or not-paid: ")
-        self._talk.ask_words(words.format(yuan=fee, checkout=checkout), self._said)
+        words = _("{payment}: was it paid? 1 paid, 2 not paid, Esc: leave it open: ")
+        short = _("Paid? 1 yes, 2 no, Esc: leave it: ")
+        self._talk.ask_words(words.format(payment=which(one.payment)), self._said, short)
 
     def _said(self, verdict: str) -> None:
         paid = _SAID.get(half_width(verdict).lower())
-        if paid is not None:  # else it is asked again
-            question = _("What shows it, in a few words: ")
-            self._talk.ask_words(question, lambda note: self._sure(note, paid=paid))
+        if paid is None or self._one is None:  # it is asked again
+            self._talk.note(_("Type 1 for paid, 2 for not paid."))
+            return
+        words = (
+            _("{payment} was paid. What shows it, in a few words: ")
+            if paid
+            else _("{payment} was not paid. What shows it, in a few words: ")
+        )
+        short = _("Paid. What shows it: ") if paid else _("Not paid. What shows it: ")
+        question = words.format(payment=which(self._one.payment))
+        self._talk.ask_words(question, lambda note: self._sure(note, paid=paid), short)
 
     def _sure(self, note: str, *, paid: bool) -> None:
-        if not any(character.isalnum() for character in note):
+        if self._one is None or not any(character.isalnum() for character in note):
             return  # asked again
         check_value("attributes", note, _("The evidence"))
-        question = _("Close it by hand as paid?") if paid else _("Close it by hand as not paid?")
-        self._talk.confirm(question, lambda: self._close(note, paid=paid))
+        words = (
+            _("{payment}: close it by hand as PAID?")
+            if paid
+            else _("{payment}: close it by hand as NOT PAID?")
+        )
+        self._talk.confirm(
+            words.format(payment=which(self._one.payment)),
+            lambda: self._close(note, paid=paid),
+            nay=_("Nothing was closed."),
+            asks=Asks.INSIST,
+            short=_("Close it as PAID?") if paid else _("Close it as NOT PAID?"),
+        )
 
     def _close(self, note: str, *, paid: bool) -> None:
         if self._one is None:

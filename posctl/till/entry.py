@@ -31,7 +31,7 @@ from posctl.money.scan import (
 )
 from posctl.shell import lines_of
 from posctl.text import sentences
-from posctl.till.labels import amount_label, short_label
+from posctl.till.labels import amount_label, shorter_labels
 from posctl.till.wishes import (
     COMMANDS,
     Answer,
@@ -63,6 +63,16 @@ class Prompt(Enum):
     WATCH = auto()
 
 
+class Asks(Enum):
+    """How a question is answered: with yes, and anything else is no; INSIST with yes or no alone;
+    LEAVE as ONCE, and Ctrl-C is yes.
+    """
+
+    ONCE = auto()
+    INSIST = auto()
+    LEAVE = auto()
+
+
 class Entry:
     """The dialogue with one cashier. `prompt` is what is asked for now."""
 
@@ -76,7 +86,8 @@ class Entry:
         self._after_end, self._end_s = "", 0.0  # what just ended a line or a scan, and when
         self._fee = 0
         self._checkout_id = ""
-        self._question = ""
+        self._question = self._short = ""
+        self._asks = Asks.ONCE
         self._rest: Offer | None = None  # what `+` has taken: the next amount is a part of it
         self._framed = False  # a scan has begun with STX
         self._doubt = ""  # a checkout_id that looks like a payment code
@@ -95,14 +106,21 @@ class Entry:
         """Wait for a verdict; any key goes on to the next customer."""
         self.prompt, self._typed = Prompt.WATCH, ""
 
-    def ask(self, question: str) -> None:
-        """A question, to be answered with yes; anything else is no."""
-        self.prompt, self._typed, self._question = Prompt.CONFIRM, "", question
+    def ask(self, question: str, asks: Asks = Asks.ONCE, short: str = "") -> None:
+        """A question for yes or no; `short` says the same where there is little room."""
+        self.prompt, self._typed = Prompt.CONFIRM, ""
+        self._question, self._short, self._asks = question, short or question, asks
         self._doubt = self._no_code = ""
 
-    def ask_words(self, question: str) -> None:
+    def ask_words(self, question: str, short: str = "") -> None:
         """A question that is answered in words; nothing is no answer."""
-        self.prompt, self._typed, self._question = Prompt.WORDS, "", question
+        self.prompt, self._typed = Prompt.WORDS, ""
+        self._question, self._short = question, short or question
+
+    @property
+    def asks(self) -> Asks | None:
+        """How the question is answered that is asked now, if one is."""
+        return self._asks if self.prompt is Prompt.CONFIRM else None
 
     # ── what is shown ────────────────────────────────────────────────────────────────────────
 
@@ -116,6 +134,8 @@ class Entry:
                 return self._checkout_label()
             case Prompt.CODE:
                 return _("￥{yuan} · scan the payment code: ").format(yuan=yuan(self._fee))
+            case Prompt.CONFIRM if self._asks is Asks.INSIST:
+                return _("{question} [y/n] ").format(question=self._question)
             case Prompt.CONFIRM:
                 return _("{question} [y/N] ").format(question=self._question)
             case Prompt.WORDS:
@@ -124,11 +144,18 @@ class Entry:
                 return ""
 
     @property
-    def short_label(self) -> str:
-        """The same where there is little room, or nothing."""
-        if self.prompt is Prompt.CONFIRM:
-            return f"{self._question} [y/N] "
-        return short_label(self.offer, self._rest) if self.prompt is Prompt.AMOUNT else ""
+    def shorter_labels(self) -> list[str]:
+        """The same where there is less room, the widest first."""
+        match self.prompt:
+            case Prompt.AMOUNT:
+                return shorter_labels(self.offer, self._rest)
+            case Prompt.CONFIRM:
+                keys = "[y/n]" if self._asks is Asks.INSIST else "[y/N]"
+                return [f"{self._question} {keys} ", f"{self._short} {keys} "]
+            case Prompt.WORDS:
+                return [self._short]
+            case _:
+                return []
 
     def _checkout_label(self) -> str:
         if self.offer is None or self.offer.rest:  # a rest is taken with its own key alone
@@ -151,8 +178,11 @@ class Entry:
         """When a code counts as scanned without an end; never for what a hand typed."""
         if self.prompt is not Prompt.CODE or not has_code(self._typed):
             return inf
-        fast = self._last_s - self._first_s <= SCANNED_S * len(self._typed)
-        return self._last_s + SCAN_END_S if fast else inf
+        return self._last_s + SCAN_END_S if self._was_scanned(self._typed) else inf
+
+    def _was_scanned(self, typed: str) -> bool:
+        """Whether what was typed last came as fast as no hand types."""
+        return self._last_s - self._first_s <= SCANNED_S * len(typed)
 
     def take(self, typed: str, now_s: float) -> Iterator[Wish]:
         """What `typed`, which came in one piece, wishes; "" when only time has passed.
@@ -199,8 +229,7 @@ class Entry:
         elif self.prompt is Prompt.AMOUNT:
             yield Note(_("That was a code. First the amount, then scan."))
         elif self.prompt is Prompt.CHECKOUT:
-            self._typed = code
-            yield from self._enter()
+            yield Note(_("That was a payment code. First the checkout's number, then scan."))
         elif self.prompt is Prompt.WORDS:
             yield Note(_("That was a code. Here words are asked for."))
         # Scanned once more while a verdict is waited for it says nothing new.
@@ -241,8 +270,12 @@ class Entry:
         """One step back: what is typed, the customer, and at last the till."""
         if self._typed and self.prompt is not Prompt.CODE:
             self._typed = ""
+        elif leave and self.asks is Asks.LEAVE:
+            yield Plain.LEAVE
         elif self.prompt is not Prompt.AMOUNT:
-            if self.prompt is not Prompt.WATCH:
+            if self.prompt is Prompt.WORDS or self.asks in (Asks.INSIST, Asks.LEAVE):
+                yield Note(_("Cancelled. Nothing has changed."))
+            elif self.prompt is not Prompt.WATCH:
                 yield Note(_("Cancelled. Nothing was sent."))
             yield Plain.NEXT
         elif leave:
@@ -337,6 +370,9 @@ class Entry:
         elif typed in COMMANDS.values():
             words = _("{letter} is a command, not a checkout. Esc first, then {letter}.")
             raise UsageError("bad_checkout", words.format(letter=typed))
+        elif has_code(typed) and self._was_scanned(typed):
+            yield Note(_("That was a payment code. First the checkout's number, then scan."))
+            return
         elif has_code(typed):
             self.ask(_("That looks like a payment code. Is it the checkout?"))
             self._doubt = typed
@@ -348,7 +384,11 @@ class Entry:
         yield Chosen(self._fee, typed)
 
     def _answer(self, typed: str) -> Iterator[Wish]:
-        yes = half_width(typed).lower() in ("y", "yes", "是", "好")
+        word = half_width(typed).lower()
+        yes = word in _YES
+        if self.asks is Asks.INSIST and not yes and word not in _NO:
+            yield Note(_("Type y or n. Esc leaves everything as it is."))
+            return
         doubt, no_code = self._doubt, self._no_code
         self._doubt = self._no_code = ""
         yield Keep(typed)
@@ -386,6 +426,8 @@ class Entry:
         yield Sale(self._fee, self._checkout_id, typed)
 
 
+_YES = frozenset({"y", "yes", "是", "是的", "好"})
+_NO = frozenset({"n", "no", "否", "不", "不是"})
 _ENDS = "\r\n\t" + ETX
 # What one scanner sends behind another end is the same end: a second Enter would answer the next
 # question.

@@ -21,15 +21,15 @@ def amount_label(unit: str, offer: Offer | None, rest: Offer | None) -> str:
     return _("{unit} (Enter: {taken}): ").format(unit=unit, taken=taken)
 
 
-def short_label(offer: Offer | None, rest: Offer | None) -> str:
+def shorter_labels(offer: Offer | None, rest: Offer | None) -> list[str]:
     """The same for a narrow terminal, without the checkout; nothing where it is short anyway."""
     about = rest or offer
     if about is None:
-        return ""
+        return []
     if rest is not None:
         words = _("The rest (Enter: ￥{yuan}): ")
     elif about.rest:
         words = _("+: the rest, ￥{yuan}; or amount: ")
     else:
         words = _("Enter: ￥{yuan}; or amount: ")
-    return words.format(yuan=yuan(about.pay_fee))
+    return [words.format(yuan=yuan(about.pay_fee))]

@@ -24,7 +24,7 @@ from posctl.paying.pay import told
 from posctl.screen.screen import Screen
 from posctl.till.cashier import Cashier
 from posctl.till.closing import Closing
-from posctl.till.entry import Entry, Prompt
+from posctl.till.entry import Asks, Entry, Prompt
 from posctl.till.keyboard import Keyboard
 from posctl.till.screen import draw_farewell, draw_help, draw_status, draw_welcome
 from posctl.till.sending import Sending
@@ -48,10 +48,12 @@ WORKERS = 4  # payments on their way at once: a till has one customer, and some 
 
 class Tools(NamedTuple):
     """What the till is given besides its desk. `order` makes a checked payment of members by API
-    name; `receipt` counts a print of a paid payment and gives its text; `report` shows the shift's.
+    name; `operator_given` is whether somebody has said who works at the till; `receipt` counts a
+    print of a paid payment and gives its text; `report` shows the shift's.
     """
 
     order: Callable[[Mapping[str, str]], PayRequest]
+    operator_given: bool
     receipt: Callable[[Payment], str]
     report: Callable[[], object]
     monotonic: Callable[[], float]
@@ -112,6 +114,22 @@ class Till:
         verdicts.find_open()
         if verdicts.open or verdicts.rests:
             verdicts.show_open()
+        self._ask_who()
+
+    def _ask_who(self) -> None:
+        """Whether whoever took the last payment of the shift goes on: a power cut forgets `w`."""
+        last = None if self._tools.operator_given else self._verdicts.takings.last_operator()
+        now = str(self._cashier.anyone.members["operator_id"])
+        if last not in (None, now):
+            question = _("Operator {last} took the last payment here. Is {last} still working?")
+            nay = _("Operator {now} works here now. Another one: w").format(now=now)
+            self._talk.confirm(
+                question.format(last=last),
+                lambda: self._work_as(last),
+                nay=nay,
+                asks=Asks.INSIST,
+                short=_("Still operator {last}?").format(last=last),
+            )
 
     def _welcome(self) -> None:
         profile, order = self._desk.profile, self._cashier.anyone
@@ -181,20 +199,21 @@ class Till:
 
     def _show_prompt(self) -> None:
         if self._entry.prompt is Prompt.WATCH:
-            words, short = self._verdicts.countdown()
-            self._talk.line(words, short=short)
+            words, *shorter = self._verdicts.countdown()
+            self._talk.line(words, shorter=shorter)
             return
         if self._talk.status_due and self._entry.prompt is Prompt.AMOUNT:
             self._talk.show({}, lambda canvas: draw_status(canvas, self._verdicts.status()))
             self._talk.status_due = False
-        short = self._entry.short_label
         typed = self._entry.echo
-        self._talk.line(self._entry.label + typed, short=short and short + typed)
+        shorter = [label + typed for label in self._entry.shorter_labels]
+        self._talk.line(self._entry.label + typed, shorter=shorter)
 
     def _grant(self, wish: Wish) -> None:
         match wish:
             case Keep(text):
-                self._talk.note(self._entry.label + text)
+                shorter = [label + text for label in self._entry.shorter_labels]
+                self._talk.line(self._entry.label + text, shorter=shorter, keep=True)
             case Note(text):
                 self._talk.note(text)
             case Sale():
@@ -209,19 +228,16 @@ class Till:
                 self._command(letter, number)
             case Plain.NEXT:
                 self._closing.end()
-                self._verdicts.next_customer()
+                self._verdicts.leave()
             case Plain.LEAVE:
-                self._leaving = True
+                self._leave()
 
     def _answered(self, *, yes: bool) -> None:
         self._entry.fresh()
         try:
             if yes:
                 self._talk.yes()
-            elif self._closing:
-                self._talk.note(_("Nothing was closed."))
             else:
-                self._talk.note(_("Nothing was sent."))
                 self._talk.no()
         finally:
             self._closing.end()
@@ -245,8 +261,17 @@ class Till:
         commands[letter]()
 
     def _leave(self) -> None:
-        self._leaving = True
+        """Leave, unless something is open: then only after a yes, or a second Ctrl-C."""
         self._verdicts.look_again()
+        if self._entry.asks is Asks.LEAVE or not self._verdicts.status().open:
+            self._leaving = True
+            return
+        self._verdicts.show_open()
+        question = _("Leave all the same? What is open is not asked about then.")
+        self._talk.confirm(question, self._go, nay=_("The till goes on."), asks=Asks.LEAVE)
+
+    def _go(self) -> None:
+        self._leaving = True
 
     def _list_open(self) -> None:
         self._verdicts.look_again()

@@ -16,8 +16,8 @@ MANY_ASKS = 12  # a minute of questions; then they come less often
 
 
 class Open(NamedTuple):
-    """An open payment. `number` is its own as long as the till runs; `next_s` is when it is asked
-    about, inf for never, in seconds of the till's clock.
+    """An open payment. `number` is its own as long as the till runs; `asks` is how often it was
+    answered; `next_s` is when it is asked about, inf for never, in seconds of the till's clock.
     """
 
     number: int
@@ -49,6 +49,12 @@ class OpenPayments:
             return next(reversed(self._by_id.values()), None)
         return next((one for one in self if one.number == number), None)
 
+    def enter(self, payment: Payment) -> Open:
+        """Give a number to a payment that is on its way: how it stands, its answer will say."""
+        self._last_number += 1
+        one = self._by_id[payment.request_id] = Open(self._last_number, payment)
+        return one
+
     def put(self, payment: Payment, now_s: float, ban_s: float = 0) -> None:
         """Take in how a payment stands now: it was just asked about. `ban_s` is a rate limit's."""
         if not payment.open:
@@ -56,8 +62,7 @@ class OpenPayments:
             return
         before = self._by_id.get(payment.request_id)
         if before is None:
-            self._last_number += 1
-            before = Open(self._last_number, payment)
+            before = self.enter(payment)
         pause_s = (
             FIRST_PAUSE_S
             if before.asks == 0

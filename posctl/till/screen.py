@@ -21,6 +21,8 @@ from posctl.screen.brush import (
     draw_parts,
     draw_prose,
     named,
+    rich_text,
+    wrapped,
 )
 from posctl.screen.payments import draw_due, draw_stop, draw_verdict, states_due
 from posctl.times import age
@@ -49,7 +51,7 @@ class Status(NamedTuple):
 
 
 HELP = {
-    "12.50": N_("take that amount; the rest is asked for"),
+    "12.50": N_("take that amount; of a split, what this phone pays"),
     "Esc": N_("give up this customer; nothing was sent yet"),
     "o": N_("what is open or part-paid, by number"),
     "r 1": N_("come back to open payment 1 and ask now"),
@@ -64,6 +66,7 @@ HELP = {
 }
 
 
+_REUSED = N_("Another customer? A checkout's number is used once: type another one.")
 _BY_HAND = N_("To close it here, once you know what became of it: c {n}")
 
 
@@ -81,7 +84,9 @@ def draw_welcome(canvas: Canvas, profile: Profile, order: PayRequest) -> None:
 
 def draw_help(canvas: Canvas) -> None:
     """What can be typed instead of an amount."""
-    draw_facts(canvas, [(key, _(words)) for key, words in HELP.items()])
+    for key, words in HELP.items():
+        for i, line in enumerate(wrapped(rich_text(_(words)), canvas.width - 9)):
+            canvas.print(rich_text(f" {'' if i else key:7}").append_text(line))
 
 
 def draw_farewell(canvas: Canvas, status: Status) -> None:
@@ -104,13 +109,13 @@ def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> Non
     today = shift if status.in_shift else _("Today {count} · ￥{yuan}")
     parts.append(today.format(count=status.paid, yuan=yuan(status.paid_fee)))
     if status.open:
-        words = _("▲ open {count} · ￥{yuan}")
+        words = _("▲ {count} open · ￥{yuan}")
         parts.append(words.format(count=status.open, yuan=yuan(status.open_fee)))
     if status.rests:
-        words = _("part-paid {count} · ￥{yuan} due")
+        words = _("{count} part-paid · ￥{yuan} due")
         parts.append(words.format(count=status.rests, yuan=yuan(status.rest_fee)))
     if status.on_its_way:
-        parts.append(_("on its way {count}").format(count=status.on_its_way))
+        parts.append(_("{count} on its way").format(count=status.on_its_way))
     if not leaving:
         parts.append(_("? help"))
     draw_parts(canvas, parts, "bold")
@@ -149,12 +154,20 @@ def draw_settled(
         draw_prose(canvas, warning.partition(": ")[2], "bold")
     if holding is not None and holding.open:
         _draw_open_hint(canvas, result, number)
-    elif result.problem is not None and outcome is not Outcome.BLOCKED:
-        draw_hint(canvas, _remedy(result.problem, outcome))
+        if outcome is Outcome.BLOCKED and result.problem and result.problem.code == Block.OPEN:
+            draw_hint(canvas, said(_(_REUSED)))
+    elif result.problem is not None:
+        draw_hint(canvas, _remedy(result.problem, outcome, earlier=earlier))
 
 
-def _remedy(problem: Problem, outcome: Outcome) -> Hint:
+def _remedy(problem: Problem, outcome: Outcome, *, earlier: bool) -> Hint:
     """What to do when nobody was charged. Nobody runs a command here."""
+    if outcome is Outcome.BLOCKED:
+        reused = problem.code == Block.PAID
+        return said(_(_REUSED)) if reused else ()
+    if earlier:
+        words = _("If that customer is still here and wants to pay: amount and checkout once more.")
+        return said(words) if problem.hint else ()
     if outcome is Outcome.NOT_SENT:
         return said(_("Check the network, then scan again. If it stays so, fetch help."))
     if outcome is Outcome.REJECTED and problem.code in map(str, RATE_LIMIT_CODES):
@@ -248,16 +261,27 @@ def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment) -> None:
         return
     said = _("The platform says: {word}").format(word=asked.word)
     draw_prose(canvas, f"{said} · {checkout_id}", "bold", gap=True)
-    if asked.meaning is None:
-        words = _("status_words in the profile does not say what {word} means: nothing was closed.")
-        draw_prose(canvas, words.format(word=asked.word))
+    if asked.meaning is None:  # the profile's `status_words` do not say
+        draw_prose(canvas, _("That does not tell whether it was paid; nothing has changed."))
 
 
 SLOW_S = 3  # longer than most payments take
 
 
-def waiting_line(outcome: Outcome | None, seconds: int) -> tuple[str, str]:
-    """The line that counts, and a short one: up while a payment is on its way, down to the next
+def which(payment: Payment) -> str:
+    """A payment as a cashier knows it."""
+    words = _("Checkout {checkout} · ￥{yuan}")
+    return words.format(checkout=payment.checkout.checkout_id, yuan=yuan(payment.pay_fee))
+
+
+def left_behind(one: Open) -> str:
+    """What the cashier is told who goes on before there is a verdict."""
+    words = _("{payment}: no verdict yet; it will be told here. Back to it: r {n}")
+    return words.format(payment=which(one.payment), n=one.number)
+
+
+def waiting_line(payment: Payment | None, outcome: Outcome | None, seconds: int) -> list[str]:
+    """The line that counts, the widest first: up while a payment is on its way, down to the next
     question.
     """
     if outcome is None:
@@ -271,8 +295,17 @@ def waiting_line(outcome: Outcome | None, seconds: int) -> tuple[str, str]:
             if seconds < SLOW_S
             else _("No second charge · {seconds} s · Enter: next")
         )
-        return words.format(seconds=seconds), short.format(seconds=seconds)
-    words = _("{word} · again in {seconds} s · Enter: next")
-    short = _("again in {seconds} s · Enter: next")
-    word = _(LOOKS[outcome].word)
-    return words.format(word=word, seconds=seconds), short.format(seconds=seconds)
+        lines = [words.format(seconds=seconds), short.format(seconds=seconds)]
+    else:
+        words = _("{word} · again in {seconds} s · Enter: next")
+        short = _("again in {seconds} s · Enter: next")
+        word = _(LOOKS[outcome].word)
+        lines = [words.format(word=word, seconds=seconds), short.format(seconds=seconds)]
+    if payment is None:
+        return lines
+    fee = in_yuan(payment.pay_fee)
+    return [
+        *(f"{which(payment)} · {line}" for line in lines[:1]),
+        *(f"{fee} · {line}" for line in lines),
+        lines[-1],
+    ]

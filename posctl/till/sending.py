@@ -49,6 +49,8 @@ class Sending:
         self._desk, self._cashier, self._talk = desk, cashier, talk
         self._workers, self._verdicts = workers, verdicts
         self._monotonic, self._wake = monotonic, wake
+        # What was open when a customer was said to be another one than those who owe it.
+        self._anothers: set[str] = set()
 
     # ── a customer's payment ─────────────────────────────────────────────────────────────────
 
@@ -89,7 +91,7 @@ class Sending:
         since_s = desk.uptime_s()
 
         def work(tx: Transaction) -> Payment | Tell | Refuse | Unsure:
-            near = self._cashier.near(tx) if numbered else ()
+            near = self._maybe_the_same(order, tx) if numbered else ()
             return open_near(tx, order, fresh_id, desk, waived, near)
 
         begun = desk.journal.transact(work)
@@ -111,6 +113,16 @@ class Sending:
             self._talk.confirm(question, lambda: self._send(order, again))
         else:
             self._refused(begun, order)
+
+    def _maybe_the_same(self, order: PayRequest, tx: Transaction) -> list[Payment]:
+        """What is near, but for what somebody has said to be another customer's. The very same
+        amount is asked about each time: that customer may be back.
+        """
+        return [
+            payment
+            for payment in self._cashier.near(tx)
+            if payment.request_id not in self._anothers or payment.pay_fee == order.pay_fee
+        ]
 
     def _doubted(self, payment: Payment, order: PayRequest) -> None:
         """Is it another customer? If not, go back to the payment that there is."""
@@ -134,20 +146,22 @@ class Sending:
             else:
                 self._verdicts.tell(told(payment, self._desk))
 
-        question = _("Is this ANOTHER customer?")
-        self._talk.confirm(question, lambda: self._send(order, frozenset()), back)
+        def go_on() -> None:
+            self._anothers |= {one.payment.request_id for one in self._verdicts.open}
+            self._send(order, frozenset())
+
+        self._talk.confirm(_("Is this ANOTHER customer?"), go_on, back)
 
     # ── open payments ────────────────────────────────────────────────────────────────────────
 
     def retry(self, number: int | None) -> None:
         """Come back to an open payment, and ask about it now."""
         on_their_way = self._workers.in_flight
-        one = self._verdicts.open.find(number)
-        payment = one.payment if one else None
         if number is None and on_their_way:
             payment = next(reversed(on_their_way.values()))
-        if payment is None:
-            self._talk.note(_("There is no such open payment. The list: o"))
+        elif (one := self._verdicts.find(number)) is not None:
+            payment = one.payment
+        else:
             return
         self._verdicts.wanted.add(payment.request_id)
         if payment.request_id in on_their_way:
@@ -157,9 +171,8 @@ class Sending:
 
     def ask_status(self, number: int | None) -> None:
         """Ask what the platform calls an open payment, in a thread: that moves no money."""
-        one = self._verdicts.open.find(number)
+        one = self._verdicts.find(number)
         if one is None:
-            self._talk.note(_("There is no such open payment. The list: o"))
             return
         payment, started_ms = one.payment, self._desk.now_ms()
         desk = self._desk._replace(interruptible=nullcontext)

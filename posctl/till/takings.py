@@ -39,6 +39,13 @@ class Takings:
         since_ms = self._desk.now_ms() - DAY_MS
         return list(self._desk.journal.history(self._cashier.here(since_ms)))[::-1]
 
+    def last_operator(self) -> str | None:
+        """Who took the last payment of the running shift that is settled, since yesterday."""
+        since_ms = self._desk.now_ms() - DAY_MS
+        which = self._cashier.here(since_ms)._replace(shift=RUNNING_SHIFT)
+        last = next(iter(self._desk.journal.history(which)), None)
+        return last.operator_id if last else None
+
     def paid_before(self, recent: list[Payment]) -> None:
         """These were paid here before the till began, and told then."""
         told_now = {payment.request_id for payment in self.receipts}

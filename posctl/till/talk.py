@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from posctl.errors import PosctlError
+from posctl.messages import _
 from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
-from posctl.till.entry import Entry
+from posctl.till.entry import Asks, Entry
 
 
 class Talk:
@@ -23,6 +24,7 @@ class Talk:
         self._on_yes: Callable[[], None] = lambda: None
         self._on_no: Callable[[], None] = lambda: None
         self._on_words: Callable[[str], None] = lambda _text: None
+        self._nay = ""
 
     def show(self, data: Mapping[str, object], draw: Callable[..., None]) -> bool:
         """Draw a view above the prompt; whether it was written out."""
@@ -30,9 +32,9 @@ class Talk:
         self.status_due = True
         return self._screen.show(View(data, draw))
 
-    def line(self, text: str, *, short: str = "", keep: bool = False) -> None:
+    def line(self, text: str, *, shorter: Sequence[str] = (), keep: bool = False) -> None:
         """The line that the cashier types in; `keep` leaves it on the screen."""
-        self._screen.input_line(text, short=short, keep=keep)
+        self._screen.input_line(text, shorter=shorter, keep=keep)
 
     def note(self, text: str) -> None:
         """A sentence of its own."""
@@ -53,15 +55,20 @@ class Talk:
         question: str,
         on_yes: Callable[[], None],
         on_no: Callable[[], None] = lambda: None,
+        *,
+        nay: str = "",
+        asks: Asks = Asks.ONCE,
+        short: str = "",
     ) -> None:
-        """Ask; anything but yes is no."""
+        """Ask. `nay` is said to a no: that nothing was sent, unless it says something else."""
         self._on_yes, self._on_no = on_yes, on_no
-        self.entry.ask(question)
+        self._nay = nay or _("Nothing was sent.")
+        self.entry.ask(question, asks, short)
 
-    def ask_words(self, question: str, on_words: Callable[[str], None]) -> None:
+    def ask_words(self, question: str, on_words: Callable[[str], None], short: str = "") -> None:
         """Ask for words."""
         self._on_words = on_words
-        self.entry.ask_words(question)
+        self.entry.ask_words(question, short)
 
     def yes(self) -> None:
         """The question was answered with yes."""
@@ -69,6 +76,7 @@ class Talk:
 
     def no(self) -> None:
         """The question was answered with no."""
+        self.note(self._nay)
         self._on_no()
 
     def words(self, text: str) -> None:

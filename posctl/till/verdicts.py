@@ -13,6 +13,7 @@ from math import ceil, inf
 from typing import NamedTuple
 
 from posctl.errors import JournalError
+from posctl.messages import _
 from posctl.money import advice
 from posctl.money.admit import due
 from posctl.money.codes import codes_of
@@ -24,13 +25,14 @@ from posctl.paying.many import Workers, record
 from posctl.paying.pay import told
 from posctl.paying.status import record_status
 from posctl.till.cashier import Cashier
-from posctl.till.open import OpenPayments, Rests
+from posctl.till.open import Open, OpenPayments, Rests
 from posctl.till.screen import (
     Status,
     draw_asked,
     draw_numbered,
     draw_rests,
     draw_settled,
+    left_behind,
     waiting_line,
 )
 from posctl.till.takings import Takings
@@ -87,13 +89,24 @@ class Verdicts:
         self._watched = None
         self._talk.status_due = True
 
-    def countdown(self) -> tuple[str, str]:
-        """The line that counts while a verdict is waited for, and a short one."""
+    def leave(self) -> None:
+        """Go on to the next customer, and say where what was waited for is found."""
+        watched = self._watched
+        if watched is not None:
+            self.find_open()
+            if (one := self.open.get(watched)) is not None:
+                self._talk.note(left_behind(one))
+        self.next_customer()
+
+    def countdown(self) -> list[str]:
+        """The line that counts while a verdict is waited for, the widest first."""
         now_s, watched = self._monotonic(), self._watched or ""
-        one = self.open.get(watched)
-        if one is None or watched in self._workers.in_flight or one.next_s == inf:
-            return waiting_line(None, int(now_s - self.sent_s.get(watched, now_s)))
-        return waiting_line(outcome_of(one.payment.standing), max(0, ceil(one.next_s - now_s)))
+        one, on_its_way = self.open.get(watched), self._workers.in_flight.get(watched)
+        payment = on_its_way or (one.payment if one else None)
+        if one is None or on_its_way is not None or one.next_s == inf:
+            return waiting_line(payment, None, int(now_s - self.sent_s.get(watched, now_s)))
+        left_s = max(0, ceil(one.next_s - now_s))
+        return waiting_line(payment, outcome_of(one.payment.standing), left_s)
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────
 
@@ -117,7 +130,7 @@ class Verdicts:
         self.open.put(payment, self._monotonic(), ban_s)
         asked = payment.request_id in self.wanted
         self.wanted.discard(payment.request_id)
-        news = known is None or (
+        news = (known is None or not known.asks) or (
             outcome_of(known.payment.standing) is not result.outcome
             # The platform now says "failed", which proves nothing: told once, with the way out.
             or advice.is_refused(payment) > advice.is_refused(known.payment)
@@ -180,8 +193,20 @@ class Verdicts:
     def find_open(self) -> None:
         """Give a number to what is open at this till and has none yet; ask about it soon."""
         for payment in self._cashier.open_here():
-            if self.open.get(payment.request_id) is None:
+            if self.open.get(payment.request_id) is not None:
+                continue
+            if payment.request_id in self._workers.in_flight:
+                self.open.enter(payment)
+            else:
                 self.open.put(payment, self._monotonic())
+
+    def find(self, number: int | None) -> Open | None:
+        """The open payment with this number, without one the latest; says so if there is none."""
+        one = self.open.find(number)
+        if one is None:
+            words = _("There is no open payment with this number. The list: o")
+            self._talk.note(_("Nothing is open.") if number is None else words)
+        return one
 
     def look_again(self) -> None:
         """What is open or part-paid here may have been closed, or paid, elsewhere."""
@@ -229,7 +254,9 @@ class Verdicts:
     def status(self) -> Status:
         """What is always in sight."""
         self.takings.bring_up()
-        found = [one.payment for one in self.open]
+        # One that has no answer yet is on its way, though it has its number.
+        found = [one.payment for one in self.open if one.asks]
+        answered = {payment.request_id for payment in found}
         return Status(
             live=self._desk.profile.live,
             in_shift=self.takings.in_shift,
@@ -237,7 +264,7 @@ class Verdicts:
             paid_fee=self.takings.paid_fee,
             open=len(found),
             open_fee=sum(payment.pay_fee for payment in found),
-            on_its_way=sum(self.open.get(sent) is None for sent in self._workers.in_flight),
+            on_its_way=sum(sent not in answered for sent in self._workers.in_flight),
             rests=len(self.rests),
             rest_fee=sum(rest.remaining_fee for rest in self.rests),
         )

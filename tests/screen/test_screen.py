@@ -135,7 +135,7 @@ VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] 
     "conflict": ({"en": "▲ CONFLICT", "zh": "▲ 结果矛盾"}, MAYBE_CHARGED, STOP),
     "show": ({"en": "▲ UNKNOWN", "zh": "▲ 结果未知"}, MAYBE_CHARGED, STOP),
     "show_paid": ({"en": "√ PAID", "zh": "√ 已付款"}, None, DUE_2300),
-    "show_resolved": ({"en": "√ PAID (by hand)", "zh": "√ 已付款 （人工）"}, None, None),
+    "show_resolved": ({"en": "√ PAID (by hand)", "zh": "√ 已付款（人工）"}, None, None),
 }
 BLOCKED = {"en": "● BLOCKED", "zh": "● 未收款"}
 for block in (

@@ -118,9 +118,9 @@ def test_a_shift_is_the_same_with_every_scanner(
     sell("5", "206")
     till.see("… PENDING", "again in")
     for typed, answer in (
-        ("c 2", "paid or not-paid"),
+        ("c 2", "was it paid?"),
         ("not-paid", "in a few words"),
-        ("left", "[y/N]"),
+        ("left", "[y/n]"),
     ):
         till.type(f"{typed}\r")
         till.see(answer)
@@ -157,7 +157,7 @@ PENDING_AT, FAILED_AT, SPLIT_AT, LOST_AT, CONFLICT_AT, REFUSED_AT, BANNED_AT = m
 # What is typed, Enter behind it, and what is then said, where checkouts are typed.
 TYPED = (
     *(("?", "退出收银"), ("o", "没有待确认付款"), ("p", "还没有收到付款"), ("r 1", "没有这个编号")),
-    *(("c", "请说明是哪一笔"), ("s", "没有这个编号"), ("+", "没有这个编号"), ("zz", "没有 zz")),
+    *(("c", "没有待确认"), ("s", "没有待确认"), ("+", "没有这个编号"), ("zz", "没有 zz")),
     *(
         ("12,345", "金额单位"),
         ("0", "金额以元"),
@@ -177,7 +177,7 @@ TYPED = (
     ),
     *(("p", "收款小票"), ("p 9", "从昨天起")),
     # What a scanner reads that is no payment code, or where none belongs.
-    *(("1", "单号："), (SCAN, "确定是单号吗"), ("n", "单号："), ("202", "扫付款码")),
+    *(("1", "单号："), (SCAN, "请先输入单号"), ("202", "扫付款码")),
     *(("6901028075831", "商品条码"), ("https://qr.alipay.com/fkx12345", "网址"), ("302", "太短")),
     *(("001-20261127-225620", "单号"), ("99999999999999990001", "仍然用它"), ("n", "扫付款码")),
     ("\x1b", "已取消"),
@@ -195,16 +195,16 @@ TYPED = (
         (PENDING_AT, "扫付款码"),
         (SCAN, "未收款"),
         ("c 1", "付了没有"),
-        ("2", "凭什么"),
+        ("2", "怎么知道的"),
     ),
-    *(("顾客走了", "未付”"), ("n", "没有确认"), ("c 1", "付了没有"), ("付了", "凭什么")),
+    *(("顾客走了", "未付”"), ("n", "没有确认"), ("c 1", "付了没有"), ("付了", "怎么知道的")),
     *(("看了手机", "已付”"), ("y", "前面顾客")),
     # Failed, scanned afresh; a split, more than its rest, a part of it; a code that was used.
     *(
         ("3", "单号："),
         (FAILED_AT, "扫付款码"),
-        (SCAN, "扫码"),
-        (SCAN, "扫码"),
+        (SCAN, "付款失败"),
+        (SCAN, "付款失败"),
         ("\x1b", "金额"),
     ),
     *(("30", "单号："), (SPLIT_AT, "扫付款码"), (SCAN, "还需支付"), ("+", "余款"), ("99", "只差")),
@@ -228,7 +228,8 @@ TYPED = (
         (LONGEST, "扫付款码"),
         ("\x1b", "已取消"),
     ),
-    ("q", "已退出收银"),
+    ("q", "仍要退出吗"),
+    ("y", "已退出收银"),
 )
 # The same where the till numbers the checkouts.
 NUMBERED = (
@@ -276,15 +277,15 @@ def test_every_screen_of_the_till_is_chinese(
         assert wcswidth(line) <= columns or line.startswith(" posctl "), line
     for line in till.text.split("\n"):
         assert not line.strip().startswith(tuple("。，；：？！）")), line
-    if columns == 80:  # where no edge breaks what is known
-        assert not latin_words(SGR.sub("", said))
+    flow = re.sub(r"\r\n +(?!posctl)", "", SGR.sub("", said))  # no edge breaks what is known
+    assert not latin_words(flow)
 
 
 # Ids, keys, and what the platform or the cashier has said.
 KNOWN = re.compile(
     rf"{LONGEST}|[0-9a-f]{{8}}-[0-9a-f-]{{0,27}}|V-[0-9a-f-]+|^ posctl .*|^  [0-9a-f-]+\r$"
     r"|store-1|NO_MONEY|SUCCESS"
-    r"|Invalid signature|This ban will last for \d+ more seconds|001-\d{8}-\d{6}-[0-9a-f]{6}",
+    r"|Invalid ?signature|This ?ban ?will ?last ?for ?\d+ ?more ?seconds|001-\d{8}-\d{6}-[0-9a-f]{6}",
     re.MULTILINE,
 )
 

@@ -100,14 +100,18 @@ def test_a_receipt_is_printed_as_the_printer_speaks(
 def test_what_was_corrected_has_no_receipt(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:
-    """A payment that a person closed as paid, and another corrected since, prints no receipt."""
+    """A payment that a person closed as paid, and another corrected since, prints no receipt. Enter
+    alone is no answer to the last question: what shows it would have to be typed again.
+    """
     gateway.answer = lambda _members: told({"result_status": 1, "is_success": False})
     till = counter()
     sell(till, "1", "111")
     till.see("▲ CONFLICT", "Amount")
-    for typed, words in (("c 1", "Type paid"), ("1", "What shows it"), ("seen", "[y/N]")):
+    for typed, words in (("c 1", "was it paid?"), ("1", "What shows it"), ("seen", "[y/n]")):
         till.type(f"{typed}\r")
-        till.see(words)
+        till.see("Checkout 111 · ￥1.00", words)
+    till.type("\r")
+    till.see("Type y or n.", "Checkout 111 · ￥1.00: close it by hand as PAID? [y/n]")
     till.type("y\r")
     till.see("√ PAID (by hand)", "Amount")
     till.type("p\r")
@@ -181,10 +185,12 @@ def test_the_platform_is_asked_at_the_till(
     till.type("\r")
     till.see("Amount")
     till.type("s 7\r")
-    till.see("There is no such open payment")
+    till.see("There is no open payment with this number")
     till.type("s 1\r")
     till.see("Asking the platform", "The platform says: ")
     till.type("q\r")
+    till.see("Leave all the same?")
+    till.type("y\r")
     assert till.end() == 20
 
 
@@ -316,14 +322,14 @@ def test_every_screen_has_its_words(
 ) -> None:
     """In both languages, wide and narrow, with and without colour, the words are all there."""
     words = {
-        "en": ("Amount", "Checkout", "scan", "PENDING", "DO NOT CHARGE AGAIN", "▲ open 1", "PAID"),
+        "en": ("Amount", "Checkout", "scan", "PENDING", "DO NOT CHARGE AGAIN", "▲ 1 open", "PAID"),
         "zh": (
             "金额",
             "单号",
             "扫付款码",
             "等待顾客在手机上确认",
             "请勿重复收款",
-            "▲ 待确认 1",
+            "▲ 待确认 1 笔",
             "已付款",
         ),
     }
@@ -415,9 +421,7 @@ def test_a_code_is_echoed_nowhere(counter: Callable[..., Counter], gateway: Merc
     till.type("1\r")
     till.see("Checkout")
     till.type(f"{CODE}\r")
-    till.see("Is it the checkout?")
-    till.type("n\r")
-    till.see("Checkout")
+    till.see("First the checkout's number, then scan.", "Checkout: ")
     till.type("111\r")
     till.see("scan")
     till.type(f"{CODE}\r")
@@ -466,9 +470,9 @@ def test_the_next_customer_pays_while_one_is_pending(
     sell(till, "12.50", "slow")
     till.see("… PENDING", "Back to this one: r 1", "again in", "Enter: next")
     till.type("\r")
-    till.see("Today 0 · ￥0.00   ▲ open 1 · ￥12.50")
+    till.see("Today 0 · ￥0.00   ▲ 1 open · ￥12.50")
     sell(till, "3", "quick")
-    till.see("√ PAID", "Today 1 · ￥3.00   ▲ open 1 · ￥12.50")
+    till.see("√ PAID", "Today 1 · ￥3.00   ▲ 1 open · ￥12.50")
     gateway.answer = paid
     till.see(
         "not the customer in front of you: checkout slow", "√ PAID", "Today 2 · ￥15.50   ? help"
@@ -505,18 +509,20 @@ def test_come_back_to_an_open_payment(counter: Callable[..., Counter], gateway: 
         sell(till, "1", checkout)
         till.see("again in")
         till.type("\r")
-    till.see("▲ open 2 · ￥2.00")
+    till.see("▲ 2 open · ￥2.00")
     till.type("o\r")
     till.see("1: … PENDING", "checkout_id a", "2: … PENDING", "checkout_id b")
     asked = len([m for m in gateway.requests if m["checkout_id"] == "b"])
     gateway.answer = lambda m: paid(m) if m["checkout_id"] == "b" else PENDING
     till.see("Amount")
     till.type("r 2\r")
-    till.see("√ PAID", "checkout_id  b", "▲ open 1 · ￥1.00")
+    till.see("√ PAID", "checkout_id  b", "▲ 1 open · ￥1.00")
     assert len([m for m in gateway.requests if m["checkout_id"] == "b"]) > asked
     till.type("r 7\r")
-    till.see("There is no such open payment")
+    till.see("There is no open payment with this number")
     till.type("q\r")
+    till.see("1: … PENDING", "Leave all the same?")
+    till.type("y\r")
     assert till.end() == 20, "one is open, and the exit code says so"
     assert "1: … PENDING" in till.news
 
@@ -560,8 +566,10 @@ def test_a_conflict_is_left_to_a_person(
     gateway.answer = lambda _members: told({"result_status": 1, "is_success": False})
     till = counter()
     sell(till, "1", "111")
-    till.see("▲ CONFLICT", "Find out whether", "c 1", "▲ open 1", "Amount")
+    till.see("▲ CONFLICT", "Find out whether", "c 1", "▲ 1 open", "Amount")
     till.type("q\r")
+    till.see("Leave all the same?")
+    till.type("\x03")
     assert till.end() == 22
     assert len(gateway.requests) == 1
 
@@ -772,7 +780,9 @@ def test_an_open_amount_again_is_a_question(
 
 
 def test_a_young_open_payment_is_a_question(gateway: Merciless, numbering: Counter) -> None:
-    """While a payment that is not a minute old is open, another amount is a question, too."""
+    """While a payment that is not a minute old is open, another amount is a question, too, until
+    somebody has said that this is another customer; the very same amount is asked about again.
+    """
     till = numbering
     gateway.answer = lambda m: None if m["pay_fee"] == 1250 else paid(m)
     sell_numbered(till, "12.50")
@@ -782,6 +792,10 @@ def test_a_young_open_payment_is_a_question(gateway: Merciless, numbering: Count
     till.see("￥12.50 is still open here", "Is this ANOTHER customer? [y/N]")
     till.type("y\r")
     till.see("√ PAID", "￥3.00")
+    sell_numbered(till, "4")
+    till.see("√ PAID", "￥4.00")
+    sell_numbered(till, "12.50")
+    till.see("￥12.50 is still open here", "Is this ANOTHER customer? [y/N]")
 
 
 def test_the_same_paid_amount_is_a_question(gateway: Merciless, numbering: Counter) -> None:
@@ -815,7 +829,7 @@ def test_a_rest_is_never_the_next_customers(
     rests = iter([2800, 0, 0])
     gateway.answer = lambda _m: told({"result_status": 1, "remaining_fee": next(rests)})
     sell_numbered(till, "30")
-    till.see("STILL DUE", "part-paid 1 · ￥28.00 due", "(+: the rest, ￥28.00")
+    till.see("STILL DUE", "1 part-paid · ￥28.00 due", "(+: the rest, ￥28.00")
     till.type("\r")
     till.see("Amount, yuan: ")
     till.type("\r")
@@ -823,7 +837,7 @@ def test_a_rest_is_never_the_next_customers(
     till.type(f"{fresh_code()}\r")
     till.see("That was a code. First the amount")
     sell_numbered(till, "5")
-    till.see("√ PAID", "Today 2", "part-paid 1")
+    till.see("√ PAID", "Today 2", "1 part-paid")
     till.type("q\r")
     till.see("+1: STILL DUE  ￥28.00")
     assert till.end() == 0
@@ -979,7 +993,7 @@ def test_ctrl_c_never_stops_a_payment_on_its_way(
     gateway.wait_for(lambda: gateway.held == 1)
     till.see("Collecting")
     till.type("\x03")
-    till.see("on its way 1", "Amount")
+    till.see("1 on its way", "Amount")
     till.type("q\r")
     till.see("Waiting for an answer")
     gateway.let_go()
@@ -998,13 +1012,69 @@ def test_what_is_on_its_way_is_listed_as_such(
     sell(till, "1", "111")
     gateway.wait_for(lambda: gateway.held == 1)
     till.type("\r")
-    till.see("on its way 1", "Amount")
+    till.see("1 on its way", "Amount")
     till.type("o\r")
-    till.see("1: … collecting", "▲ open 1", "Amount")
-    assert "on its way" not in till.news
+    till.see("1: … collecting", "1 on its way", "Amount")
+    assert "open" not in till.news
     assert "UNKNOWN" not in till.news
     gateway.let_go()
     till.see("√ PAID")
+
+
+def test_whoever_goes_on_knows_where_the_payment_is(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """Order and amount stand in the line that waits; Enter says by which number the payment is
+    found, and its first verdict is told, though it had its number before. A failure after a lost
+    answer contradicts no verdict.
+    """
+    gateway.hold_at, gateway.answer = 0, lambda _members: None
+    till = counter()
+    sell(till, "1", "111")
+    gateway.wait_for(lambda: gateway.held == 1)
+    till.see("Checkout 111 · ￥1.00 · Collecting")
+    till.type("\r")
+    till.see("Checkout 111 · ￥1.00: no verdict yet", "Back to it: r 1", "1 on its way")
+    gateway.let_go()
+    till.see("▲ UNKNOWN", "▲ 1 open · ￥1.00", "Amount")
+    gateway.charge, gateway.answer = lambda _members: False, lambda _members: FAILED
+    till.type("r 1\r")
+    till.see("▲ UNKNOWN", "answer to this try was a failure. (NO_MONEY)", "does not prove")
+    assert "The payment failed" not in till.news
+
+
+def test_who_worked_before_a_power_cut(counter: Callable[..., Counter], gateway: Merciless) -> None:
+    """The till that comes back asks whether the operator of the shift's last payment goes on."""
+    with counter("till", "--operator", "77") as till:
+        sell(till, "1", "111")
+        till.see("√ PAID", "Amount")
+    with counter() as again:
+        again.see("Operator 77 took the last payment here. Is 77 still working? [y/n]")
+        again.type("y\r")
+        again.see("operator_id 77", "Amount")
+        sell(again, "2", "112")
+        again.see("√ PAID")
+    with counter() as other:
+        other.see("[y/n]")
+        other.type("n\r")
+        other.see("Operator 123 works here now.", "Amount")
+    assert [m["operator_id"] for m in gateway.requests] == ["77", "77"]
+
+
+def test_who_closes_it_as_not_paid_has_nobody_to_ask(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """What is closed by hand as not paid asks for no fresh code: the customer has left."""
+    gateway.answer = lambda _members: told({"result_status": 1, "is_success": False})
+    till = counter()
+    sell(till, "1", "111")
+    till.see("▲ CONFLICT", "Amount")
+    for typed, words in (("c", "was it paid?"), ("2", "What shows it"), ("left", "[y/n]")):
+        till.type(f"{typed}\r")
+        till.see(words)
+    till.type("y\r")
+    till.see("× FAILED (by hand)", "It was closed by hand.", "Amount")
+    assert "fresh" not in till.news
 
 
 def test_leaving_with_a_rest_says_how_it_is_taken(
@@ -1046,7 +1116,7 @@ def test_part_paid_checkouts_stay_in_sight(
     assert "+2: STILL DUE  ￥7.00" in till.news
     assert "+1" not in till.news
     again = counter()
-    again.see("+1: STILL DUE  ￥7.00", "checkout_id 112", "part-paid 1 · ￥7.00 due")
+    again.see("+1: STILL DUE  ￥7.00", "checkout_id 112", "1 part-paid · ￥7.00 due")
 
 
 def test_who_insists_leaves_it_open(
@@ -1175,6 +1245,8 @@ def test_leaving_names_the_profile(counter: Callable[..., Counter]) -> None:
     till.type("\r")
     till.see("Amount")
     till.type("q\r")
+    till.see("Leave all the same?")
+    till.type("y\r")
     assert till.end() == 20
     assert "posctl --profile training pending" in till.news
 
@@ -1354,9 +1426,17 @@ def test_what_failed_is_scanned_at_once() -> None:
 
 
 def test_a_checkout_may_look_like_a_code() -> None:
-    """An order number that looks like a payment code is the checkout after a yes."""
+    """An order number that looks like a payment code is the checkout after a yes, typed by hand;
+    scanned it is a code, and the checkout is asked for again.
+    """
     one = entry()
-    wishes(one, "1\r", f"{CODE}\r")
+    noted = wishes(one, "1\r", f"{CODE}\r")[-1]
+    assert isinstance(noted, Note)
+    assert "payment code" in noted.text
+    assert [one.prompt] == [Prompt.CHECKOUT]
+    for second, digit in enumerate(CODE):
+        wishes(one, digit, now_s=second)
+    wishes(one, "\r", now_s=len(CODE))
     assert one.prompt is Prompt.CONFIRM
     wishes(one, "y\r")
     assert wishes(one, "289999999999999999\r")[-1] == Sale(100, CODE, "289999999999999999")

@@ -68,6 +68,7 @@ def till_run(options: TillOptions, run: Run) -> Exit:
     order({"pay_fee": "1", "checkout_id": "1"})  # is anything missing in the defaults?
     tools = Tools(
         order=order,
+        operator_given=options.operator is not None,
         receipt=lambda payment: _receipt(payment, run),
         report=lambda: _report(run),
         monotonic=time.monotonic,
