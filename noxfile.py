@@ -1,7 +1,7 @@
 """Every check has one command: `nox -s NAME`; `nox -l` lists them.
 
 They run in the environment they are started from, the one that README's test command makes (and
-`pip install -e '.[dev]'`); only `newest` and `lowest` make one of their own.
+`pip install -e '.[dev]'`); only `packages`, `ways`, `newest` and `lowest` make one of their own.
 """
 
 from __future__ import annotations
@@ -94,6 +94,20 @@ def windows(session: nox.Session) -> None:
 def bundle(session: nox.Session) -> None:
     """A folder for a till without Python: `nox -s bundle -- PYTHON OUT.zip`, see .ci/bundle."""
     session.run("python", ".ci/bundle", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def packages(session: nox.Session) -> None:
+    """What tills are given, into dist/: wheel, one file, bill of materials; see .ci/packages."""
+    session.install("-q", "pip", "hatchling==1.33.0", "shiv==1.0.8", "cyclonedx-bom==7.5.0")
+    session.run("python", ".ci/packages")
+
+
+@nox.session(venv_backend="venv")
+def ways(session: nox.Session) -> None:
+    """Each way to install what `packages` made, for a user who has nothing; see .ci/ways."""
+    session.install("-q", "pipx==1.18.4", "uv==0.13.9")
+    session.run("python", ".ci/ways")
 
 
 @nox.session

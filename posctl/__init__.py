@@ -1,3 +1,3 @@
 """posctl: take payments through Alibaba's `alibaba.pos.order.pay`, never twice, never lost."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
