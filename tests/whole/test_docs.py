@@ -125,3 +125,17 @@ def test_the_architecture_page_names_every_file() -> None:
     names = {p.name for p in (ROOT / "posctl").rglob("*.py") if p.parent.name != "commands"}
     names.remove("__init__.py")
     assert sorted(name for name in names if f"`{name}`" not in text) == []
+
+
+def test_every_variable_is_in_the_table() -> None:
+    """docs/configuration.md has each POSCTL_ variable that the source reads, and no other."""
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    told = re.findall(r"^\| `(POSCTL_[A-Z_]+)` \|", page, re.MULTILINE)
+    sources = [*(ROOT / "posctl").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    sources += [ROOT / "noxfile.py", *(path for path in (ROOT / ".ci").iterdir() if path.is_file())]
+    read = {
+        name
+        for path in sources
+        for name in re.findall(r"\bPOSCTL_[A-Z_]*[A-Z]\b", path.read_text(errors="replace"))
+    }
+    assert sorted(told) == sorted(read)
