@@ -27,6 +27,7 @@ from posctl.journal import Transaction, postgres_link
 from posctl.journal import postgres as postgres_module
 from posctl.journal.place import masked_url
 from posctl.journal.postgres import PostgresJournal
+from posctl.journal.postgres_link import Link
 from posctl.money.outcome import Event, State, advance
 from posctl.money.record import Filter, Payment, Shift, TryEnd, Verdict
 from posctl.training import start_in_process
@@ -522,6 +523,91 @@ def test_an_addition_is_safe_with_old_and_new_side_by_side(
     assert len(list(older.open_payments(CHECKOUT.merchant))) == 2
     for one in (running, newer, older):
         one.close()
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing that posctl does about errors is done."""
+
+
+def shape(database: Database, url: str) -> list[Any]:
+    """Columns, indexes and constraints of a journal, and its version."""
+    here = "=current_schema()"
+    return [
+        database.execute(
+            f"""SELECT table_name, column_name, data_type, is_nullable, column_default IS NULL
+                FROM information_schema.columns WHERE table_schema{here} ORDER BY 1, 2""",
+            url,
+        ),
+        database.execute(
+            f"""SELECT indexname, replace(indexdef, current_schema() || '.', '')
+                FROM pg_indexes WHERE schemaname{here} ORDER BY 1""",
+            url,
+        ),
+        database.execute("SELECT * FROM posctl_schema", url),
+        database.execute("SELECT count(*) FROM whole", url),
+    ]
+
+
+@pytest.mark.parametrize("since", [0, 1], ids=["from nothing", "from 0.1"])
+def test_a_migration_that_died_after_any_step_is_gone_on_with(
+    database: Database, monkeypatch: pytest.MonkeyPatch, since: int
+) -> None:
+    """Killed after its first step, the next one after its seventh, and so on, each step done twice:
+    in the end there are the same tables.
+    """
+    whole, url = database.url(), database.url()
+    PostgresJournal(whole, 5).close()
+    with monkeypatch.context() as at, closing(Link(url)) as link:
+        at.setattr(postgres_link, "MIGRATIONS", postgres_link.MIGRATIONS[:since])
+        link.bring_up_to_date()
+    step, done = Link._step, 0
+
+    def killed_after(most: int) -> Callable[..., None]:
+        def stepped(self: Link, *args: Any) -> None:
+            nonlocal done
+            step(self, *args)
+            if not args[1].startswith("UPDATE posctl_schema"):  # who died there knows no more
+                step(self, *args)
+            done += 1
+            if done == most:
+                raise Killed
+
+        return stepped
+
+    for most in count(1, 6):
+        done = 0
+        monkeypatch.setattr(Link, "_step", killed_after(most))
+        link = Link(url)
+        try:
+            link.bring_up_to_date()
+        except Killed:
+            # What its `finally` did would not have been done: a lease that ends by itself.
+            database.execute(
+                "INSERT INTO migrating VALUES (1, 'dead', now()) ON CONFLICT DO NOTHING", url
+            )
+        else:
+            assert most > len(postgres_link.MIGRATIONS)
+            break
+        finally:
+            link.close()
+    assert shape(database, url) == shape(database, whole)
+
+
+def test_a_migration_at_another_till_is_waited_for(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who finds it under way waits, and then says that the journal is locked; it goes on when the
+    lease of one that died has ended.
+    """
+    monkeypatch.setattr(postgres_link, "MIGRATING_S", 0.0)
+    database.execute(postgres_link._MIGRATING, url)
+    database.execute("INSERT INTO migrating VALUES (1, 'other', now() + INTERVAL '1 hour')", url)
+    with pytest.raises(JournalError) as caught:
+        PostgresJournal(url, 5)
+    assert caught.value.code == "journal_locked"
+    database.execute("UPDATE migrating SET expires_at=now()", url)
+    PostgresJournal(url, 5).close()
+    assert database.execute("SELECT * FROM migrating", url) == []
 
 
 def test_a_schema_that_it_cannot_serve_is_refused(database: Database, url: str) -> None:
