@@ -4,8 +4,6 @@ a command, and no text of the platform's is taken for one.
 How a command is written for a shell is for `posctl.shell` to know.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 

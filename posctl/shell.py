@@ -6,8 +6,6 @@ Sources: POSIX.1-2017 2.2 (sh); "Everyone quotes command line arguments the wron
 Microsoft (PowerShell).
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping, Sequence

@@ -85,7 +85,7 @@ def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
 def is_loopback(host: str) -> bool:
     """Whether `host`, a name or an address, is this machine and no other."""
     name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
+    if name in ("localhost", "127.0.0.1") or name.endswith(".localhost"):
         return True
     from ipaddress import ip_address  # noqa: PLC0415  few gateways are an address
 

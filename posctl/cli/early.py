@@ -2,8 +2,6 @@
 tell it, and what not to repeat in it. The only look at the arguments beside the parser's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 

@@ -198,7 +198,7 @@ def machine() -> str | None:
             said = str(winreg.QueryValueEx(key, "MachineGuid")[0])
     else:
         with suppress(OSError):
-            said = MACHINE_ID.read_text("ascii", "replace").strip()
+            said = MACHINE_ID.read_text("utf-8", "replace").strip()
     return sha256(f"posctl {said}".encode()).hexdigest()[:32] if said else None
 
 

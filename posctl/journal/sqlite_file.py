@@ -1,7 +1,5 @@
 """The file that an SQLite journal is: its schema, how it is made and opened, what stands beside."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import stat

@@ -1,9 +1,7 @@
 """Whose a payment is: the two names that everything else is found by."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from posctl.money.outcome import Event, Outcome, Standing
 
@@ -97,7 +95,7 @@ class Payment(NamedTuple):
         return self.checkout.live
 
     @property
-    def as_booked(self) -> Payment:
+    def as_booked(self) -> Self:
         """As it was closed, whatever was corrected since: so a closed shift has it, for ever."""
         return self if self.booked is None else self._replace(standing=self.booked, booked=None)
 

@@ -7,8 +7,6 @@ round: in doubt, a refusal proves "not charged" only when it is a *known decline
 an earlier charge; what `DECLINES` does not hold leaves the payment open (docs/outcomes.md).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Sequence
 from enum import StrEnum

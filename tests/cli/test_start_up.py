@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+from typing import ForwardRef
 
 import pytest
 from conftest import Shop
@@ -103,3 +105,17 @@ def test_the_help_command_loads_one_command(shop: Shop) -> None:
     """`help` loads itself and the command that it explains."""
     ours = ALWAYS | {"posctl.cli.commands", "posctl.cli.commands.help"}
     assert_only(loaded(shop, "help"), ours, TYPER)
+
+
+@pytest.mark.parametrize("name", sorted(room("money", "admit codes order outcome record refusal")))
+def test_records_types_are_evaluated(name: str) -> None:
+    """The records that every payment loads keep no type as text, which NamedTuple compiles anew."""
+    module = importlib.import_module(name)
+    of_text = [
+        f"{record.__name__}.{field}"
+        for record in vars(module).values()
+        if isinstance(record, type) and hasattr(record, "_fields")
+        for field, kind in record.__annotations__.items()
+        if isinstance(kind, ForwardRef)
+    ]
+    assert not of_text
