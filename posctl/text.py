@@ -62,7 +62,9 @@ def breaks(text: str, width: int, cells: Callable[[str], int]) -> list[int]:
         if n > start and _may_break(text[n - 1], character, cells):
             last = n
         if character != " " and used + cells(character) > width and n > start:
-            start = last if last > start else n
+            before, start = start, last if last > start else n
+            while last <= before and start - 1 > before and text[start] in _NO_BEGIN:
+                start -= 1  # a word that is cut anywhere: not before such a sign
             cuts.append(start)
             used = sum(cells(one) for one in text[start:n])
         used += cells(character)

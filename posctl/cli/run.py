@@ -355,7 +355,7 @@ class Run:
         """Ask a yes-or-no question on stderr; anything but yes is no."""
         if self.stdin is None:
             return False
-        self.screen.ask(f"{question} [y/N] ")
+        self.screen.ask(_("{question} [y/N] ").format(question=question))
         with self.interrupts.allowed():
             answer = self.stdin.readline()
         return answer.strip().lower() in ("y", "yes", "是", "好")

@@ -1,17 +1,27 @@
-"""The shift so far, as `posctl report` and the till show it."""
+"""The shift so far, as `posctl report` and the till show it; and the till closes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from posctl.journal.place import is_database
 from posctl.messages import _
+from posctl.money.order import grouped
 from posctl.money.record import Filter, Payment
 from posctl.money.result import payment_json
-from posctl.office.report import Report
+from posctl.office.report import DIMENSIONS, Report
 from posctl.office.report_data import report_json
 from posctl.office.report_screen import draw_report
-from posctl.office.shift import OutOfReach, Span, report_of, running_shift
+from posctl.office.shift import (
+    Closing,
+    OutOfReach,
+    Span,
+    close_shift,
+    refuse_to_close,
+    report_of,
+    running_shift,
+)
 from posctl.screen.screen import View
 from posctl.times import day_span
 
@@ -35,6 +45,35 @@ def shift_so_far(run: Run) -> Report:
         )
     out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid(*today))
     return report_of(journal, profile, today, {}, out_of_reach)
+
+
+def running_to_close(run: Run, by: str) -> tuple[int, str]:
+    """The running shift's number, and what is asked before `by` closes it. Raises Busy,
+    JournalError, ConfigError.
+    """
+    profile, journal = run.load().profile, run.own_journal()
+    out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
+    running = running_shift(journal, profile, out_of_reach, run.now_ms())
+    refuse_to_close(running, _closing(run, by, running.shift))
+    words = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
+        number=running.shift,
+        n=running.sums.paid,
+        money=f"￥{grouped(running.fee)}",
+        open=running.sums.open,
+    )
+    return running.shift or 1, words
+
+
+def close_running(run: Run, by: str, meant: int) -> None:
+    """Close the shift that somebody has said yes to, and show it. Raises as above."""
+    profile, journal = run.load().profile, run.own_journal()
+    out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
+    closed = close_shift(journal, profile, _closing(run, by, meant), out_of_reach, run.now_ms)
+    show_report(closed, DIMENSIONS, run)
+
+
+def _closing(run: Run, by: str, meant: int | None) -> Closing:
+    return Closing(by=by, note=None, meant=meant, shared=is_database(run.load().journal))
 
 
 def show_report(

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 from posctl.help.explain import KINDS, Entry
 from posctl.hint import Say, Type
 from posctl.messages import N_, _
-from posctl.screen.brush import Canvas, draw_facts, draw_hint, draw_parts, draw_prose, draw_whole
-from posctl.shell import lines_of
+from posctl.screen.brush import (
+    Canvas,
+    draw_facts,
+    draw_hint,
+    draw_parts,
+    draw_prose,
+    draw_whole,
+    draw_wrapped,
+    rich_text,
+)
+from posctl.shell import line_of
 
 if TYPE_CHECKING:
     from posctl.help.doctor import Check
@@ -73,8 +82,11 @@ def draw_checks(canvas: Canvas, checks: Sequence[Check]) -> None:
         glyph, color, word = _LOOKS[check.status]
         style = "" if check.status == "good" else f"bold {color}"
         draw_prose(canvas, f"{glyph} {_(word)} · {_(NAMES[check.name])} · {check.message}", style)
-        for line in lines_of(check.hint):
-            draw_whole(canvas, f"   → {line}")
+        for part in check.hint:
+            if isinstance(part, Say):
+                draw_wrapped(canvas, rich_text(f"→ {part.text}"), (3, 5))
+            else:
+                draw_whole(canvas, f"   → {line_of(part)}")
     canvas.print()
     bad = [check for check in checks if check.status == "bad"]
     if bad:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from posctl.hint import Hint, Type
+from posctl.hint import Hint, Say, Type
 from posctl.messages import _, language
 from posctl.money import advice
 from posctl.money.codes import without_codes
@@ -34,7 +34,7 @@ from posctl.screen.streams import (
     write,
     write_pieces,
 )
-from posctl.shell import line_of, lines_of
+from posctl.shell import line_of
 from posctl.text import breaks, one_line, visible
 
 if TYPE_CHECKING:
@@ -212,7 +212,9 @@ class Screen:
 
     def ask(self, question: str) -> None:
         """A question on stderr, the cursor left behind it."""
-        write(self.stderr, self._discreet(one_line(question)))
+        line = self._discreet(one_line(question))
+        said = line.rstrip()
+        write(self.stderr, self._in_lines(said) + line[len(said) :])
 
     def _discreet(self, text: str) -> str:
         return without_codes(text, self.manner.codes)
@@ -228,9 +230,12 @@ class Screen:
         self._type_next(hint)
 
     def _type_next(self, hint: Hint) -> None:
-        for line in lines_of(hint):
-            typed = self._discreet(one_line(line))
-            write(self.stderr, f"  → {typed}\n")  # a command must be whole to be copied
+        for part in hint:
+            if isinstance(part, Say):
+                said = self._discreet(one_line(f"  → {part.text}"))
+                write(self.stderr, self._in_lines(said) + "\n")
+            else:  # a command must be whole to be copied
+                write(self.stderr, f"  → {self._discreet(one_line(line_of(part)))}\n")
 
     def input_line(self, text: str, *, keep: bool = False, shorter: Sequence[str] = ()) -> bool:
         """Write over the terminal's last line and leave the cursor behind `text`, or behind the

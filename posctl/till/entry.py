@@ -356,6 +356,8 @@ class Entry:
             return str(int(parts[1]) * 100 + int((parts[2] or "").ljust(2, "0")))
         if len(re.findall("[0-9]", typed)) > 12:
             raise UsageError("bad_amount", _("That was a code. First the amount, then scan."))
+        if self._keys.amount == "yuan" and re.fullmatch(r"[0-9]+\.[0-9]{3,}", half_width(typed)):
+            raise UsageError("bad_amount", _("At most two decimals, as in 12.50."))
         if self._keys.amount == "yuan":
             raise UsageError("bad_amount", _("The amount is in yuan, as in 12.50. Help: ?"))
         raise UsageError("bad_amount", _("The amount is in fen, as in 1250. Help: ?"))

@@ -49,13 +49,15 @@ WORKERS = 4  # payments on their way at once: a till has one customer, and some 
 class Tools(NamedTuple):
     """What the till is given besides its desk. `order` makes a checked payment of members by API
     name; `operator_given` is whether somebody has said who works at the till; `receipt` counts a
-    print of a paid payment and gives its text; `report` shows the shift's.
+    print of a paid payment and gives its text; `report` shows the shift's; `to_close` gives what is
+    asked before somebody closes the shift, and what closes it.
     """
 
     order: Callable[[Mapping[str, str]], PayRequest]
     operator_given: bool
     receipt: Callable[[Payment], str]
     report: Callable[[], object]
+    to_close: Callable[[str], tuple[str, Callable[[], None]]]
     monotonic: Callable[[], float]
 
 
@@ -254,6 +256,7 @@ class Till:
             "o": self._list_open,
             "p": lambda: self._print_receipt(number or 1),
             "x": self._report,
+            "z": self._close_shift,
             "w": lambda: self._talk.ask_words(_("Operator: "), self._work_as),
             "?": lambda: self._talk.show({}, draw_help),
             "q": self._leave,
@@ -309,6 +312,19 @@ class Till:
         self._tools.report()
         self._verdicts.look_again()
         self._verdicts.show_rests()
+
+    def _close_shift(self) -> None:
+        """Close the shift, over all tills of the merchant, unless something is open here."""
+        verdicts = self._verdicts
+        verdicts.look_again()
+        if verdicts.open:
+            verdicts.show_open()
+            self._talk.note(_("Settle what is open first: r, s or c and its number. Then z."))
+            return
+        question, close = self._tools.to_close(self._cashier.name)
+        verdicts.show_rests()
+        nay = _("The shift was not closed.")
+        self._talk.confirm(question, close, nay=nay, short=_("Close the shift for good?"))
 
     def _work_as(self, operator: str) -> None:
         """Another cashier takes over; what is open keeps the one it was begun by."""

@@ -60,6 +60,7 @@ HELP = {
     "+": N_("take the rest of the last part-paid checkout; + 2: of number 2"),
     "p": N_("the receipt of the last payment; p 2: of the one before"),
     "x": N_("the report of the shift"),
+    "z": N_("close the shift: totals for good, the next one begins"),
     "w": N_("another operator takes over"),
     "?": N_("this help"),
     "q": N_("leave the till"),
@@ -100,6 +101,9 @@ def draw_farewell(canvas: Canvas, status: Status) -> None:
         draw_prose(canvas, words, "bold")
     else:
         draw_prose(canvas, _("You have left the till. Nothing is open."), "bold")
+    if status.paid:
+        words = _("The shift goes on. To close it: z at the till, or")
+        draw_hint(canvas, (Say(words), Type(("report", "--close"))), style="")
 
 
 def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> None:

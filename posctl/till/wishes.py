@@ -89,6 +89,7 @@ COMMANDS = {
     "receipt": "p",
     "report": "x",
     "operator": "w",
+    "shift": "z",
     "help": "?",
     "quit": "q",
 }

@@ -175,6 +175,37 @@ def test_another_operator_takes_over(
     assert till.end() == 0
 
 
+def test_the_shift_is_closed_at_the_till(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """`z` closes the shift in the operator's name after a yes, and not while something is open."""
+    gateway.answer = lambda m: PENDING if m["checkout_id"] == "slow" else paid(m)
+    till = counter("till", "--operator", "77")
+    sell(till, "12.50", "111")
+    till.see("√ PAID", "Amount")
+    sell(till, "3", "slow")
+    till.see("again in")
+    till.type("\r")
+    till.see("Amount")
+    till.type("z\r")
+    till.see("1: … PENDING", "Settle what is open first", "Amount")
+    gateway.answer = paid
+    till.type("r 1\r")
+    till.see("√ PAID", "Amount")
+    till.type("z\r")
+    till.see("Close shift 1 for good? 2 paid, ￥15.50, 0 open. [y/N]")
+    till.type("\r")
+    till.see("The shift was not closed.", "Amount")
+    till.type("z\r")
+    till.see("[y/N]")
+    till.type("y\r")
+    till.see("Z REPORT · shift 1", "￥15.50", "This shift 0 · ￥0.00", "Amount")
+    till.type("q\r")
+    assert till.end() == 0
+    report = shop.run("report", "--shift", "1", "--json").json
+    assert report["closed_by"].startswith("77, ")
+
+
 def test_the_platform_is_asked_at_the_till(
     counter: Callable[..., Counter],
 ) -> None:

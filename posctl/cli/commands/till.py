@@ -1,6 +1,6 @@
 """`posctl till`: one screen for a shift at the counter."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -71,6 +71,7 @@ def till_run(options: TillOptions, run: Run) -> Exit:
         operator_given=options.operator is not None,
         receipt=lambda payment: _receipt(payment, run),
         report=lambda: _report(run),
+        to_close=lambda by: _to_close(run, by),
         monotonic=time.monotonic,
     )
     desk = run.desk()
@@ -100,3 +101,10 @@ def _report(run: Run) -> None:
     run.banner()
     mention_merged(run)
     show_report(shift_so_far(run), DIMENSIONS, run)
+
+
+def _to_close(run: Run, by: str) -> tuple[str, Callable[[], None]]:
+    from posctl.cli.shift import close_running, running_to_close  # noqa: PLC0415  as above
+
+    number, question = running_to_close(run, by)
+    return question, lambda: close_running(run, by, number)
