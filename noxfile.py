@@ -85,9 +85,10 @@ def windows(session: nox.Session) -> None:
         session.skip("POSCTL_WINDOWS_PYTHON is not set: docs/windows.md")
     session.run(python, "tests/windows/smoke.py", *session.posargs, external=True)
     if not session.posargs:
-        os.umask(0o077)  # Wine makes access lists of modes
         here = {"PYTHONUTF8": "1"}
-        session.run(python, "-m", "pytest", "-n", "0", *WINDOWS, env=here, external=True)
+        limit = ("faulthandler_timeout=600", "faulthandler_exit_on_timeout=true")  # of one test
+        told = [word for name in limit for word in ("-o", name)]
+        session.run(python, "-m", "pytest", "-n", "0", *told, *WINDOWS, env=here, external=True)
 
 
 @nox.session

@@ -29,9 +29,11 @@ if sys.platform == "linux":
     from forks import run as run_forked
 elif sys.platform == "win32":
     from on_windows import (  # noqa: F401  hooks
+        may_run_here,
         pytest_collection_modifyitems,
         pytest_runtest_call,
     )
+    from on_windows import run as run_here
 
 if TYPE_CHECKING:
     from counter import Counter
@@ -66,6 +68,10 @@ class Ran:
         assert len(lines) == 1, self
         found: dict[str, Any] = json.loads(lines[0])
         return found
+
+
+def _text(said: bytes) -> str:
+    return said.decode().replace(os.linesep, "\n")
 
 
 @dataclass
@@ -122,10 +128,13 @@ class Shop:
         full = self.env | dict(env or {})
         if sys.platform == "linux" and may_fork([*POSCTL, *args], full):
             code, out, err = run_forked(args, full, self.home, given, limit_s=60, host=self.host)
-            return Ran(code, out.decode(), err.decode())
+            return Ran(code, _text(out), _text(err))
+        if sys.platform == "win32" and may_run_here(args, full):
+            code, out, err = run_here(args, full, self.home, given, self.host)
+            return Ran(code, _text(out), _text(err))
         process = self.start(*args, env=env, stdin=subprocess.PIPE)
         out, err = process.communicate(given, timeout=60)
-        return Ran(process.returncode, out.decode(), err.decode())
+        return Ran(process.returncode, _text(out), _text(err))
 
     def profile(self, url: str, name: str = "store-1", **keys: Any) -> None:
         """A configuration with one profile that points at `url`."""

@@ -22,6 +22,7 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -158,6 +159,9 @@ class FaultServer:
         for sock in held:  # wakes whoever waits on it
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+        if sys.platform == "win32":  # there a shutdown wakes no `accept`
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), 5).close()
         for thread in self._threads:
             thread.join(5)
         for sock in held:
@@ -200,6 +204,9 @@ class FaultServer:
         with suppress(OSError):  # the listener was shut down
             while not self.stopping.is_set():
                 sock, _ = self._listener.accept()
+                if self.stopping.is_set():
+                    sock.close()
+                    return
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.connections += 1
                 self.holds(sock)

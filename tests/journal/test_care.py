@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import stat
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from conftest import Ran, Shop
 from faultserver import FaultServer, answer, cut_after_reading
+from private import is_private
 
 from posctl.errors import JournalError, UsageError
 from posctl.journal import backup
@@ -172,7 +172,7 @@ def test_a_backup_is_whole_private_and_alone(trained: Training, shop: Shop) -> N
     assert (ran.code, ran.json["payments"], ran.json["open"]) == (0, 2, 1)
     copy = shop.home / "safe" / "b.db"
     assert [file.name for file in copy.parent.iterdir()] == ["b.db"]
-    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert is_private(copy)
     assert ids(copy) == ids(shop.journal)
 
 
@@ -386,7 +386,7 @@ def test_a_lost_journal_is_restored(trained: Training, shop: Shop, how: str) -> 
     again = trained(*PAY, "1")
     assert (again.code, again.json["error"]["code"]) == (30, "already_paid")
     assert ids(shop.journal) == {paid["request_id"]: "success"}
-    assert stat.S_IMODE(shop.journal.stat().st_mode) == 0o600
+    assert is_private(shop.journal)
 
 
 def test_an_old_file_put_back_by_hand_is_noticed(trained: Training, shop: Shop) -> None:
@@ -658,7 +658,7 @@ def test_a_machine_without_a_state_folder(trained: Training, shop: Shop) -> None
     done = trained("journal", "restore", "b.db", "--yes", "--json")
     assert (done.code, done.json["kept_aside"]) == (0, None)
     assert done.json["for_person"][0]["request_id"] == opened["request_id"]
-    assert stat.S_IMODE((shop.home / "new" / "state").stat().st_mode) == 0o700
+    assert is_private(shop.home / "new" / "state")
     assert trained("retry", "--all", "--json").code != 31
     assert marked(shop.home / "new" / "state" / "journal.db") == [opened["request_id"]]
 
@@ -805,7 +805,7 @@ def test_prune_exports_then_deletes(trained: Training, shop: Shop) -> None:
     assert ran.code == 0, ran
     assert (ran.json["payments"], ran.json["tries"], ran.json["kept"]) == (1, 1, 0)
     file = shop.home / "old.jsonl"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert is_private(file)
     (line,) = file.read_text().splitlines()
     one = json.loads(line)
     assert (one["request_id"], one["outcome"], len(one["tries"])) == (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from private import is_private
 from test_journal_contract import CHECKOUT, CODE, begin, finish, new
 
 from posctl.errors import JournalError
@@ -28,8 +28,8 @@ def path(tmp_path: Path) -> Path:
 def test_it_is_made_whole_private_and_in_one_step(path: Path) -> None:
     """A new journal is 0600 in a 0700 folder, and its draft leaves nothing behind."""
     SqliteJournal(path).close()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert is_private(path)
+    assert is_private(path.parent)
     assert {p.name for p in path.parent.iterdir()} == {"journal.db", "journal.db.held"}
 
 
