@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from counter import Counter
     from pgserver import Database
 
+# For a process whose files may not grow: it would leave half a compiled module, which then nobody
+# could import, and no test would say why.
+NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+
 # Two busy cores make single examples slow at random; the examples themselves are what counts.
 settings.register_profile("posctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("posctl")

@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[2]
 POSCTL = str(ROOT / "posctl") + "/"
 SEED = 16
 EACH = 15  # mutants of a file, unless --all
-LIMIT_S = 60  # of one mutant's tests: a loop without an end is a fault that was seen
+LIMIT_S = 30  # of one mutant's tests: a loop without an end is a fault that was seen
 
 FAST = (
     *("tests/money", "tests/gateway/test_judge.py", "tests/gateway/test_top.py"),

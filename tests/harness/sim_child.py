@@ -124,6 +124,7 @@ class Points:
         """Something happens to the disk or the clock."""
         match name:
             case "full":
+                sys.dont_write_bytecode = True  # half a module could be imported by nobody
                 _limit(resource.RLIMIT_FSIZE, self._room(action))
             case "lock":
                 self._lock()

@@ -46,12 +46,16 @@ def guarded(real: Callable[..., Any], *, overwrites: bool) -> Callable[..., Any]
     """`real`, which takes one name or two, by the rules."""
 
     def call(*paths: Any, **how: Any) -> Any:
-        if len(paths) == 2 and not overwrites and Path(paths[1]).exists():
-            raise FileExistsError(17, "it exists", str(paths[1]))
-        for path in paths:
+        kept = len(paths) == 2 and not overwrites  # what has the new name already is not touched
+        for path in paths[:1] if kept else paths:
             if is_open(path):
                 break_a_rule(PermissionError(13, IN_USE, str(path)))
-        return real(*paths, **how)
+        if not kept or Path(paths[0]).is_dir():
+            return real(*paths, **how)
+        # At one stroke, as Windows does it: another process may make a file of this name meanwhile.
+        os.link(*paths)
+        real_unlink(paths[0])
+        return None
 
     return call
 
@@ -63,7 +67,7 @@ def synced(fd: Any) -> None:
     real_sync(fd)
 
 
-real_sync = os.fsync
+real_sync, real_unlink = os.fsync, os.unlink
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def test_twenty_processes_make_one_journal(path: Path) -> None:
         "import sys; from pathlib import Path; from posctl.journal.sqlite import SqliteJournal;"
         "SqliteJournal(Path(sys.argv[1])).close()"
     )
-    tills = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(20)]
+    tills = [subprocess.Popen([sys.executable, "-B", "-c", script, str(path)]) for _ in range(20)]
     assert [till.wait() for till in tills] == [0] * 20
     SqliteJournal(path).close()
     assert {p.name for p in path.parent.iterdir()} == {"journal.db", "journal.db.held"}

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from conftest import Ran, Shop
+from conftest import NO_BYTECODE, Ran, Shop
 from faultserver import PAID, FaultServer, answer, cut_after_reading
 
 from posctl.training.ledger import charges
@@ -65,7 +65,7 @@ def limit(size: int) -> Callable[[], None]:
 
 
 def run_limited(shop: Shop, size: int, *args: str) -> Ran:
-    process = shop.start(*args, preexec_fn=limit(size))
+    process = shop.start(*args, env=NO_BYTECODE, preexec_fn=limit(size))
     out, err = process.communicate(timeout=60)
     return Ran(process.returncode, out.decode(), err.decode())
 

@@ -17,9 +17,9 @@ from scenes import CODE, NOW_MS, payment
 
 from posctl.errors import JournalError
 from posctl.gateway.exchange import Exchange
-from posctl.money.outcome import Event, Outcome, Standing, State
+from posctl.money.outcome import Doubt, Event, Outcome, Standing, State
 from posctl.money.record import Payment, TryEnd, Verdict
-from posctl.paying.answer import Reading, close_row, read_exchange
+from posctl.paying.answer import Reading, close_row, read_exchange, unrecorded
 from posctl.paying.by_hand import close_by_hand
 
 
@@ -68,6 +68,10 @@ WORDS: dict[str, tuple[Exchange, Event, str | None, str | None, str | None]] = {
     ),
     "a page": (came(b"<html>"), Event.NOT_TOP, None, None, None),
     "cut on the way": (came(None, 200, Event.TRUNCATED), Event.TRUNCATED, None, None, "the detail"),
+    "a failure, whatever else came": (
+        came(model(1), 200, Event.TRUNCATED),
+        *(Event.TRUNCATED, None, None, None),
+    ),
     "no answer": (
         came(None, None, Event.READ_TIMEOUT),
         *(Event.READ_TIMEOUT, None, None),
@@ -191,6 +195,22 @@ def test_other_texts_stay_beside_a_code() -> None:
     assert read_exchange(payment(None), came(envelope(msg_info=ECHO)), 0).end.event is (
         read_exchange(payment(None), came(envelope(msg_info="seen")), 0).end.event
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "standing"),
+    [
+        (Event.PAID, Standing(State.SUCCESS, paid=True)),
+        (Event.FAILED, Standing(State.UNKNOWN, Doubt.UNKNOWN)),
+        (Event.REFUSED, Standing(State.UNKNOWN, Doubt.UNKNOWN)),
+        (Event.STILL_PENDING, Standing(State.PENDING, Doubt.PENDING)),
+    ],
+)
+def test_what_could_not_be_recorded(event: Event, standing: Standing) -> None:
+    """Its row stays open, so nobody is told that it was not charged: what it says is not known."""
+    reading = Reading(TryEnd(event, NOW_MS), KNOWN)
+    told = unrecorded(payment(None), reading)
+    assert (told.standing, told.verdict) == (standing, KNOWN)
 
 
 # ── the row moved meanwhile ──────────────────────────────────────────────────────────────────

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 
 import faultserver as fault
 import pytest
-from conftest import Ran, Shop
+from conftest import NO_BYTECODE, Ran, Shop
 from faultserver import HTML, PAID, Certificates, FaultServer, Talk, answer
 
 from posctl.cli.run import new_request_id
@@ -687,7 +687,8 @@ def test_a_full_disk_sends_nothing(shop: Shop) -> None:
         opened = check_told(pay_once(shop), "unknown")
         server.then(answer())
         for checkout in ("111", "112"):
-            ran = _ended(shop.start(*PAY[:-2], checkout, "--json", preexec_fn=full))
+            words = (*PAY[:-2], checkout, "--json")
+            ran = _ended(shop.start(*words, env=NO_BYTECODE, preexec_fn=full))
             check_journal_error(ran, "journal_failed")
         assert server.connections == 1
         check_row(shop, opened["request_id"], "unknown", ("connection_cut",))
@@ -731,7 +732,7 @@ def test_an_answer_that_cannot_be_recorded_is_told(shop: Shop) -> None:
 
     with FaultServer(late) as server:
         shop.profile(server.url, timeout=Row.timeout)
-        process = shop.start(*PAY)
+        process = shop.start(*PAY, env=NO_BYTECODE)
         assert arrived.wait(60)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
         go_on.set()

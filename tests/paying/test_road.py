@@ -41,6 +41,7 @@ from posctl.gateway.exchange import Exchange, Sent
 from posctl.gateway.top import ACTION_QUERY_METHOD, PAY_METHOD, sign
 from posctl.hint import Say, Type
 from posctl.journal import Transaction
+from posctl.money.admit import Block
 from posctl.money.order import Limits, check
 from posctl.money.outcome import Event, Exit, Outcome, Standing, State
 from posctl.money.record import Payment
@@ -557,6 +558,20 @@ def test_a_rest_that_grew(till: Till, rest: int, grew: bool) -> None:
     result = till.pay(says(model(1, remaining_fee=rest)), pay_fee="50", channel_account=OTHER_CODE)
     assert result.payment is not None
     assert ("remaining_grew" in result.payment.warnings) is grew
+
+
+def test_a_rest_after_all_was_paid(till: Till) -> None:
+    """Nothing was due, and now something is: odd."""
+    till.pay(says(model(1)))
+    till.journal.mark_told([till.first_id()])
+    result = till.pay(
+        says(model(1, remaining_fee=1)),
+        waived=frozenset({Block.PAID}),
+        channel_account=OTHER_CODE,
+        pay_fee="50",
+    )
+    assert result.payment is not None
+    assert result.payment.warnings == ("fee_differs", "remaining_grew")
 
 
 def test_a_pending_one_says_why_its_latest_try_failed(till: Till) -> None:

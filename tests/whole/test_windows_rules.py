@@ -74,6 +74,25 @@ def test_the_rules_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(broken.read_text().splitlines()) == 4
 
 
+def test_a_name_that_is_taken_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process makes the file, and opens it, while the rules look who has what open: the
+    name is taken, which breaks no rule, and its file stays.
+    """
+    draft, taken = tmp_path / "draft", tmp_path / "taken"
+    draft.write_text("mine")
+    monkeypatch.setenv("WINDOWS_RULES_BROKEN", str(tmp_path / "broken"))
+
+    def looks(path: Path) -> bool:
+        taken.write_text("theirs")
+        return path == taken
+
+    monkeypatch.setattr(windows_rules, "is_open", looks)
+    with pytest.raises(FileExistsError):
+        windows_rules.guarded(os.rename, overwrites=False)(draft, taken)
+    assert (draft.read_text(), taken.read_text()) == ("mine", "theirs")
+    assert not (tmp_path / "broken").exists()
+
+
 # The Task Scheduler's schema, [MS-TSCH] 2.5: what each element may hold, if not all of it.
 TASK = {
     "Task": {"RegistrationInfo", "Triggers", "Principals", "Settings", "Actions", "Data"},
