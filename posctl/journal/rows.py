@@ -197,13 +197,19 @@ def spellings(name: str) -> tuple[str, str]:
 # What a person's word to the contrary changes, in fen.
 _IF_PAID = "CASE WHEN result_status=1 THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END"
 CORRECTIONS = f"""SELECT request_id, checkout_id, operator_id, machine_id, word, {_IF_PAID},
-      at_ms, by_whom, note
+      at_ms, by_whom, note, shop_id, order_id, pay_channel, created_ms
     FROM corrections JOIN payments USING (seq) WHERE {{clauses}} ORDER BY id"""  # noqa: S608  as above
 
 
 def correction_clauses(which: Filter) -> tuple[str, list[Any]]:
-    """As `clauses_of`; the shift is the one in which the correction counts."""
-    clauses, values = clauses_of(which._replace(shift=None))
+    """As `clauses_of`; shift and span are those in which the correction was made: there it counts,
+    and what was summed up before stays as it was.
+    """
+    clauses, values = clauses_of(which._replace(shift=None, since_ms=None, until_ms=None))
+    for clause, ms in ((" AND at_ms>=?", which.since_ms), (" AND at_ms<?", which.until_ms)):
+        if ms is not None:
+            clauses += clause
+            values.append(ms)
     if which.shift == RUNNING_SHIFT:
         clauses += " AND in_shift IS NULL"
     elif which.shift is not None:
@@ -214,7 +220,8 @@ def correction_clauses(which: Filter) -> tuple[str, list[Any]]:
 
 def correction_of(row: Sequence[Any]) -> Correction:
     """What CORRECTIONS found."""
-    request_id, checkout_id, operator_id, machine_id, word, fee, at_ms, by, note = row
+    request_id, checkout_id, operator_id, machine_id, word, fee, at_ms, by, note, *rest = row
+    shop_id, order_id, pay_channel, created_ms = rest
     paid = word == PAID_WORD[True]
     return Correction(
         request_id=request_id,
@@ -226,6 +233,10 @@ def correction_of(row: Sequence[Any]) -> Correction:
         at_ms=at_ms,
         by=by,
         note=note,
+        shop_id=shop_id,
+        order_id=order_id,
+        pay_channel=pay_channel,
+        created_ms=created_ms,
     )
 
 

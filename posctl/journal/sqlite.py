@@ -566,16 +566,16 @@ class SqliteJournal:
         clauses, values = clauses_of(which)
         with told_as_journal_error(self._path):
             rows = self._db.execute(
-                f"""SELECT operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS},
+                f"""SELECT shop_id, operator_id, machine_id, pay_channel, created_ms / {QUARTER_MS},
                       state, doubt, paid, count(*),
                       sum(CASE WHEN paid AND result_status=1
                         THEN coalesce(current_pay_fee, pay_fee) ELSE pay_fee END)
-                    FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
+                    FROM payments WHERE {clauses} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
                 values,
             ).fetchall()
         return [
-            Cell(operator_id, machine_id, channel, quarter, standing_of(state, doubt, paid), n, fee)
-            for operator_id, machine_id, channel, quarter, state, doubt, paid, n, fee in rows
+            Cell(shop, operator, till, channel, quarter, standing_of(state, doubt, paid), n, fee)
+            for shop, operator, till, channel, quarter, state, doubt, paid, n, fee in rows
         ]
 
     def corrections(self, which: Filter) -> list[Correction]:

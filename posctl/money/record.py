@@ -97,7 +97,7 @@ class Payment(NamedTuple):
     @property
     def as_booked(self) -> Self:
         """As it was closed, whatever was corrected since: so a closed shift has it, for ever."""
-        return self if self.booked is None else self._replace(standing=self.booked, booked=None)
+        return self if self.booked is None else self._replace(standing=self.booked)
 
     @property
     def open(self) -> bool:
@@ -200,8 +200,8 @@ class Alarm(NamedTuple):
 class Correction(NamedTuple):
     """A person's later word, `paid` or not, about a payment that was closed by hand.
 
-    `fee` is the difference that it makes to what was taken, in fen; the other members are the
-    payment's, then when, who and why.
+    `fee` is the difference that it makes to what was taken, in fen; `at_ms`, `by` and `note` are
+    when, who and why; the other members are the payment's.
     """
 
     request_id: str
@@ -213,6 +213,15 @@ class Correction(NamedTuple):
     at_ms: int
     by: str
     note: str
+    shop_id: str = ""
+    order_id: str = ""
+    pay_channel: str = ""
+    created_ms: int = 0
+
+    @property
+    def n(self) -> int:
+        """The difference that it makes to how many are paid."""
+        return 1 if self.paid else -1
 
 
 class OpenOf(NamedTuple):
@@ -270,6 +279,7 @@ class Cell(NamedTuple):
     their `Payment.fee`.
     """
 
+    shop_id: str
     operator_id: str
     machine_id: str
     pay_channel: str

@@ -8,9 +8,8 @@ from typing import Any
 from posctl.messages import _
 from posctl.money import advice
 from posctl.money.order import yuan
-from posctl.money.outcome import outcome_of
 from posctl.money.record import Correction, Payment
-from posctl.screen.brush import named
+from posctl.screen.payments import named_of
 from posctl.screen.sheet import Id, sheet
 from posctl.times import date_time
 
@@ -31,8 +30,9 @@ def details_of(
 def _corrected(one: Correction) -> tuple[Any, ...]:
     return (
         *(date_time(one.at_ms), _("Correction"), None, yuan(one.fee), as_id(one.checkout_id)),
-        *(None, None, as_id(one.machine_id), as_id(one.operator_id), None, None, None),
-        *(as_id(one.request_id), None, None, one.by, one.note),
+        *(as_id(one.order_id), as_id(one.shop_id), as_id(one.machine_id), as_id(one.operator_id)),
+        *(advice.channel(one.pay_channel), None, None, as_id(one.request_id)),
+        *(date_time(one.at_ms), None, one.by, one.note),
     )
 
 
@@ -51,7 +51,7 @@ def rows(payments: Iterable[Payment]) -> Iterator[tuple[Any, ...]]:
         checkout, verdict, standing = one.checkout, one.verdict, one.standing
         yield (
             date_time(one.created_ms),
-            named(outcome_of(standing), standing.state).partition(" ")[2],
+            named_of(one).partition(" ")[2],
             yuan(one.pay_fee),
             yuan(one.fee) if standing.paid else None,
             as_id(checkout.checkout_id),

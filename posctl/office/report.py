@@ -29,7 +29,7 @@ from posctl.money.record import (
 )
 from posctl.times import date
 
-DIMENSIONS = ("operator", "till", "channel", "day", "hour", "outcome")
+DIMENSIONS = ("shop", "operator", "till", "channel", "day", "hour", "outcome")
 
 
 class Line(NamedTuple):
@@ -44,7 +44,7 @@ class Sums(NamedTuple):
     """Totals in fen. `fee` is what was charged, of paid payments alone; what is open is apart.
 
     `by` has, for each of DIMENSIONS, the paid payments; for "outcome" all of them, each outcome
-    with its own sum. `by_hand` counts the paid ones that a person closed.
+    with its own sum. `by_hand` counts those that a person closed, as paid or not.
     """
 
     paid: int
@@ -66,6 +66,7 @@ class Open(NamedTuple):
     outcome: Outcome
     fee: int
     created_ms: int
+    shop_id: str = ""  # unknown of a shift that was closed before it was kept
 
 
 class PartPaid(NamedTuple):
@@ -85,10 +86,12 @@ class Report(NamedTuple):
 
     `alarms` are the merchant's that nobody had acknowledged then, of whatever time; `unreached` is
     what was open of merchants that no profile reached, `unreached_paid` what was paid of theirs and
-    in no shift. `corrections` are those that count in this shift, or of the payments of this span;
-    they stand in no other sum than `fee`. `closed_ms` and what follows are set for a closed shift.
-    `part_paid` are the checkouts that were paid in part in this shift or span, and need more.
-    `only` are the members of the API, with their values, that a span is narrowed to.
+    in no shift. `corrections` are those made in this shift or span: they count there, whenever the
+    payment was, so that what was summed up before stays as it was. `sums` are without them, as the
+    payments were closed; `total` has them in every number and table. `closed_ms` and what follows
+    are set for a closed shift. `part_paid` are the checkouts that were paid in part in this shift
+    or span, and need more. `only` are the members of the API, with their values, that a span is
+    narrowed to.
     """
 
     profile: str
@@ -110,9 +113,19 @@ class Report(NamedTuple):
     part_paid: tuple[PartPaid, ...] = ()
 
     @property
+    def total(self) -> Sums:
+        """The sums with the corrections in them."""
+        return with_corrections(self.sums, self.corrections)
+
+    @property
     def fee(self) -> int:
         """What was taken, in fen: of the paid payments, and what was corrected."""
-        return self.sums.fee + sum(one.fee for one in self.corrections)
+        return self.total.fee
+
+    @property
+    def corrected_fee(self) -> int:
+        """What of it corrections are, in fen."""
+        return self.fee - self.sums.fee
 
     @property
     def rest_fee(self) -> int:
@@ -135,25 +148,61 @@ def sums_of(cells: Iterable[Cell]) -> Sums:
         if cell.standing.open:
             open_n += cell.n
             open_fee += cell.fee
-        elif not cell.standing.paid:
-            not_charged += cell.n
-        else:
+            continue
+        by_hand += cell.n if cell.standing.state is State.RESOLVED else 0
+        if cell.standing.paid:
             paid += cell.n
             fee += cell.fee
-            by_hand += cell.n if cell.standing.state is State.RESOLVED else 0
-            _add(by["operator"], cell.operator_id, cell)
-            _add(by["till"], cell.machine_id, cell)
-            _add(by["channel"], cell.pay_channel, cell)
-            begun_ms = cell.quarter * QUARTER_MS
-            _add(by["day"], date(begun_ms), cell)
-            _add(by["hour"], f"{time.localtime(begun_ms // 1000).tm_hour:02d}", cell)
-    lines = {name: tuple(sorted(found.values(), key=_ORDER[name])) for name, found in by.items()}
-    return Sums(paid, fee, by_hand, not_charged, open_n, open_fee, lines)
+            _add_whose(by, cell, cell.quarter * QUARTER_MS)
+        else:
+            not_charged += cell.n
+    return Sums(paid, fee, by_hand, not_charged, open_n, open_fee, _sorted(by))
 
 
-def _add(lines: dict[str, Line], key: str, cell: Cell) -> None:
+def with_corrections(sums: Sums, corrections: Sequence[Correction]) -> Sums:
+    """`sums` and what `corrections` change of them: a payment that was paid after all is one more
+    paid and one less not charged, in every table that it belongs to; on the day and in the hour of
+    the correction.
+    """
+    if not corrections:
+        return sums
+    by = {name: {line.key: line for line in sums.by[name]} for name in DIMENSIONS}
+    for one in corrections:
+        _add(by["outcome"], Outcome.SUCCESS, one)
+        _add(by["outcome"], Outcome.FAIL, Line("", -one.n, -one.fee))
+        _add_whose(by, one, one.at_ms)
+    n = sum(one.n for one in corrections)
+    return sums._replace(
+        paid=sums.paid + n,
+        fee=sums.fee + sum(one.fee for one in corrections),
+        not_charged=sums.not_charged - n,
+        by=_sorted(by),
+    )
+
+
+def _add_whose(by: dict[str, dict[str, Line]], one: Cell | Correction, at_ms: int) -> None:
+    """Into every table of what was taken."""
+    _add(by["shop"], one.shop_id, one)
+    _add(by["operator"], one.operator_id, one)
+    _add(by["till"], one.machine_id, one)
+    _add(by["channel"], one.pay_channel, one)
+    _add(by["day"], date(at_ms), one)
+    _add(by["hour"], f"{time.localtime(at_ms // 1000).tm_hour:02d}", one)
+
+
+def _add(lines: dict[str, Line], key: str, one: Cell | Correction | Line) -> None:
     known = lines.get(key, Line(key, 0, 0))
-    lines[key] = Line(key, known.n + cell.n, known.fee + cell.fee)
+    lines[key] = Line(key, known.n + one.n, known.fee + one.fee)
+
+
+def _sorted(by: Mapping[str, Mapping[str, Line]]) -> dict[str, tuple[Line, ...]]:
+    """Each table in its order, without lines that corrections made empty."""
+    return {
+        name: tuple(
+            sorted((line for line in found.values() if line.n or line.fee), key=_ORDER[name])
+        )
+        for name, found in by.items()
+    }
 
 
 def _largest_first(line: Line) -> tuple[Any, ...]:
@@ -161,6 +210,7 @@ def _largest_first(line: Line) -> tuple[Any, ...]:
 
 
 _ORDER: Mapping[str, Callable[[Line], Any]] = {
+    "shop": _largest_first,
     "operator": _largest_first,
     "till": _largest_first,
     "channel": _largest_first,
@@ -194,6 +244,7 @@ def open_ones(payments: Iterable[Payment]) -> tuple[Open, ...]:
             outcome_of(one.standing),
             one.pay_fee,
             one.created_ms,
+            one.checkout.shop_id,
         )
         for one in payments
         if one.open
@@ -293,6 +344,14 @@ def _hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _same(corrections: Iterable[Correction], sealed: Sequence[Sequence[Any]]) -> bool:
+    """Whether these were sealed, perhaps before the last members were kept."""
+    now = list(corrections)
+    return len(now) == len(sealed) and all(
+        list(one[: len(was)]) == list(was) for one, was in zip(now, sealed, strict=True)
+    )
+
+
 class Checked(NamedTuple):
     """What `check` found of one shift: None when all is as it was closed, else one of the faults.
 
@@ -361,7 +420,7 @@ def _fault(
         return "content"
     if content["previous"] != previous:
         return "chain"
-    if tuple(corrections_of(shift.number, shift.chain)) != closed.corrections:
+    if not _same(corrections_of(shift.number, shift.chain), content.get("corrections", [])):
         return "payments"
     now = _contents(payments_of(shift.number, shift.chain))
     if now.n == 0 < content["payments"]:

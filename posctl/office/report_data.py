@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from posctl.messages import _
 from posctl.money.order import yuan
-from posctl.money.outcome import Exit
+from posctl.money.outcome import Exit, Outcome
 from posctl.money.result import alarm_json, correction_json, iso
-from posctl.office.report import Report
+from posctl.office.report import Line, Report, Sums
+from posctl.office.report_screen import NAMES, label
 from posctl.paying.unreached import unreached_json
+from posctl.screen.brush import STILL_OPEN
 from posctl.screen.contract import envelope
-from posctl.screen.sheet import sheet
+from posctl.screen.sheet import Id, sheet
+from posctl.times import date_time
 
 _ONLY = ("shop_id", "operator_id", "machine_id")
-_COLUMNS = (
-    *("profile", "live", "shift", "since", "until", "by", "key", "count", "fee", "yuan"),
-    *_ONLY,
-)
 
 
 def report_json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
     """The JSON object of `posctl report`."""
-    sums = found.sums
+    sums = found.total
     return envelope(
         "report",
         Exit.OK,
@@ -46,6 +46,7 @@ def report_json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
             {
                 "request_id": one.request_id,
                 "checkout_id": one.checkout_id,
+                "shop_id": one.shop_id or None,
                 "operator_id": one.operator_id,
                 "machine_id": one.machine_id,
                 "outcome": one.outcome,
@@ -78,25 +79,53 @@ def report_json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
 
 
 def report_sheet(found: Report, dimensions: Sequence[str]) -> str:
-    """CSV, one table for all, so that several reports can be put below each other."""
-    sums = found.sums
+    """CSV for people: heads in the language in use, local times, yuan. One table for all, so that
+    several reports can be put below each other.
+    """
+    total = found.total
+    only = dict(found.only)
     head = (
-        *(found.profile, "live" if found.live else "training", found.shift),
-        *(_iso(found.since_ms), _iso(found.until_ms)),
+        *(found.profile, _("live") if found.live else _("training"), found.shift),
+        *(None if ms is None else date_time(ms) for ms in (found.since_ms, found.until_ms)),
     )
-    totals: list[tuple[str, str, int | None, int | None]] = [
-        ("total", "taken", None, found.fee),
-        ("total", "paid", sums.paid, sums.fee),
-        ("total", "corrections", len(found.corrections), found.fee - sums.fee),
-        ("total", "by_hand", sums.by_hand, None),
-        ("total", "not_charged", sums.not_charged, None),
-        ("total", "open", sums.open, sums.open_fee),
-        ("total", "part_paid", len(found.part_paid), found.rest_fee),
-    ]
-    totals += [(name, *line) for name in dimensions for line in sums.by[name]]
-    only = [dict(found.only).get(name) for name in _ONLY]
-    rows = [(*head, *row, None if row[3] is None else yuan(row[3]), *only) for row in totals]
-    return sheet(_COLUMNS, rows)
+    narrowed = [None if only.get(name) is None else Id(only[name]) for name in _ONLY]
+    rows = (
+        *_totals(found, total),
+        *(_line(name, line) for name in dimensions for line in total.by[name]),
+    )
+    return sheet(_heads(), [(*head, *row, *narrowed) for row in rows])
+
+
+def _heads() -> tuple[str, ...]:
+    return (
+        *(_("Profile"), _("Money"), _("Shift"), _("From"), _("To"), _("Table"), _("Line")),
+        *(_("Number"), _("Taken (yuan)"), _("Open or due (yuan)")),
+        *(_("Only shop"), _("Only operator"), _("Only till")),
+    )
+
+
+_Row = tuple[str, str, int, str | None, str | None]
+
+
+def _totals(found: Report, total: Sums) -> Iterator[_Row]:
+    """What stands under Table to Open or due, for the whole of it."""
+    name = _("Total")
+    yield name, _("taken"), total.paid, yuan(found.fee), None
+    yield name, _("corrections among it"), len(found.corrections), yuan(found.corrected_fee), None
+    yield name, _("closed by hand"), total.by_hand, None, None
+    yield name, _("not charged"), total.not_charged, None, None
+    yield name, _("open"), total.open, None, yuan(total.open_fee)
+    yield name, _("part-paid"), len(found.part_paid), None, yuan(found.rest_fee)
+
+
+def _line(dimension: str, line: Line) -> _Row:
+    """A line of a table. What charged nobody has no amount; what is open is not taken."""
+    fees: tuple[str | None, str | None] = (yuan(line.fee), None)
+    if dimension == "outcome" and line.key != Outcome.SUCCESS:
+        fees = (None, yuan(line.fee) if Outcome(line.key) in STILL_OPEN else None)
+    key = label(dimension, line.key)
+    is_id = dimension in ("shop", "operator", "till")
+    return _(NAMES[dimension]), Id(key) if is_id else key, line.n, *fees
 
 
 def _iso(epoch_ms: int | None) -> str | None:

@@ -7,7 +7,7 @@ from html import escape
 
 from posctl.messages import N_, _, language
 from posctl.money.order import grouped
-from posctl.money.outcome import State, outcome_of
+from posctl.money.outcome import State
 from posctl.money.record import Payment
 from posctl.office.report import Line, Report
 from posctl.office.report_screen import (
@@ -24,8 +24,7 @@ from posctl.office.report_screen import (
     title,
 )
 from posctl.paying.unreached import unreached_words
-from posctl.screen.brush import named
-from posctl.screen.payments import signed
+from posctl.screen.payments import named_of, signed
 from posctl.text import one_line
 from posctl.times import date_time
 
@@ -97,7 +96,8 @@ def html_page(
     """The page; `shop` are the lines above a receipt, the shop's own name, `payments` are listed
     one a line. Times are local.
     """
-    sums = report.sums
+    sums = report.total
+    shop_column = _shop_column(report, payments)
     totals = [
         (_("taken"), f"￥{grouped(report.fee)}"),
         (_("paid"), _("{n} payments").format(n=sums.paid)),
@@ -114,15 +114,15 @@ def html_page(
         '<ul class="totals">',
         *(f"<li>{_safe(name)}<b>{_safe(value)}</b></li>" for name, value in totals),
         "</ul>",
-        _open(report) if sums.open else "",
-        _corrected(report) if report.corrections else "",
-        _part_paid(report) if report.part_paid else "",
+        _open(report, shop_column) if sums.open else "",
+        _corrected(report, shop_column) if report.corrections else "",
+        _part_paid(report, shop_column) if report.part_paid else "",
         _alarms(report) if report.alarms else "",
         *(f'<p class="open">▲ {_safe(unreached_words(one))}</p>' for one in report.out_of_reach),
         '<div class="tables">',
         *by,
         "</div>",
-        *_details(payments),
+        *_details(payments, shop_column),
         _closing(report) if report.closed_ms is not None else "",
         f"<footer>posctl · {_safe(made)}</footer>",
     ]
@@ -137,6 +137,23 @@ def html_page(
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
+
+
+_Names = tuple[tuple[str, str], ...]
+
+
+def _shop_column(report: Report, payments: Sequence[Payment]) -> _Names:
+    """A column that says which shop's it is, where there is more than one."""
+    shops = {one.checkout.shop_id for one in payments}
+    shops.update(one.shop_id for one in report.open)
+    shops.update(one.shop_id for one in report.part_paid)
+    shops.update(one.shop_id for one in report.corrections)
+    shops.update(line.key for line in report.sums.by["shop"])
+    return (("", _("Shop")),) if len(shops - {""}) > 1 else ()
+
+
+def _shop(shop_id: str, shop: _Names) -> tuple[str, ...]:
+    return (_safe(shop_id),) if shop else ()
 
 
 def _safe(text: str) -> str:
@@ -180,10 +197,11 @@ def _row(names: Sequence[tuple[str, str]], cells: Sequence[str]) -> str:
 
 
 def _money(fee: int) -> str:
-    return f"￥{grouped(fee)}"
+    return signed(fee) if fee < 0 else f"￥{grouped(fee)}"
 
 
 _KEYS = {
+    "shop": N_("Shop"),
     "operator": N_("Operator"),
     "till": N_("Till"),
     "channel": N_("Channel"),
@@ -214,14 +232,14 @@ def _table(dimension: str, lines: Sequence[Line]) -> str:
     return f"<section><h2>{_safe(heading)}</h2>\n{_table_of(names, rows, total, 'by')}</section>"
 
 
-def _details(payments: Sequence[Payment]) -> Iterator[str]:
+def _details(payments: Sequence[Payment], shop: _Names) -> Iterator[str]:
     """Every payment, one a line: paid, paid on a person's word, not charged, open."""
     groups: dict[str, list[Payment]] = {}
     for one in payments:
         groups.setdefault(_group(one), []).append(one)
     names = (
-        *(("", _("When")), ("n", _("Amount")), ("", _("checkout_id")), ("", _("Till"))),
-        *(("", _("Operator")), ("", _("Outcome")), ("", _("channel_order_id"))),
+        *(("", _("When")), ("n", _("Amount")), ("", _("checkout_id")), *shop),
+        *(("", _("Till")), ("", _("Operator")), ("", _("Outcome")), ("", _("channel_order_id"))),
         ("", _("request_id")),
     )
     for title_of in (_PAID, _BY_HAND, _NOT_CHARGED, _OPEN):
@@ -233,16 +251,18 @@ def _details(payments: Sequence[Payment]) -> Iterator[str]:
                 date_time(one.created_ms),
                 _money(one.fee),
                 _safe(one.checkout.checkout_id),
+                *_shop(one.checkout.shop_id, shop),
                 _safe(one.machine_id),
                 _safe(one.operator_id),
-                _safe(named(outcome_of(one.standing), one.standing.state)),
+                _safe(named_of(one)),
                 _safe(one.verdict.channel_order_id or ""),
                 _safe(one.request_id),
             )
             for one in found
         )
         n = _("{n} payments").format(n=len(found))
-        total = (_safe(_("Total")), _money(sum(one.fee for one in found)), _safe(n), *[""] * 5)
+        money = _money(sum(one.fee for one in found))
+        total = (_safe(_("Total")), money, _safe(n), *[""] * (len(names) - 3))
         heading = f"<h2>{_safe(_(title_of))}</h2>"
         yield f'<section class="long">{heading}\n{_table_of(names, rows, total)}</section>'
 
@@ -262,37 +282,40 @@ def _group(payment: Payment) -> str:
     return _BY_HAND if standing.state is State.RESOLVED else _PAID
 
 
-def _corrected(report: Report) -> str:
+def _corrected(report: Report, shop: _Names) -> str:
     names = (
-        *(("n", _("Amount")), ("", _("checkout_id")), ("", _("request_id")), ("", _("When"))),
+        *(("n", _("Amount")), ("", _("checkout_id")), *shop),
+        *(("", _("Till")), ("", _("Operator")), ("", _("request_id")), ("", _("When"))),
         *(("", _("by")), ("", _("note"))),
     )
     rows = (
         (
-            *(_safe(signed(one.fee)), _safe(one.checkout_id), _safe(one.request_id)),
+            *(_safe(signed(one.fee)), _safe(one.checkout_id), *_shop(one.shop_id, shop)),
+            *(_safe(one.machine_id), _safe(one.operator_id), _safe(one.request_id)),
             *(date_time(one.at_ms), _safe(one.by), _safe(one.note)),
         )
         for one in report.corrections
     )
-    total = (_safe(signed(report.fee - report.sums.fee)), _safe(_("Total")), *[""] * 4)
+    total = (_safe(signed(report.corrected_fee)), _safe(_("Total")), *[""] * (len(names) - 2))
     heading = corrected_words(report)
     return _box(heading, _table_of(names, rows, total))
 
 
-def _part_paid(report: Report) -> str:
+def _part_paid(report: Report, shop: _Names) -> str:
     names = (
-        *(("n", _("Still due")), ("n", _("paid")), ("", _("checkout_id")), ("", _("Till"))),
-        *(("", _("Operator")), ("", _("When"))),
+        *(("n", _("Still due")), ("n", _("paid")), ("", _("checkout_id")), *shop),
+        *(("", _("Till")), ("", _("Operator")), ("", _("When"))),
     )
     rows = (
         (
             *(_money(one.remaining_fee), _money(one.paid_fee), _safe(one.checkout_id)),
+            *_shop(one.shop_id, shop),
             *(_safe(one.machine_id), _safe(one.operator_id), date_time(one.created_ms)),
         )
         for one in report.part_paid
     )
     paid = sum(one.paid_fee for one in report.part_paid)
-    total = (_money(report.rest_fee), _money(paid), _safe(_("Total")), *[""] * 3)
+    total = (_money(report.rest_fee), _money(paid), _safe(_("Total")), *[""] * (len(names) - 3))
     return _box(part_paid_words(report), _table_of(names, rows, total))
 
 
@@ -306,21 +329,22 @@ def _alarms(report: Report) -> str:
     )
 
 
-def _open(report: Report) -> str:
+def _open(report: Report, shop: _Names) -> str:
     names = (
-        *(("", _("Outcome")), ("n", _("Amount")), ("", _("checkout_id")), ("", _("Till"))),
-        *(("", _("Operator")), ("", _("request_id")), ("", _("When"))),
+        *(("", _("Outcome")), ("n", _("Amount")), ("", _("checkout_id")), *shop),
+        *(("", _("Till")), ("", _("Operator")), ("", _("request_id")), ("", _("When"))),
     )
     rows = (
         (
             *(_safe(label("outcome", one.outcome)), _money(one.fee), _safe(one.checkout_id)),
+            *_shop(one.shop_id, shop),
             *(_safe(one.machine_id), _safe(one.operator_id), _safe(one.request_id)),
             date_time(one.created_ms),
         )
         for one in report.open
     )
     n = _("{n} payments").format(n=report.sums.open)
-    total = (_safe(_("Total")), _money(report.sums.open_fee), _safe(n), *[""] * 4)
+    total = (_safe(_("Total")), _money(report.sums.open_fee), _safe(n), *[""] * (len(names) - 3))
     return _box(open_words(report), _table_of(names, rows, total))
 
 

@@ -29,6 +29,7 @@ from posctl.screen.payments import draw_list, signed
 from posctl.times import date_time
 
 NAMES = {
+    "shop": N_("By shop"),
     "operator": N_("By operator"),
     "till": N_("By till"),
     "channel": N_("By channel"),
@@ -87,19 +88,20 @@ def shares(lines: Sequence[Line], dimension: str) -> list[float]:
 
 def line_money(dimension: str, line: Line) -> str:
     """A line's amount; what charged nobody has none, and what is open stands in brackets."""
-    money = f"￥{grouped(line.fee)}"
+    money = signed(line.fee) if line.fee < 0 else f"￥{grouped(line.fee)}"
     if dimension != "outcome" or line.key == Outcome.SUCCESS:
         return money
     return f"({money})" if Outcome(line.key) in STILL_OPEN else ""
 
 
 def tables(report: Report, dimensions: Sequence[str]) -> list[tuple[str, tuple[Line, ...]]]:
-    """The tables that say something; that of the days only of more than one, unless asked for."""
-    found = ((name, report.sums.by[name]) for name in dimensions)
+    """The tables that say something; of shops and days only of more than one, unless asked for."""
+    by = report.total.by
+    found = ((name, by[name]) for name in dimensions)
     return [
         (name, lines)
         for name, lines in found
-        if lines and (name != "day" or len(lines) > 1 or len(dimensions) == 1)
+        if lines and (name not in ("shop", "day") or len(lines) > 1 or len(dimensions) == 1)
     ]
 
 
@@ -145,13 +147,13 @@ def draw_report(
     now_ms: int = 0,
 ) -> None:
     """The totals, what is open, bars for each dimension, and the `payments` that are wanted."""
-    sums = report.sums
+    sums = report.total
     draw_head(canvas, report.profile, live=report.live)
     draw_parts(canvas, (title(report), period(report)), "bold")
     draw_bar(canvas, _("TAKEN  {money}").format(money=advice.amount(report.fee)), "green", gap=True)
     parts = [_("{n} paid").format(n=sums.paid), _("{n} not charged").format(n=sums.not_charged)]
     if sums.by_hand:
-        parts.append(_("{n} of the paid closed by hand").format(n=sums.by_hand))
+        parts.append(_("{n} closed by hand").format(n=sums.by_hand))
     draw_parts(canvas, parts, "")
     if report.corrections:
         _draw_corrected(canvas, report)
@@ -193,8 +195,8 @@ def _draw_unreached(canvas: Canvas, report: Report) -> None:
 
 def corrected_words(report: Report) -> str:
     """How much was corrected, both ways together."""
-    words = _("CORRECTIONS: {n}, {money}; in what was taken, not in the tables")
-    return words.format(n=len(report.corrections), money=signed(report.fee - report.sums.fee))
+    words = _("CORRECTIONS: {n}, {money}; counted in all sums when they were made")
+    return words.format(n=len(report.corrections), money=signed(report.corrected_fee))
 
 
 def _draw_corrected(canvas: Canvas, report: Report) -> None:

@@ -23,9 +23,9 @@ def shift_json(one: Report) -> dict[str, Any]:
         "closed_at": None if one.closed_ms is None else iso(one.closed_ms),
         "closed_by": one.closed_by,
         "note": one.note,
-        "paid": one.sums.paid,
+        "paid": one.total.paid,
         "fee": one.fee,
-        "corrections_fee": one.fee - one.sums.fee,
+        "corrections_fee": one.corrected_fee,
         "open": one.sums.open,
         "sha256": one.hash,
     }
@@ -42,13 +42,13 @@ def shifts_sheet(shifts: Sequence[Report]) -> str:
             one.shift,
             None if one.since_ms is None else date_time(one.since_ms),
             None if one.closed_ms is None else date_time(one.closed_ms),
-            *(one.closed_by, one.sums.paid, yuan(one.fee), yuan(one.fee - one.sums.fee)),
+            *(one.closed_by, one.total.paid, yuan(one.fee), yuan(one.corrected_fee)),
             *(one.sums.open, one.note),
         )
         for one in shifts
     )
     taken, corrected = _taken(shifts)
-    paid = sum(one.sums.paid for one in shifts)
+    paid = sum(one.total.paid for one in shifts)
     total = (_("Total"), None, None, None, paid, yuan(taken), yuan(corrected), None, None)
     return sheet(heads, (*rows, total))
 
@@ -56,7 +56,7 @@ def shifts_sheet(shifts: Sequence[Report]) -> str:
 def _taken(shifts: Sequence[Report]) -> tuple[int, int]:
     """What all of them took, and what of it corrections are, in fen."""
     taken = sum(one.fee for one in shifts)
-    return taken, taken - sum(one.sums.fee for one in shifts)
+    return taken, sum(one.corrected_fee for one in shifts)
 
 
 def draw_shifts(canvas: Canvas, shifts: Sequence[Report], profile: str, *, live: bool) -> None:
@@ -76,12 +76,12 @@ def draw_shifts(canvas: Canvas, shifts: Sequence[Report], profile: str, *, live:
 
 
 def _row(one: Report) -> tuple[str, ...]:
-    corrected = one.fee - one.sums.fee
+    corrected = one.corrected_fee
     return (
         str(one.shift),
         "" if one.closed_ms is None else date_time(one.closed_ms)[:16],
         f"￥{grouped(one.fee)}",
-        str(one.sums.paid),
+        str(one.total.paid),
         signed(corrected) if one.corrections else "",
         str(one.sums.open) if one.sums.open else "",
         one.closed_by or "",

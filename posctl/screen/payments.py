@@ -191,13 +191,21 @@ def draw_list(canvas: Canvas, payments: Sequence[Payment], now_ms: int) -> None:
         payments,
         lambda payment: (
             when(payment.created_ms, now_ms),
-            named(outcome_of(payment.standing), payment.standing.state),
+            named_of(payment),
             f"￥{grouped(payment.pay_fee)}",
             payment.checkout.checkout_id,
             *(value(payment) for _name, value in whose),
             short[payment.request_id],
         ),
     )
+
+
+def named_of(payment: Payment) -> str:
+    """Glyph and word of how it stands; one about which a person said both says so."""
+    outcome = outcome_of(payment.standing)
+    if payment.booked is None:
+        return named(outcome, payment.standing.state)
+    return named(outcome) + " " + _("(corrected)")
 
 
 _WHOSE: tuple[tuple[str, Callable[[Payment], str]], ...] = (

@@ -258,6 +258,7 @@ def test_a_correction_is_one_more_word(journal: Journal, place: Place) -> None:
         9,
         "you@till",
         "another's",
+        *(CHECKOUT.shop_id, done.order_id, done.pay_channel, done.created_ms),
     )
     running = Filter(merchant=merchant, shift=RUNNING_SHIFT)
     assert journal.corrections(running) == [entry]
@@ -591,8 +592,8 @@ def test_sums_count_what_was_charged(journal: Journal) -> None:
     cells = sorted(journal.sums(Filter(merchant=CHECKOUT.merchant)))
     settled, running = (Standing(State.SUCCESS, None, paid=True), Standing(State.SENDING))
     assert cells == [
-        Cell("123", "001", "alipay_facepay_v2", 0, settled, 2, 190),
-        Cell("124", "001", "alipay_facepay_v2", 1, running, 1, 7),
+        Cell("1", "123", "001", "alipay_facepay_v2", 0, settled, 2, 190),
+        Cell("1", "124", "001", "alipay_facepay_v2", 1, running, 1, 7),
     ]
     assert journal.sums(Filter(operator_id="nobody")) == []
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from html.parser import HTMLParser
@@ -36,8 +37,10 @@ from posctl.money.outcome import (
     resolve,
 )
 from posctl.money.record import (
+    QUARTER_MS,
     Cell,
     Checkout,
+    Correction,
     Filter,
     Merchant,
     NewPayment,
@@ -186,6 +189,7 @@ STANDINGS = [
 CELLS = st.lists(
     st.builds(
         Cell,
+        shop_id=st.sampled_from(["1", "2"]),
         operator_id=st.sampled_from(["1", "2"]),
         machine_id=st.sampled_from(["001", "002"]),
         pay_channel=st.sampled_from(["alipay", "wechat"]),
@@ -198,6 +202,44 @@ CELLS = st.lists(
 )
 
 
+TAKEN_TABLES = [name for name in DIMENSIONS if name != "outcome"]
+CORRECTIONS = st.lists(
+    st.builds(
+        lambda paid, fee, **more: Correction(
+            *("r-0000001", "c1"), paid=paid, fee=fee if paid else -fee, by="me", note="", **more
+        ),
+        paid=st.booleans(),
+        fee=st.integers(1, 10**12),
+        shop_id=st.sampled_from(["1", "3"]),
+        operator_id=st.sampled_from(["1", "3"]),
+        machine_id=st.sampled_from(["001", "003"]),
+        pay_channel=st.sampled_from(["alipay", "card"]),
+        at_ms=st.integers(0, 2_000_000 * QUARTER_MS),
+    ),
+    max_size=10,
+)
+
+
+@given(CELLS, CORRECTIONS)
+def test_every_table_adds_up_to_what_was_taken(
+    cells: list[Cell], corrections: list[Correction]
+) -> None:
+    """Whatever was paid and corrected: money and number of each table are those above it; the
+    outcomes' numbers are those of the payments.
+    """
+    report = Report("p", True, 1, 0, 1, sums_of(cells), (), corrections=tuple(corrections))
+    total = report.total
+    assert report.fee == report.sums.fee + sum(one.fee for one in corrections)
+    for name in TAKEN_TABLES:
+        assert sum(line.fee for line in total.by[name]) == report.fee
+        assert sum(line.n for line in total.by[name]) == total.paid
+    of = {line.key: line for line in total.by["outcome"]}
+    success = of.get("success", Line("", 0, 0))
+    assert (success.n, success.fee) == (total.paid, report.fee)
+    assert sum(line.n for line in of.values()) == sum(cell.n for cell in cells)
+    assert total.paid + total.not_charged + total.open == sum(cell.n for cell in cells)
+
+
 @given(CELLS)
 def test_every_payment_is_counted_once_and_only_paid_ones_are_money(cells: list[Cell]) -> None:
     """Paid, not charged and open make all of them; each table but the outcomes' sums to the fee."""
@@ -205,7 +247,7 @@ def test_every_payment_is_counted_once_and_only_paid_ones_are_money(cells: list[
     paid = [cell for cell in cells if outcome_of(cell.standing) is Outcome.SUCCESS]
     assert sums.paid + sums.not_charged + sums.open == sum(cell.n for cell in cells)
     assert (sums.paid, sums.fee) == (sum(c.n for c in paid), sum(c.fee for c in paid))
-    for name in ("operator", "till", "channel", "day", "hour"):
+    for name in TAKEN_TABLES:
         assert sum(line.fee for line in sums.by[name]) == sums.fee
         assert sum(line.n for line in sums.by[name]) == sums.paid
     assert sum(line.n for line in sums.by["outcome"]) == sum(cell.n for cell in cells)
@@ -559,16 +601,31 @@ def test_csv_is_a_table_for_a_spreadsheet(trained: Training, shop: Shop) -> None
     """One flat table, UTF-8 with a mark for Excel, the same on stdout and in a file."""
     pay(trained, 1)
     pay(trained, 2, "04")
+    pay(trained, 3, "03")
     ran = trained("report", "--csv", "-")
     assert trained("report", "--csv", "out.csv").code == 0
     assert (shop.home / "out.csv").read_text(encoding="utf-8") == ran.out
     assert ran.out.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(ran.out[1:])))
-    found = {(row["by"], row["key"]): (row["count"], row["fee"], row["yuan"]) for row in rows}
-    assert found["total", "paid"] == ("1", "100", "1.00")
-    assert found["total", "open"] == ("1", "100", "1.00")
-    assert found["operator", "123"] == ("1", "100", "1.00")
-    assert {row["live"] for row in rows} == {"training"}
+    found = {
+        (row["Table"], row["Line"].strip()): (
+            *(row["Number"], row["Taken (yuan)"], row["Open or due (yuan)"]),
+        )
+        for row in rows
+    }
+    assert found["Total", "taken"] == ("1", "1.00", "")
+    assert found["Total", "not charged"] == ("1", "", "")
+    assert found["Total", "open"] == ("1", "", "1.00")
+    assert found["By operator", "123"] == ("1", "1.00", "")
+    assert found["By outcome", "√ PAID"] == ("1", "1.00", "")
+    assert found["By outcome", "× FAILED"] == ("1", "", "")
+    assert found["By outcome", "… PENDING"] == ("1", "", "1.00")
+    assert {row["Money"] for row in rows} == {"training"}
+    today = time.strftime("%Y-%m-%d")
+    assert {row["From"] for row in rows} == {f"{today} 00:00:00"}
+    zh = trained("report", "--csv", "-", "--lang", "zh").out
+    assert "按收银员" in zh
+    assert "实收（元）" in zh
 
 
 @given(st.text(max_size=20))
@@ -619,7 +676,7 @@ def english() -> Iterator[None]:
 def test_the_page_loads_and_runs_nothing_and_escapes_everything(lang: str) -> None:
     """No script, no link, no picture, no address; words from elsewhere are words."""
     evil = HOSTILE + '<script>alert(1)</script>" onload="x" <img src=http://evil/>'
-    cell = Cell(evil, evil, evil, 1, Standing(State.SUCCESS, paid=True), 1, 100)
+    cell = Cell(evil, evil, evil, evil, 1, Standing(State.SUCCESS, paid=True), 1, 100)
     still_open = Open(evil, evil, evil, evil, Outcome.UNKNOWN, 5, 6)
     sums = sums_of([cell])._replace(open=1, open_fee=5)
     report = Report(evil, True, 1, 0, 9, sums, (still_open,), 9, evil, evil, "ab" * 32)
@@ -795,12 +852,12 @@ def test_all_closed_shifts_are_listed(trained: Training, shop: Shop) -> None:
     assert [
         (one["shift"], one["paid"], one["fee"], one["corrections_fee"], one["note"])
         for one in found
-    ] == [(1, 2, 200, 0, "evening"), (2, 1, 0, -100, None)]
+    ] == [(1, 2, 200, 0, "evening"), (2, 0, 0, -100, None)]
     assert all(one["closed_by"] and one["closed_at"] and one["sha256"] for one in found)
     rows = list(csv.reader(io.StringIO(trained("report", "--list", "--csv", "-").out[1:])))
     assert [(row[0], row[4], row[5], row[6]) for row in rows[1:]] == [
-        *(("1", "2", "2.00", "0.00"), ("2", "1", "0.00", "-1.00")),
-        ("Total", "3", "2.00", "-1.00"),
+        *(("1", "2", "2.00", "0.00"), ("2", "0", "0.00", "-1.00")),
+        ("Total", "2", "2.00", "-1.00"),
     ]
     text = trained("report", "--list", "--format", "text", "--lang", "zh").out
     for fact in ("实收", "￥2.00", "￥0.00", "−￥1.00"):

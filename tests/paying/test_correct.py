@@ -38,6 +38,9 @@ def correct(trained: Training, request_id: str, word: str, *more: str) -> Ran:
 def taken(trained: Training, *which: str) -> tuple[int, int, list[int]]:
     """How many are paid, what was taken, and the corrections, in fen."""
     data = trained("report", *which, "--json").json
+    for name in ("shop", "operator", "till", "channel", "day", "hour"):
+        assert sum(line["fee"] for line in data["by"][name]) == data["fee"], name
+        assert sum(line["count"] for line in data["by"][name]) == data["paid"], name
     return data["paid"], data["fee"], [one["fee"] for one in data["corrections"]]
 
 
@@ -60,16 +63,35 @@ def test_a_closed_shift_stays_and_the_running_one_carries_the_difference(
     assert (entry["as"], entry["fee"], entry["note"]) == ("not-paid", -6600, "looked again")
     assert entry["by"]
     assert taken(trained, "--shift", "1") == (1, 6600, [])
-    assert taken(trained) == (0, -6600, [-6600])
-    assert taken(trained, "--day", "today") == (1, 0, [-6600])
+    assert taken(trained) == (-1, -6600, [-6600])
+    assert taken(trained, "--day", "today") == (0, 0, [-6600])
     assert trained("report", "--verify").code == 0
-    assert taken(trained, "--close") == (0, -6600, [-6600])
+    assert taken(trained, "--close") == (-1, -6600, [-6600])
     assert taken(trained) == (0, 0, [])
-    assert taken(trained, "--shift", "2") == (0, -6600, [-6600])
+    assert taken(trained, "--shift", "2") == (-1, -6600, [-6600])
     assert trained("report", "--verify").code == 0
     with closing(sqlite3.connect(shop.journal)) as db, db:
         db.execute("UPDATE corrections SET note='something else'")
     assert trained("report", "--verify").code == 31
+
+
+def test_a_day_that_is_over_stays_and_the_day_of_the_correction_has_it(
+    trained: Training, shop: Shop
+) -> None:
+    """By date as by shift: what was summed up stays, and the difference counts when it was made."""
+    request_id = closed(trained, "a", "paid")
+    day_ms = 86_400_000
+    with closing(sqlite3.connect(shop.journal)) as db, db:
+        db.execute(
+            "UPDATE payments SET created_ms=created_ms-?, closed_ms=closed_ms-?", [day_ms] * 2
+        )
+    assert taken(trained, "--day", "yesterday") == (1, 6600, [])
+    assert correct(trained, request_id, "not-paid").code == 0
+    assert taken(trained, "--day", "yesterday") == (1, 6600, [])
+    assert taken(trained, "--day", "today") == (-1, -6600, [-6600])
+    assert taken(trained, "--since", "yesterday") == (0, 0, [-6600])
+    page = trained("report", "--day", "yesterday", "--details", "--csv", "-").out
+    assert "PAID (corrected)" in page
 
 
 def test_everything_reads_the_payment_as_it_was_corrected(trained: Training) -> None:
@@ -103,7 +125,7 @@ def test_a_correction_is_corrected(trained: Training) -> None:
     assert trained("report", "--close").code == 0
     assert trained("report", "--verify").code == 0
     assert correct(trained, request_id, "not-paid").code == 0
-    assert taken(trained) == (0, -6600, [-6600])
+    assert taken(trained) == (-1, -6600, [-6600])
     assert trained("report", "--verify").code == 0
     assert trained("receipt", request_id).code == 2, "nothing was paid"
 
@@ -156,7 +178,7 @@ def test_two_who_correct_at_once_correct_once(trained: Training, shop: Shop) -> 
     for process in both:
         process.communicate()
     assert codes == [0, 2]
-    assert taken(trained) == (1, 0, [-6600])
+    assert taken(trained) == (0, 0, [-6600])
 
 
 def test_on_a_terminal_it_asks_with_what_is_known(trained: Training, shop: Shop) -> None:
@@ -176,7 +198,7 @@ def test_on_a_terminal_it_asks_with_what_is_known(trained: Training, shop: Shop)
     yes = pty_run(command, env=shop.env, cwd=shop.home, answers=[("[y/N]", "y\r")])
     assert yes.exit_code == 0
     assert "Corrected to not paid" in yes.text
-    assert taken(trained) == (1, 0, [-6600])
+    assert taken(trained) == (0, 0, [-6600])
     report = [*shop.command, "--profile", "training", "report"]
     screen = pty_run(report, env=shop.env, cwd=shop.home)
     assert "CORRECTIONS: 1, −￥66.00" in screen.text

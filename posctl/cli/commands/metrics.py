@@ -11,7 +11,7 @@ from posctl.messages import _
 from posctl.money.outcome import Exit, Outcome, outcome_of
 from posctl.money.record import Filter, Merchant
 from posctl.office.metrics import OPEN, SETTLED, OfMerchant, metrics_text
-from posctl.office.report import sums_of
+from posctl.office.report import sums_of, with_corrections
 from posctl.paying.notices import swept
 from posctl.screen.contract import envelope
 from posctl.screen.screen import View
@@ -63,9 +63,10 @@ def _look_at(merchant: Merchant, journal: Journal, run: Run) -> OfMerchant:
     open_now = Counter(outcome_of(one.standing) for one in still_open)
     since_ms, until_ms = day_span("today", run.now_s())
     of_today = Filter(merchant=merchant, since_ms=since_ms, until_ms=until_ms)
-    sums = sums_of(journal.sums(of_today))
+    # Only of today's payments: a counter never falls below what it began with.
+    corrected = [one for one in journal.corrections(of_today) if one.created_ms >= since_ms]
+    sums = with_corrections(sums_of(journal.sums(of_today)), corrected)
     begun = {line.key: line.n for line in sums.by["outcome"]}
-    corrected_fen = sum(one.fee for one in journal.corrections(of_today))
     successes = journal.history(Filter(merchant=merchant, outcome=Outcome.SUCCESS))
     latest = next(iter(successes), None)
     swept_ms = journal.marks().get(swept(merchant))
@@ -77,7 +78,7 @@ def _look_at(merchant: Merchant, journal: Journal, run: Run) -> OfMerchant:
         oldest_open_s=max((now_ms - one.created_ms for one in still_open), default=0) // 1000,
         alarms=len(journal.alarms(merchant)),
         settled={outcome: begun.get(outcome, 0) for outcome in SETTLED},
-        taken_fen=sums.fee + corrected_fen,
+        taken_fen=sums.fee,
         last_success_s=None
         if latest is None or latest.closed_ms is None
         else latest.closed_ms // 1000,

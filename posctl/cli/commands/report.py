@@ -271,7 +271,7 @@ def _ask(running: Report, closing: Closing, run: Run) -> None:
     _mention_empty(running, run)
     question = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
         number=running.shift,
-        n=running.sums.paid,
+        n=running.total.paid,
         money=amount(running.fee),
         open=running.sums.open,
     )
