@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from collections.abc import Mapping
+from typing import Literal
 
 from posctl.errors import UsageError
 from posctl.messages import _
 
 DAY_MS = 86_400_000
 MAX_SECONDS = 3600.0
+ZONES = "/usr/share/zoneinfo"
+ZoneFault = Literal["none", "turned", "windows"]
 _MS_OF = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
 
 
@@ -30,6 +35,53 @@ def date(epoch_ms: int) -> str:
 def stamp(epoch_ms: int) -> str:
     """Local, for a name: 20260131-213000."""
     return time.strftime("%Y%m%d-%H%M%S", time.localtime(epoch_ms / 1000))
+
+
+def zone(epoch_ms: int | None = None) -> str:
+    """What the local times of this moment are of, now when there is none: UTC+08:00."""
+    offset_s = time.localtime(None if epoch_ms is None else epoch_ms / 1000).tm_gmtoff
+    minutes = abs(offset_s) // 60
+    return f"UTC{'-' if offset_s < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def zone_fault(environ: Mapping[str, str], os_name: str) -> ZoneFault | None:
+    """What is wrong with TZ, by which the C library takes another zone without a word: on Windows
+    a city, elsewhere a name that is in no list of zones; both are UTC. Or a sign that POSIX reads
+    the other way round: UTC+8 is eight hours behind.
+    """
+    name = environ.get("TZ", "").removeprefix(":")
+    if os_name == "nt":
+        known = r"|UTC|GMT|[A-Za-z]{3}[+-]?\d{1,2}(:\d\d){0,2}([A-Za-z]{3})?"
+        return None if re.fullmatch(known, environ.get("TZ", "")) else "windows"
+    if name in ("", "UTC", "GMT", "Z") or _is_zone(name, environ):
+        return None
+    if re.fullmatch(r"(?:UTC?|GMT)[+-]?0*[1-9].*", name):
+        return "turned"
+    posix = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?\d{1,3}(?::\d\d){0,2}(?:[A-Za-z<].*)?"
+    return None if re.fullmatch(posix, name) else "none"
+
+
+def zone_words(name: str, fault: ZoneFault, here: str) -> str:
+    """A wrong TZ in a sentence; `here` is the zone that holds."""
+    if fault == "turned":
+        words = _("TZ={name} is {zone}: in TZ the sign is the other way round.")
+    elif fault == "windows":
+        words = _("TZ={name} means UTC to Windows: shifts, days and receipts are hours off.")
+    else:
+        words = _("TZ={name} names no time zone: shifts, days and receipts are in {zone}.")
+    return words.format(name=_shown(name), zone=here)
+
+
+def _is_zone(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether the system's list has a zone of this name, or the name is a zone's whole path."""
+    for folder in (environ.get("TZDIR") or ZONES, "/usr/lib/zoneinfo"):
+        try:
+            with open(os.path.join(folder, name), "rb") as found:  # noqa: PTH118, PTH123  no pathlib for a day
+                if found.read(4) == b"TZif":
+                    return True
+        except (OSError, ValueError):
+            continue
+    return False
 
 
 def when(epoch_ms: int, now_ms: int) -> str:

@@ -21,7 +21,7 @@ from posctl.screen.screen import FORMATS, Manner, Screen
 from posctl.shell import use_globals
 from posctl.startup import light_imports
 from posctl.text import uuid_text
-from posctl.times import age, now_ms
+from posctl.times import age, now_ms, zone, zone_fault, zone_words
 
 if TYPE_CHECKING:
     from posctl.config.profile import Loaded
@@ -316,6 +316,13 @@ class Run:
             before = () if profile.live else ("--profile", profile.name)
             see = Type((*before, "pending"))
             self.screen.aside(words.format(count=count, age=age(age_ms)), see)
+
+    def mention_zone(self) -> None:
+        """Say on stderr that days are of another zone than TZ was meant to name."""
+        fault = zone_fault(self.environ, os.name)
+        if fault is not None:
+            words = zone_words(self.environ["TZ"], fault, zone())
+            self.screen.warn(words, (Say(_("What to do:")), Type(("doctor",))))
 
     def unreached(self) -> tuple[OpenOf, ...]:
         """The open payments that no profile of the configuration reaches. Raises JournalError,

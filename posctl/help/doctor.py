@@ -8,7 +8,6 @@ it (code 21 or the like), and that refusal is the proof that TOP is there.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import stat
@@ -22,6 +21,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
+from posctl import times
 from posctl.config.place import place_json, place_words
 from posctl.config.profile import TRAINING, Loaded, Profile
 from posctl.errors import ConfigError, JournalError, PosctlError
@@ -40,8 +40,8 @@ from posctl.paying.notices import swept
 from posctl.paying.unreached import unreached, unreached_words, way_to
 from posctl.sddl import Others
 from posctl.shell import keep_others_out
-from posctl.text import reason
-from posctl.times import age
+from posctl.text import nearest, reason
+from posctl.times import age, zone_fault, zone_words
 
 if TYPE_CHECKING:
     from posctl.journal.health import Health
@@ -114,7 +114,7 @@ class Doctor(NamedTuple):
             yield from sweep(journal_found.marks.get(swept(profile.merchant)), self.now_s())
             yield from self._network(profile)
         yield terminal(self.stdout)
-        yield from zone(self.environ, os.name)
+        yield zone(self.environ, os.name)
 
     def _network(self, profile: Profile) -> Iterator[Check]:
         if profile.gateway == TRAINING:
@@ -384,15 +384,29 @@ def terminal(stdout: TextIO | None) -> Check:
     return Check("terminal", "good", _("Its encoding is {encoding}.").format(encoding=encoding))
 
 
-def zone(environ: Mapping[str, str], os_name: str) -> Iterator[Check]:
-    """Whether the TZ that is set means anything to Windows' C library, which knows no cities."""
-    named = environ.get("TZ", "")
-    known = r"|UTC|GMT|[A-Za-z]{3}[+-]?\d{1,2}(:\d\d){0,2}([A-Za-z]{3})?"
-    if os_name != "nt" or re.fullmatch(known, named):
-        return
-    words = _("TZ={name} means UTC to Windows: shifts, days and receipts are hours off.")
-    hint = _("Remove TZ: Windows' own time zone then holds. Or, for China, set TZ=CST-8.")
-    yield Check("zone", "warn", words.format(name=named), said(hint))
+def zone(environ: Mapping[str, str], os_name: str) -> Check:
+    """Of which zone shifts, days and receipts are, and whether the TZ that is set means it."""
+    fault, name, here = zone_fault(environ, os_name), environ.get("TZ", ""), times.zone()
+    if fault is None:
+        words = _("Shifts, days and receipts are in {zone}.")
+        return Check("zone", "good", words.format(zone=here))
+    if fault == "windows":
+        hint = _("Remove TZ: Windows' own time zone then holds. Or, for China, set TZ=CST-8.")
+    else:
+        hint = _zone_hint("" if fault == "turned" else name)
+    return Check("zone", "warn", zone_words(name, fault, here), said(hint))
+
+
+def _zone_hint(name: str) -> str:
+    from zoneinfo import available_timezones  # noqa: PLC0415  reads some hundred names
+
+    known = available_timezones()
+    if not known:
+        return _("This machine has no list of time zones: install tzdata.")
+    near = nearest(name.removeprefix(":"), known, cutoff=0.7)
+    return _("Set TZ={near}, or remove TZ: the machine's own zone then holds.").format(
+        near=near or "Asia/Shanghai"
+    )
 
 
 # ── on the way to the gateway ────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from posctl.money.codes import CODE_FIELDS, masked
 from posctl.money.outcome import State
 from posctl.money.record import Correction, Payment
 from posctl.text import one_line
-from posctl.times import date_time
+from posctl.times import date_time, zone
 
 COPIES = {"customer": N_("Customer copy"), "store": N_("Store copy")}
 
@@ -77,7 +77,9 @@ def _money(paper: _Paper, payment: Payment) -> None:
 def _facts(paper: _Paper, payment: Payment, copy: str, corrections: Sequence[Correction]) -> None:
     verdict = payment.verdict
     paper.pair(_("Begun"), date_time(payment.created_ms))
-    paper.pair(_("Settled"), date_time(payment.closed_ms or payment.updated_ms))
+    settled_ms = payment.closed_ms or payment.updated_ms
+    paper.pair(_("Settled"), date_time(settled_ms))
+    paper.pair(_("Time zone"), zone(settled_ms))
     paper.pair(_("Shop"), payment.checkout.shop_id)
     paper.pair(_("Till"), payment.machine_id)
     paper.pair(_("Operator"), payment.operator_id)

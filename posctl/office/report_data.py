@@ -15,7 +15,7 @@ from posctl.paying.unreached import unreached_json
 from posctl.screen.brush import STILL_OPEN
 from posctl.screen.contract import envelope
 from posctl.screen.sheet import Id, sheet
-from posctl.times import date_time
+from posctl.times import date_time, zone
 
 _ONLY = ("shop_id", "operator_id", "machine_id")
 
@@ -31,6 +31,7 @@ def report_json(found: Report, dimensions: Sequence[str]) -> dict[str, Any]:
         shift=found.shift,
         since=_iso(found.since_ms),
         until=_iso(found.until_ms),
+        zone=zone(found.until_ms or found.since_ms),
         **dict.fromkeys(_ONLY) | dict(found.only),
         closed_at=_iso(found.closed_ms),
         closed_by=found.closed_by,

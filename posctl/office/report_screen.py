@@ -26,7 +26,7 @@ from posctl.screen.brush import (
     rich_text,
 )
 from posctl.screen.payments import draw_list, signed
-from posctl.times import date_time
+from posctl.times import date_time, zone
 
 NAMES = {
     "shop": N_("By shop"),
@@ -59,11 +59,13 @@ def title(report: Report) -> str:
 
 
 def period(report: Report) -> str:
-    """From when to when, in local time."""
+    """From when to when, in local time, and of which zone that is."""
+    known = [ms for ms in (report.until_ms, report.since_ms) if ms is not None]
     since, until = (
         "…" if ms is None else date_time(ms)[:16] for ms in (report.since_ms, report.until_ms)
     )
-    return _("{since} to {until}").format(since=since, until=until)
+    span = _("{since} to {until}").format(since=since, until=until)
+    return f"{span} · {zone(*known[:1])}"
 
 
 def label(dimension: str, key: str) -> str:

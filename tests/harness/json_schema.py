@@ -90,6 +90,7 @@ MEANINGS = {
     "channel_name": "the channel, in the platform's words",
     "shift": "the shift's number; null for a day or the running shift",
     "since": "beginning of the period, UTC",
+    "zone": "the zone of this machine's days and of what people read, as in UTC+08:00",
     "until": "end of the period, UTC",
     "closed_by": "who closed the shift",
     "note": "the note it was closed with",

@@ -77,8 +77,47 @@ DAY_S = 86_400
 def test_a_time_zone_that_windows_does_not_know(tz: str, *, warned: bool) -> None:
     """On Windows a TZ with a city or a country in it is UTC, and doctor says so; nowhere else."""
     environ = {"TZ": tz} if tz else {}
-    assert [check.status for check in zone(environ, "nt")] == ["warn"] * warned
-    assert not list(zone(environ, "posix"))
+    assert zone(environ, "nt").status == ("warn" if warned else "good")
+    assert zone(environ, "posix").status == "good"
+
+
+@pytest.mark.parametrize(
+    ("tz", "said", "typed"),
+    [
+        ("Asia/Shanghi", "names no time zone", "Set TZ=Asia/Shanghai"),
+        (":Asia/Shangai", "names no time zone", "Set TZ=Asia/Shanghai"),
+        ("CST", "names no time zone", "Set TZ="),
+        ("北京", "names no time zone", "Set TZ=Asia/Shanghai"),
+        ("zone.tab", "names no time zone", "Set TZ="),
+        ("UTC+8", "the sign is the other way round", "Set TZ=Asia/Shanghai"),
+        ("GMT+08:00", "the sign is the other way round", "Set TZ="),
+    ],
+)
+def test_a_time_zone_that_is_none(shop: Shop, tz: str, said: str, typed: str) -> None:
+    """A TZ that the C library takes for another zone is told by doctor, and by report on stderr."""
+    found = zone({"TZ": tz}, "posix")
+    assert found.status == "warn"
+    assert said in found.message
+    assert typed in as_text(found.hint)
+    shop.env["TZ"] = tz
+    ran = shop.run("--profile", "training", "report", "--day", "today")
+    assert ran.code == 0
+    assert said in ran.err
+
+
+@pytest.mark.parametrize(
+    ("tz", "told"),
+    [("Asia/Shanghai", "UTC+08:00"), ("IST-5:30", "UTC+05:30"), ("UTC+8", "UTC-08:00")],
+)
+def test_the_zone_is_said(trained: Callable[..., Ran], tz: str, told: str) -> None:
+    """doctor, a report, its page and a receipt say of which zone their days and times are."""
+    env = {"TZ": tz}
+    trained("pay", "--fee", "100", "--checkout", "1", env=env)
+    assert told in checks(trained("doctor", "--json", env=env))["zone"]["message"]
+    asked = ("report", "--day", "today")
+    assert f"· {told}" in trained(*asked, "--format", "text", "--html", "r.html", env=env).out
+    assert trained(*asked, "--field", "zone", env=env).out == f"{told}\n"
+    assert told in trained("receipt", "--last", env=env).out
 
 
 @pytest.fixture
@@ -123,7 +162,7 @@ def test_a_healthy_till_is_told_so(shop: Shop) -> None:
     assert {check["status"] for check in ran.json["checks"]} == {"good"}
     assert list(checks(ran)) == [
         *("config", "secret", "place", "files", "journal", "disk"),
-        *("dns", "tcp", "gateway", "clock", "terminal"),
+        *("dns", "tcp", "gateway", "clock", "terminal", "zone"),
     ]
     assert ran.json["profile"] == "store-1"
     assert ran.json["error"] is None
@@ -530,7 +569,8 @@ def test_a_till_with_a_shared_journal(database: Database, shop: Shop) -> None:
         "--profile", "training", "doctor", "--json", env={"POSCTL_JOURNAL": database.url()}
     )
     assert ran.code == 0, ran
-    assert list(checks(ran)) == ["config", "secret", "place", "journal", "gateway", "terminal"]
+    names = ["config", "secret", "place", "journal", "gateway", "terminal", "zone"]
+    assert list(checks(ran)) == names
 
 
 def test_a_database_that_is_away(shop: Shop) -> None:
@@ -634,7 +674,7 @@ def test_on_a_terminal_each_check_is_a_line(lang: str, shop: Shop) -> None:
         shown = pty_run([*shop.command, "--lang", lang, "doctor"], env=shop.env)
     assert shown.exit_code == 11
     lines = shown.text.splitlines()
-    assert sum(line.startswith(" √ ") for line in lines) == 8
+    assert sum(line.startswith(" √ ") for line in lines) == 9
     (bad,) = [n for n, line in enumerate(lines) if line.startswith(" × ") and "TCP" in line]
     assert any(line.strip().startswith("→") for line in lines[bad + 1 :])
     assert shown.widest <= 80

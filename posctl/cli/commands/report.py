@@ -200,6 +200,7 @@ def report_run(options: ReportOptions, run: Run) -> Exit:
         return _verify(run)
     for target in (options.csv, options.html):
         refuse_unwritable(target)
+    run.mention_zone()
     if options.listed:
         return _list(options, run)
     found = _close(options, run) if options.close else _look(options, run)
