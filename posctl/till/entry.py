@@ -191,12 +191,6 @@ class Entry:
         """
         if not typed and now_s >= self.scan_end_s:
             yield from self._enter()
-        scanned = unframed(typed)
-        is_code = what_is(scanned) is Scan.CODE
-        if is_code and self.prompt is not Prompt.CODE:
-            self._after_end, self._end_s = typed[-1] if typed[-1] in _ENDS else "", now_s
-            yield from self._scanned(scanned, now_s)
-            return
         codes = pieces(typed)
         if len(codes) > 1 and all(what_is(one) is Scan.CODE for one in codes):
             if len(set(codes)) > 1:
@@ -204,6 +198,12 @@ class Entry:
                 yield Note(sentences(*words))
                 return
             typed = codes[0] + "\r"  # read twice
+        scanned = unframed(typed)
+        is_code = what_is(scanned) is Scan.CODE
+        if is_code and self.prompt is not Prompt.CODE:
+            self._after_end, self._end_s = typed[-1] if typed[-1] in _ENDS else "", now_s
+            yield from self._scanned(scanned, now_s)
+            return
         if is_code and typed.endswith(ETX):  # ETX without STX
             self._framed = True
         for key in self._keys_of(typed, now_s):

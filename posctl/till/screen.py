@@ -51,13 +51,13 @@ class Status(NamedTuple):
 
 
 HELP = {
-    "12.50": N_("take that amount; of a split, what this phone pays"),
+    "12.50": N_("take that amount; the rest is asked for"),
     "Esc": N_("give up this customer; nothing was sent yet"),
     "o": N_("what is open or part-paid, by number"),
     "r 1": N_("come back to open payment 1 and ask now"),
     "s 1": N_("ask how the platform calls it; that moves no money"),
     "c 1": N_("close open payment 1 by hand, on evidence"),
-    "+": N_("take the rest of the last part-paid checkout; + 2: of number 2"),
+    "+": N_("a split: type what this phone pays; + takes the rest, + 2 of number 2"),
     "p": N_("the receipt of the last payment; p 2: of the one before"),
     "x": N_("the report of the shift"),
     "z": N_("close the shift: totals for good, the next one begins"),

@@ -30,6 +30,10 @@ FRAMES = {
     "STX ETX CR": "\x02{}\x03\r",
     "AIM": "]C1{}\r",
     "AIM in STX ETX": "\x02]Q1{}\x03",
+    "blanks": " {} \r",
+    "STX CR": "\x02{}\r",
+    "AIM CR LF": "]Q3{}\r\n",
+    "read twice": "{0}\r{0}\r",
     "nothing": "{}",
 }
 
