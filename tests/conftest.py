@@ -74,6 +74,11 @@ class Ran:
         return found
 
 
+# Under Wine a loaded machine takes seconds for what takes none.
+SLOWER = 10 if sys.platform == "win32" else 1
+TIMEOUT = f"{{connect: {SLOWER * 2}, read: {SLOWER * 2}, total: {SLOWER * 5}}}"
+
+
 def _text(said: bytes) -> str:
     return said.decode().replace(os.linesep, "\n")
 
@@ -146,7 +151,7 @@ class Shop:
             "gateway": url,
             "app_key": "12345678",
             "secret": "helloworld",
-            "timeout": "{connect: 2, read: 2, total: 5}",
+            "timeout": TIMEOUT,
             "defaults": '{shop_id: "1", operator_id: "123", machine_id: "001", buyer_id: 1, '
             "source: hema, merchant_code: HM}",
         } | keys

@@ -20,6 +20,7 @@ from conftest import Ran, Shop
 from hypothesis import given
 from hypothesis import strategies as st
 from merciless import Members, Merciless, paid, refused, told
+from private import is_private
 from pty_run import pty_run
 
 from posctl.batch.file import Batch, read_batch, request_id_of
@@ -849,7 +850,7 @@ def test_the_results_are_private(shop: Shop, gateway: Merciless) -> None:
     """Nobody else can read the results, and they hold every key of a payment."""
     write(shop, *orders(1))
     assert shop.run("batch", FILE).code == 0
-    assert (shop.home / RESULTS).stat().st_mode & 0o077 == 0
+    assert is_private(shop.home / RESULTS)
     (one,) = told_lines(shop)
     assert set(one) >= {"batch", "line", "outcome", "exit_code", "error", "warnings", "tries"}
     assert not set(one) & set(FIELDS) & {"channel_account", "alipay_account"}
