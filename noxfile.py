@@ -28,8 +28,10 @@ OTHERS = (
 )
 # What runs on Windows, too: tests/windows/left_out.txt says what of it does not.
 WINDOWS = (
-    *("tests/money", "tests/config", "tests/gateway/test_top.py"),
+    *("tests/money", "tests/config", "tests/gateway", "tests/paying", "tests/batch"),
     *("tests/journal/test_companion.py", "tests/journal/test_journal.py"),
+    *("tests/journal/test_journal_contract.py", "tests/journal/test_journal_copy.py"),
+    *("tests/journal/test_care.py", "tests/journal/test_place.py", "tests/journal/test_storage.py"),
 )
 
 

@@ -285,6 +285,9 @@ class Connection(HTTPConnection):
         self._generation, self._number = flight.generation, next(_numbers)
         try:
             super().connect()
+            # Of a socket that was reset meanwhile `ssl` may make one without TLS, and say nothing.
+            if isinstance(self.sock, _TLSSocket) and self.sock.version() is None:
+                raise ConnectionResetError
         except ssl.SSLCertVerificationError as error:
             raise flight.failed(Event.TLS_REFUSED, error.verify_message) from None
         except TimeoutError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import logging
@@ -23,6 +24,7 @@ from faultserver import PAID, Certificates, FaultServer, Talk, answer
 
 from posctl import __version__
 from posctl.errors import ConfigError
+from posctl.gateway import connection
 from posctl.gateway.client import (
     MAX_BODY,
     Gateway,
@@ -362,6 +364,24 @@ def test_a_reset_at_once_is_told_as_it_was_met(
             exchange = post(gateway(secure(server.url), ca=certificates.ca))
             assert exchange.event in (Event.HANDSHAKE_CUT, Event.UNSENT)
             assert not exchange.may_have_left
+
+
+def test_without_tls_nothing_is_sent_where_tls_was_asked_for(
+    gateway: MakeGateway, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that calls itself unconnected before the handshake, as Windows' do after a reset,
+    gets no TLS of `ssl`, and no request.
+    """
+
+    def unconnected(*_: object) -> None:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    for name in ("getpeername", "recv"):
+        monkeypatch.setattr(connection._TLSSocket, name, unconnected)
+    with FaultServer(answer()) as server:
+        exchange = post(gateway(secure(server.url), ca=certificates.ca))
+        assert (exchange.event, exchange.may_have_left) == (Event.HANDSHAKE_CUT, False)
+        assert server.requests == []
 
 
 def test_a_bomb_is_never_unfolded(gateway: MakeGateway) -> None:

@@ -22,16 +22,21 @@ ROOT = Path(__file__).parents[2]
 POSCTL = [sys.executable, "-P", "-m", "posctl"]
 LIMIT_S = 300.0
 CREATE_NO_WINDOW = 0x0800_0000  # a console of its own all the same
-SLOW_CODE = "280000000000000007"  # training charges it and does not answer (posctl training -h)
+# Of `posctl training -h`: charged, and the answer does not come at all, or it is unknown.
+SLOW_CODE, UNKNOWN_CODE = "280000000000000007", "280000000000000009"
 
 
 class Till:
     """A machine in a folder."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, make: bool = False) -> None:
         self.home = home
+        if make:
+            home.mkdir()
         self.config = home / "config.yaml"
-        self.config.write_text(f"default_profile: training\njournal: {home / 'journal.db'}\n")
+        self.config.write_text(
+            f"default_profile: training\njournal: {home / 'journal.db'}\n", "utf-8"
+        )
         self.env = os.environ | {"POSCTL_CONFIG": str(self.config), "PYTHONPATH": str(ROOT)}
         self.env.pop("POSCTL_JOURNAL", None)
 
@@ -212,6 +217,37 @@ def a_secret_command_with_backslashes(till: Till) -> None:
     till.run(*pay, exit_code=11, code="280000000000000001")
 
 
+def a_configuration_saved_by_notepad(till: Till) -> None:
+    """With a byte order mark and Windows' line ends, and the code from a file with them, too."""
+    text = till.config.read_text()
+    till.config.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    till.run("config", "check")
+    till.run(*PAY, "--code-stdin", code="\ufeff280000000000000001")
+    is_the_same(till.charges(), 1)
+
+
+def a_chinese_folder_and_what_is_printed(till: Till) -> None:
+    """In a folder with a blank in its name; what the screen says to type, typed into cmd.exe, asks
+    about the payment that is unknown, and it is charged once.
+    """
+    inner = Till(till.home / "收银 台", make=True)
+    inner.env |= {"PYTHONUTF8": "1", "POSCTL_LANG": "en"}  # code page 1252 has no such signs
+    run = inner.start("--config", str(inner.config), *PAY, "--code-stdin", code=UNKNOWN_CODE)
+    out, err = run.communicate(timeout=LIMIT_S)
+    is_the_same(run.returncode, 21)
+    shown = (out + err).decode()
+    typed = next(line for line in shown.splitlines() if " posctl " in line and "retry" in line)
+    _arrow, _, command = typed.partition("posctl ")
+    assert "'" not in command, ascii(shown)
+    line = f'cmd /s /c ""{sys.executable}" -P -m posctl {command}"'
+    how: dict[str, Any] = {"env": inner.env, "cwd": inner.home, "timeout": LIMIT_S}
+    ran = subprocess.run(line, check=False, capture_output=True, **how)
+    assert ran.returncode == 0, (ascii(command), ran.stderr.decode(errors="replace"))
+    is_the_same(inner.charges(), 1)
+    inner.run("journal", "backup", "备份.db")
+    assert (inner.home / "备份.db").exists()
+
+
 def a_file_that_is_open_for_a_moment(till: Till) -> None:
     """As a virus scanner has it: what posctl moves waits for that, and tells who keeps it."""
     command = [sys.executable, "-P", "-c", _IN_USE]
@@ -261,6 +297,8 @@ CHECKS = (
     a_damaged_journal_is_restored,
     restore_drops_nothing_that_is_closed,
     a_secret_command_with_backslashes,
+    a_configuration_saved_by_notepad,
+    a_chinese_folder_and_what_is_printed,
     a_file_that_is_open_for_a_moment,
     the_till_in_a_console,
     the_shift_and_the_statement,
