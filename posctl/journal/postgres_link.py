@@ -214,7 +214,9 @@ CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, at_ms BIGINT NOT NULL);
 """
 MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 CORRECTING = 3  # from the first correction on, the oldest schema version that may read the journal
-OLDEST = 1  # the schema version a posctl must know to work with what MIGRATIONS make
+# The schema version a posctl must know to work with what MIGRATIONS make. To one that knows 1 alone
+# (posctl 0.1) a row with a word of today (`Doubt.BOTH`, an event) is "damaged: restore a backup".
+OLDEST = 2
 
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.
 # All of it in every transaction, and for it alone: behind a pooler the next one may be another
@@ -245,7 +247,7 @@ _FOREIGN = """SELECT 1 FROM information_schema.tables WHERE table_schema=current
   AND table_name IN ('payments', 'tries', 'alarms', 'shifts', 'prints', 'claims')
   AND to_regclass('migrating') IS NULL"""
 _VERSIONS = "CREATE TABLE IF NOT EXISTS posctl_schema (version BIGINT, oldest BIGINT)"
-_FIRST_VERSION = f"""INSERT INTO posctl_schema SELECT %s + 1, {OLDEST}
+_FIRST_VERSION = """INSERT INTO posctl_schema SELECT %s + 1, 1
   WHERE NOT EXISTS (SELECT 1 FROM posctl_schema)"""
 _NEXT_VERSION = f"""UPDATE posctl_schema SET version=version + 1, oldest=greatest(oldest, {OLDEST})
   WHERE version=%s"""

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -25,6 +25,9 @@ from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.money.record import Checkout, Filter, Merchant
 from posctl.office.report import check
+
+if TYPE_CHECKING:
+    from pgserver import Database
 
 DEFAULTS = (
     '{shop_id: "1", operator_id: "123", machine_id: "001", buyer_id: 1, source: hema, '
@@ -325,6 +328,19 @@ def test_two_identities_that_are_one_keep_every_payment(migrated: Journal) -> No
     assert OLD in migrated.gateways(MERCHANT)
     assert migrated.last_merchant("store-1") == "12345678"
     assert migrated.last_merchant("another") is None
+
+
+def test_01_is_refused_by_the_database_that_this_posctl_has_opened(database: Database) -> None:
+    """It knows schema 1, would read rows of today as damaged, and advise a backup; a database that
+    asks for more than that, since somebody corrected a payment, goes on asking for it.
+    """
+    for asked, left in ((1, 2), (link_module.CORRECTING, link_module.CORRECTING)):
+        url = database.url()
+        postgres_of_01(url)
+        database.execute(f"UPDATE posctl_schema SET oldest={asked}", url)
+        open_journal(url, 30.0).close()
+        found = database.execute("SELECT version, oldest FROM posctl_schema", url)
+        assert found == [(len(link_module.MIGRATIONS), left)]
 
 
 def test_shifts_of_two_gateways_stay_valid_and_one_goes_on(

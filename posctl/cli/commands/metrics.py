@@ -28,10 +28,7 @@ app = new_app()
         "last success, the last retry --due. Write it into a file that a collector reads, under "
         "another name first: a failed run must not leave an empty one."
     ),
-    epilog="posctl metrics\n"
-    "posctl metrics > /var/lib/prometheus/node-exporter/posctl.new && "
-    "mv /var/lib/prometheus/node-exporter/posctl.new "
-    "/var/lib/prometheus/node-exporter/posctl.prom",
+    epilog="posctl metrics > posctl.new && mv posctl.new posctl.prom",
 )
 def metrics(ctx: typer.Context) -> int:
     return metrics_run(ctx.obj)
