@@ -6,8 +6,8 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from posctl.errors import UsageError
-from posctl.hint import Say, Type
+from posctl.errors import ConfigError, JournalError, UsageError
+from posctl.hint import Hint, Say, Type
 from posctl.journal.place import is_database
 from posctl.messages import _
 from posctl.money.codes import discreet
@@ -45,13 +45,18 @@ def find(text: str, run: Run) -> Payment:
     """The one payment that `text` names: by its request_id, in any spelling, or the first 6 or more
     characters of it, or by an id of the platform's or the wallet's. Raises UsageError.
     """
-    wanted = named(text)  # before the journal is opened
+    try:
+        wanted = named(text)  # before the journal is opened
+    except UsageError as error:
+        with suppress(ConfigError, JournalError):
+            error.hint = _of_checkout(text, run) or error.hint
+        raise
     found = run.journal().named(wanted)
     if not found:
         raise UsageError(
             "unknown_payment",
             _("The journal holds no payment {request_id}.").format(request_id=discreet(text[:64])),
-            (Say(_("List payments with:")), Type(("history",))),
+            _of_checkout(text, run) or (Say(_("List payments with:")), Type(("history",))),
         )
     if len(found) > 1:
         raise UsageError(
@@ -62,6 +67,24 @@ def find(text: str, run: Run) -> Payment:
             (Say(_("Give more of one of these:")), *(Say(_one_of(one)) for one in found)),
         )
     return found[0]
+
+
+def _of_checkout(text: str, run: Run) -> Hint:
+    """The payments of the checkout `text`, the open ones if there are any; () without any."""
+    which = Filter(merchant=run.load().profile.merchant, checkout_id=text)
+    payments = list(run.journal().history(which))
+    ones = [one for one in payments if one.open] or payments
+    if not ones:
+        return ()
+    several = len(ones) > MANY
+    return (
+        Say(_("{text} is a checkout. Name one of its payments:").format(text=discreet(text[:64]))),
+        *(Say(_one_of(one)) for one in ones[:MANY]),
+        *((Say(_("All of them:")), Type(("checkout", text))) if several else ()),
+    )
+
+
+MANY = 10  # payments of a checkout; more are listed elsewhere
 
 
 def _one_of(payment: Payment) -> str:

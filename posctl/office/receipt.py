@@ -13,6 +13,7 @@ from unicodedata import category, east_asian_width
 from posctl.config.profile import Receipt
 from posctl.messages import N_, _
 from posctl.money import advice
+from posctl.money.admit import due
 from posctl.money.codes import CODE_FIELDS, masked
 from posctl.money.outcome import State
 from posctl.money.record import Correction, Payment
@@ -32,6 +33,33 @@ def receipt_text(
     """The receipt of a paid payment; `copy` is one of COPIES, `prints` 1 for its first print,
     `corrections` what persons said of it since it was closed.
     """
+    paper = _headed(payment, look, copy, prints)
+    _money(paper, payment)
+    paper.rule()
+    _facts(paper, payment, copy, corrections)
+    return _footed(paper, payment, look)
+
+
+def checkout_text(
+    payments: Sequence[Payment],
+    look: Receipt,
+    copy: str,
+    prints: int,
+    corrections: Sequence[Sequence[Correction]],
+) -> str:
+    """One receipt for all that was paid of a checkout, oldest first; `corrections` are of each."""
+    paper = _headed(payments[-1], look, copy, prints)
+    paper.pair(_("Checkout"), payments[-1].checkout.checkout_id)
+    paper.pair(_("PAID"), advice.amount(sum(one.fee for one in payments)))
+    _due(paper, due(payments).remaining_fee)
+    for one, of_it in zip(payments, corrections, strict=True):
+        paper.rule()
+        paper.pair(_("PAID"), advice.amount(one.fee))
+        _facts(paper, one, copy, of_it)
+    return _footed(paper, payments[-1], look)
+
+
+def _headed(payment: Payment, look: Receipt, copy: str, prints: int) -> _Paper:
     paper = _Paper(look.width)
     if not payment.live:
         paper.training()
@@ -44,9 +72,10 @@ def receipt_text(
     if prints > 1:
         paper.centre(_("*** REPRINT {n} ***").format(n=prints - 1))
     paper.rule()
-    _money(paper, payment)
-    paper.rule()
-    _facts(paper, payment, copy, corrections)
+    return paper
+
+
+def _footed(paper: _Paper, payment: Payment, look: Receipt) -> str:
     if look.footer:
         paper.rule()
     for line in look.footer:
@@ -63,14 +92,17 @@ def payer_code(payment: Payment) -> str | None:
 
 
 def _money(paper: _Paper, payment: Payment) -> None:
-    due = payment.remaining_fee
     paper.pair(_("PAID"), advice.amount(payment.fee))
     if payment.fee != payment.pay_fee:
         paper.pair(_("Asked for"), advice.amount(payment.pay_fee))
-    if due == 0:
+    _due(paper, payment.remaining_fee)
+
+
+def _due(paper: _Paper, rest: int | None) -> None:
+    if rest == 0:
         paper.pair(_("Still due"), _("nothing"))
     else:
-        told = _("the platform did not say") if due is None else advice.amount(due)
+        told = _("the platform did not say") if rest is None else advice.amount(rest)
         paper.pair(_("Still due"), told)
 
 

@@ -42,7 +42,7 @@ def close_by_hand(
     if done == "tried":
         raise _tried_again(payment)
     if done == "closed":
-        raise _closed(journal.payment(payment.request_id) or payment, paid=paid)
+        raise _closed(journal.payment(payment.request_id) or payment)
     journal.let_go(done)
     if codes_of(payment.pay_request):
         journal.forget_codes()
@@ -98,15 +98,18 @@ def _tried_again(payment: Payment) -> Busy:
     )
 
 
-def _closed(payment: Payment, *, paid: bool) -> UsageError:
+def _closed(payment: Payment) -> UsageError:
     see = (Say(_("See it:")), Type(("show", payment.request_id)))
-    if payment.standing.state is State.RESOLVED and payment.standing.paid != paid:
-        word = "paid" if paid else "not-paid"
-        words = ("resolve", payment.request_id, "--correct", "--as", word, "--note", "…")
+    if payment.standing.state is State.RESOLVED:
+        said = (
+            _("This payment was closed by hand already, as paid.")
+            if payment.standing.paid
+            else _("This payment was closed by hand already, as not paid.")
+        )
+        other = "not-paid" if payment.standing.paid else "paid"
+        words = ("resolve", payment.request_id, "--correct", "--as", other, "--note", "…")
         return UsageError(
-            "closed",
-            _("This payment was closed by hand already, the other way."),
-            (*see, Say(_("Was that wrong? Correct it:")), Type(words)),
+            "closed", said, (*see, Say(_("Was that wrong? Correct it:")), Type(words))
         )
     return UsageError(
         "closed", _("This payment is closed already; a closed payment never changes."), see
@@ -134,8 +137,8 @@ def _not_by_hand(payment: Payment, *, paid: bool) -> UsageError:
     )
 
 
-def person() -> str:
-    """Who sits at this machine, as the system knows them."""
+def person(operator_id: str | None = None) -> str:
+    """Who answers for what is closed: the operator at this till, and the system's user."""
     import getpass  # noqa: PLC0415  only here
     import socket  # noqa: PLC0415
 
@@ -143,4 +146,5 @@ def person() -> str:
         user = getpass.getuser()
     except (ImportError, KeyError, OSError):  # in no list of the system's; Windows has none
         user = "?"
-    return f"{user}@{socket.gethostname()}"
+    here = f"{user}@{socket.gethostname()}"
+    return f"{operator_id}, {here}" if operator_id else here

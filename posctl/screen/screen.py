@@ -154,6 +154,11 @@ class Screen:
         if not self.manner.quiet:
             self.note(text, command)
 
+    def empty(self, text: str) -> None:
+        """That a list has nothing in it, where stdout is for programs and cannot say it."""
+        if not self.drawn and not self.json:
+            self.aside(text)
+
     def note(self, text: str, command: Type | None = None) -> None:
         """One line of banner, progress or warning on stderr, and a `command` whole behind it; below
         it, where a terminal has no room beside it.

@@ -31,7 +31,7 @@ class Cashier:
     @property
     def name(self) -> str:
         """Who answers for what is closed by hand."""
-        return f"{self.anyone.members['operator_id']}, {person()}"
+        return person(str(self.anyone.members["operator_id"]))
 
     def take_over(self, operator: str) -> None:
         """Another cashier works here now. Raises UsageError."""

@@ -55,6 +55,8 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
             ("config", "check"),
             ("config", "example"),
             ("config", "show"),
+            ("init",),
+            ("till",),
             ("journal", "check"),
         ),
         *(

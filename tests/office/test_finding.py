@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -210,3 +211,33 @@ def test_a_fee_that_finds_nothing_says_what_it_meant(trained: Training) -> None:
     found = trained("history", "--fee", "58.00")
     assert "--fee 58.00" in missed.err
     assert "--fee" not in found.err
+
+
+def test_a_checkout_typed_for_an_id_lists_its_open_payment(trained: Training) -> None:
+    """Short or long, the checkout's open payment is listed, or all of them; nothing is done."""
+    pay = ("pay", "--fee", "100", "--code-stdin", "--json", "--checkout")
+    open_id = trained(*pay, "301", stdin="280000000000000009").json["request_id"]
+    paid_id = trained(*pay, "20260101", stdin="280000000000000001").json["request_id"]
+    closing = ("--as", "paid", "--note", "seen", "--yes", "--json")
+    for name, one in (("301", open_id), ("20260101", paid_id)):
+        ran = trained("resolve", name, *closing)
+        assert ran.code == 2
+        assert one in ran.json["error"]["hint"]
+    assert "checkout" not in trained("resolve", "302", *closing).json["error"]["message"]
+    assert trained("show", open_id, "--json").json["payment"]["outcome"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("history",), ("pending",), ("checkout", "9"), ("report", "--list")],
+    ids=lambda words: words[0],
+)
+def test_an_empty_list_in_a_pipe_says_so_on_stderr(
+    trained: Training, words: tuple[str, ...]
+) -> None:
+    """What programs read stays bare; --quiet and --json say nothing besides."""
+    said = re.compile("No payments|Nothing is open|No shift was closed")
+    assert said.search(trained(*words).err)
+    assert not said.search(trained(*words).out)
+    assert not said.search(trained(*words, "--quiet").err)
+    assert not said.search(trained(*words, "--json").err)

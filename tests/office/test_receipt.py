@@ -24,7 +24,7 @@ from posctl.text import one_line
 Training = Callable[..., Ran]
 
 PAY = ("pay", "--fee", "1250", "--checkout", "111", "--code-stdin", "--json")
-GOOD, PENDING, UNKNOWN, REFUSED = (f"2800000000000000{n:02d}" for n in (1, 4, 9, 3))
+GOOD, HALF, PENDING, UNKNOWN, REFUSED = (f"2800000000000000{n:02d}" for n in (1, 2, 4, 9, 3))
 LOOK = Receipt(("云朵便利店", "杭州市西湖区文三路 1 号 电话 0571-88888888"), ("谢谢惠顾",), 32)
 
 
@@ -143,6 +143,32 @@ def test_every_print_after_the_first_is_marked(trained: Training) -> None:
     assert "*** REPRINT 1 ***" in trained("receipt", "--last").out
     assert "*** REPRINT 2 ***" in trained("receipt", request_id).out
     assert "REPRINT" not in trained("receipt", request_id, "--copy", "store").out
+
+
+def test_a_checkout_has_one_receipt_for_all_its_payments(trained: Training) -> None:
+    """Both parts, their sum and what is due then; none while one is open, none where none is paid;
+    each part that was printed before makes it a reprint.
+    """
+    first = trained("pay", "--fee", "3000", "--checkout", "a", "--code-stdin", "--json", stdin=HALF)
+    rest = first.json["remaining_fee"]
+    args = ("pay", "--fee", str(rest), "--checkout", "a", "--code-stdin", "--json")
+    second = trained(*args, stdin=GOOD)
+    assert (first.code, second.code, second.json["remaining_fee"]) == (0, 0, 0)
+    data = trained("receipt", "--checkout", "a", "--json").json
+    ids = [one["request_id"] for one in data["payments"]]
+    assert ids == [first.json["request_id"], second.json["request_id"]]
+    assert data["charged_fee"] == first.json["current_pay_fee"] + rest
+    assert data["reprint"] is False
+    flow = re.sub(r"\n *", "", data["text"])
+    assert all(one in flow for one in ids)
+    assert f"￥{data['charged_fee'] / 100:.2f}" in flow
+    assert re.search("Still due +nothing", data["text"])
+    again = trained("receipt", ids[1], "--json").json
+    assert (again["print"], again["reprint"]) == (2, True)
+    trained("pay", "--fee", "100", "--checkout", "b", "--code-stdin", "--json", stdin=UNKNOWN)
+    assert trained("receipt", "--checkout", "b", "--json").json["error"]["code"] == "open"
+    for words in (("--checkout", "c"), ("--checkout", "a", "--last"), ("--shop", "1", "--last")):
+        assert trained("receipt", *words).code == 2
 
 
 def test_a_training_receipt_shouts(trained: Training) -> None:

@@ -169,6 +169,17 @@ def test_closing_it_the_other_way_tells_how_to_correct(trained: Training) -> Non
     assert f"resolve {request_id} --correct --as not-paid" in ran.json["error"]["hint"]
 
 
+def test_closing_it_so_again_tells_how_to_correct(trained: Training) -> None:
+    """Whoever repeats a wrong closing reads how to take it back, and who answers for it."""
+    request_id = closed(trained, "a", "paid")
+    ran = trained("resolve", request_id, "--as", "paid", "--note", "again", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "closed")
+    assert f"resolve {request_id} --correct --as not-paid" in ran.json["error"]["hint"]
+    shown = trained("show", request_id, "--json").json["payment"]
+    assert shown["resolved_by"].startswith("123, ")
+    assert trained("report", "--close", "--json").json["closed_by"].startswith("123, ")
+
+
 def test_two_who_correct_at_once_correct_once(trained: Training, shop: Shop) -> None:
     """The second finds it as he wanted it (2): the difference is booked once."""
     request_id = closed(trained, "a", "paid")

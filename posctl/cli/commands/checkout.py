@@ -67,5 +67,7 @@ def checkout_run(options: CheckoutOptions, run: Run) -> Exit:
             lambda canvas: draw_checkout(canvas, checkout_id, standing, payments, now_ms=now_ms),
         )
     )
+    if not payments:
+        run.screen.empty(_("No payments."))
     run.mention_open()
     return Exit.OK

@@ -137,6 +137,8 @@ def history_run(options: HistoryOptions, run: Run) -> Exit:
         write_out(options.csv, details(payments), run)
     if options.csv != "-":
         _show(payments, unreached, run, more=more)
+    if not payments:
+        run.screen.empty(_("No payments."))
     if not payments and options.fee is not None and options.fee.isdecimal():
         words = _("▲ --fee {fee} is {money}. An amount in yuan has a point: --fee {fee}.00")
         run.screen.aside(words.format(fee=options.fee, money=amount(int(options.fee))))

@@ -116,5 +116,7 @@ def pending_run(options: PendingOptions, run: Run) -> Exit:
             ),
         )
     )
+    if not (payments or alarms or options.check):  # the exit code answers that
+        run.screen.empty(_("Nothing is open."))
     run.mention_unreached(unreached)
     return code

@@ -237,7 +237,10 @@ def _close(options: ReportOptions, run: Run) -> Report:
     journal = run.own_journal()
     out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
     closing = Closing(
-        by=person(), note=options.note, meant=None, shared=is_database(run.load().journal)
+        by=person(profile.defaults.get("operator_id")),
+        note=options.note,
+        meant=None,
+        shared=is_database(run.load().journal),
     )
     if run.can_ask() and not options.yes:
         running = running_shift(journal, profile, out_of_reach, run.now_ms())
@@ -325,6 +328,8 @@ def _list(options: ReportOptions, run: Run) -> Exit:
         write_out(options.csv, shifts_sheet(shifts), run)
     run.banner()
     mention_merged(run)
+    if not shifts:
+        run.screen.empty(_("No shift was closed in this time."))
     if options.csv != "-":
         data = envelope(
             "report",

@@ -103,10 +103,14 @@ def resolve_run(options: ResolveOptions, run: Run) -> Exit:
     if options.tries is not None:
         payment = payment._replace(tries=options.tries)
     if options.verdict is None:
-        _acknowledge(payment, f"{person()}: {note}", run)
+        _acknowledge(payment, f"{_who(run)}: {note}", run)
     else:
         payment = _close(payment, options, note, run)
     return _show(payment, run)
+
+
+def _who(run: Run) -> str:
+    return person(run.load().profile.defaults.get("operator_id"))
 
 
 def _note(options: ResolveOptions) -> str:
@@ -124,7 +128,7 @@ def _close(payment: Payment, options: ResolveOptions, note: str, run: Run) -> Pa
     if payment.open is not options.correct and not options.yes and run.can_ask():
         _ask(payment, paid, options.correct, run)
     journal = run.journal()
-    return close(payment, person(), note, run.now_ms(), journal, paid=paid)
+    return close(payment, _who(run), note, run.now_ms(), journal, paid=paid)
 
 
 def _ask(payment: Payment, paid: bool, correct: bool, run: Run) -> None:
