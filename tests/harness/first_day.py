@@ -167,7 +167,7 @@ def _times(screen: str) -> str:
 
 def _machine(screen: str) -> str:
     """Not this machine's name, nor how much its disk holds."""
-    screen = re.sub(r"(?<=  )\S+@\S+$", "cashier@till-1", screen, flags=re.MULTILINE)
+    screen = re.sub(r"(?<=  )(123, )?\S+@\S+$", r"\1cashier@till-1", screen, flags=re.MULTILINE)
     screen = re.sub(r"\b[0-9a-f]{64}\b", "1f0c" * 16, screen)
     screen = re.sub(r"UTC[+-]\d\d:\d\d", "UTC+08:00", screen)
     return re.sub(r"\d+(?= MB)", "20000", screen)
