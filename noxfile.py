@@ -74,6 +74,15 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session
+def failover(session: nox.Session) -> None:
+    """A database killed under tills at work: standbys that take over, a pooler. It tells figures."""
+    session.run(
+        *("pytest", "-n", "0", "-s", "-m", "long", "tests/journal/test_postgres_failover.py"),
+        *session.posargs,
+    )
+
+
+@nox.session
 def mutate(session: nox.Session) -> None:
     """Small faults in the rooms that decide about money: do the fast tests see them? Minutes."""
     session.run("python", "tests/harness/mutate.py", *session.posargs)

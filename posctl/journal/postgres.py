@@ -31,7 +31,7 @@ import psycopg
 from posctl.errors import ConfigError, JournalError
 from posctl.hint import Say, Type
 from posctl.journal import T
-from posctl.journal.postgres_link import CORRECTING, Link, Stale
+from posctl.journal.postgres_link import CORRECTING, Link, Stale, expect_one
 from posctl.journal.postgres_whole import NEXT_COUNT, Note
 from posctl.journal.rows import (
     COLUMNS,
@@ -116,6 +116,8 @@ class PostgresJournal:
         self._claimed: set[int] = set()
         self._let_go: set[int] = set()
         self._counted: dict[Checkout, int] = {}
+        self._inserted: set[int] = set()
+        self._alarmed: dict[Checkout, Payment | None] = {}  # as it was read
         self._numbers: dict[int, Payment] = {}  # that it was given, and what they stand for
         self._code_key: bytes | None = None
         self._paid_for = "", ""  # the profile and merchant of the latest payment
@@ -131,9 +133,11 @@ class PostgresJournal:
     def transact(self, work: Callable[[PostgresJournal], T]) -> T:
         def step() -> T:
             self._claimed, self._let_go, self._counted, self._numbers = set(), set(), {}, {}
-            # Locked: who seals the journal or takes it over waits for this one, or this for him.
-            self._note.refuse_unless_whole("FOR SHARE")
+            self._inserted, self._alarmed = set(), {}
+            self._note.refuse_unless_whole()
             done = work(self)
+            if not self._note.is_asked:  # nothing was read
+                self._link.execute("SELECT 1")
             if self._claimed:  # before COMMIT: the server may take its time to acknowledge it
                 self._go_on_renewing()
             return done
@@ -157,7 +161,7 @@ class PostgresJournal:
 
     def insert(self, new: NewPayment) -> Payment:
         if new.code_hash is not None:
-            self._link.execute(
+            self._link.later(
                 "UPDATE payments SET code_hash=NULL WHERE code_hash=%s AND closed_ms IS NOT NULL",
                 (new.code_hash,),
             )
@@ -196,23 +200,26 @@ class PostgresJournal:
             ),
         )
         paid_for = new.profile, new.checkout.merchant_name
-        if (
-            new.live
-            and paid_for != self._paid_for
-            and self.last_merchant(paid_for[0]) != paid_for[1]
-        ):
+        if new.live and paid_for != self._paid_for:
             # Only when it changes: every till would wait for every other at this row.
-            self._link.execute(
-                """INSERT INTO paid_for VALUES (%s,%s)
+            self._link.later(
+                """INSERT INTO paid_for SELECT %s, %s WHERE NOT EXISTS
+                     (SELECT 1 FROM paid_for WHERE profile=%s AND merchant=%s)
                    ON CONFLICT (profile) DO UPDATE SET merchant=excluded.merchant""",
-                paid_for,
+                (*paid_for, *paid_for),
             )
         self._paid_for = paid_for
         self._counted[new.checkout] = nth + 1
         self._numbers[row[-1]] = made = self._sound(row)
+        self._inserted.add(made.seq)
         return made
 
     def hold(self, payment: Payment) -> bool:
+        if payment.seq in self._inserted:  # nobody else knows of it
+            claim = f"{_CLAIM} VALUES (%s, %s, %s, %s, clock_timestamp() + {_LEASE}) {_UNLESS}"
+            self._link.later(expect_one(claim), (payment.seq, *self._claimant()))
+            self._claimed.add(payment.seq)
+            return True
         # The first claim of a transaction may wait for who is at the row this moment. A sweep's
         # others do not: sweepers that wait for each other's rows, each in its order, deadlock.
         wait = "SKIP LOCKED" if self._claimed else ""
@@ -250,22 +257,23 @@ class PostgresJournal:
         if payment.seq in self._held:
             self._held.discard(payment.seq)
             with suppress(JournalError):  # the lease will end; an outcome waits to be told
-                self._unclaim(payment)
+                self._link.execute(*self._unclaimed(payment))
 
-    def _unclaim(self, payment: Payment) -> None:
-        self._link.execute("DELETE FROM claims WHERE seq=%s AND owner=%s", (payment.seq, self._me))
+    def _unclaimed(self, payment: Payment) -> tuple[str, Sequence[Any]]:
+        return "DELETE FROM claims WHERE seq=%s AND owner=%s", (payment.seq, self._me)
 
     def start_try(self, payment: Payment, who: Who, now_ms: int) -> Payment:
         if payment.seq not in self._held | self._claimed:
             raise AssertionError("start_try of a payment that this process does not hold")
         standing = begin_try(payment.standing)
         tries = payment.tries + 1
-        self._expect_one(
+        self._link.later(
             f"""WITH row AS (
                   UPDATE payments SET state=%s, doubt=%s, tries=%s, updated_ms=%s, told=FALSE
-                  WHERE {_UNCHANGED} RETURNING seq)
+                  WHERE {_UNCHANGED} RETURNING seq), try AS (
                 INSERT INTO tries (seq, n, kind, started_ms, host, pid, machine_id, operator_id)
-                SELECT seq, %s,'pay',%s,%s,%s,%s,%s FROM row""",
+                SELECT seq, %s,'pay',%s,%s,%s,%s,%s FROM row)
+                SELECT 1 / count(*) FROM row""",
             (*standing[:2], tries, now_ms, *_as_read(payment), tries, now_ms, *who),
         )
         self._my_try[payment.seq] = tries
@@ -273,7 +281,7 @@ class PostgresJournal:
 
     def end_try(self, payment: Payment, end: TryEnd) -> None:
         n = self._my_try.get(payment.seq, payment.tries)
-        self._link.execute(
+        self._link.later(
             """UPDATE tries SET event=%s, finished_ms=%s, http_status=%s, code=%s, sub_code=%s,
                  message=%s, raw=%s WHERE seq=%s AND n=%s""",
             (*end, payment.seq, n),
@@ -350,31 +358,33 @@ class PostgresJournal:
         closed_ms = None if standing.open else now_ms
         pay_request = payment.pay_request if standing.open else masked(payment.pay_request)
         count = "closed_count" if standing.open else NEXT_COUNT
-        row = self._link.execute(
-            f"""UPDATE payments SET {more} state=%s, doubt=%s, paid=%s, updated_ms=%s,
-                  closed_ms=%s, pay_request=%s, code_hash=CASE WHEN %s THEN code_hash END,
-                  closed_count={count}
-                WHERE {_UNCHANGED} RETURNING closed_count""",
+        settled = payment._replace(
+            standing=standing, updated_ms=now_ms, closed_ms=closed_ms, pay_request=pay_request
+        )
+
+        def numbered(cursor: psycopg.Cursor[Any]) -> None:
+            (number, _one) = cursor.fetchone() or (None, 1)
+            if closed_ms is not None and number is not None:
+                self._numbers[number] = settled
+
+        self._link.later(
+            expect_one(
+                f"""UPDATE payments SET {more} state=%s, doubt=%s, paid=%s, updated_ms=%s,
+                      closed_ms=%s, pay_request=%s, code_hash=CASE WHEN %s THEN code_hash END,
+                      closed_count={count}
+                    WHERE {_UNCHANGED}""",
+                returning="closed_count",
+            ),
             (
                 *(*values, *standing, now_ms, closed_ms, pay_request),
                 *(standing.paid is not False, *_as_read(payment)),
             ),
-        ).fetchone()
-        if row is None:
-            raise Stale
-        if closed_ms is not None and payment.seq in self._held:
-            self._unclaim(payment)
-            self._let_go.add(payment.seq)
-        settled = payment._replace(
-            standing=standing, updated_ms=now_ms, closed_ms=closed_ms, pay_request=pay_request
+            numbered,
         )
-        if closed_ms is not None:
-            self._numbers[row[0]] = settled
+        if closed_ms is not None and payment.seq in self._held:
+            self._link.later(*self._unclaimed(payment))
+            self._let_go.add(payment.seq)
         return settled
-
-    def _expect_one(self, statement: str, values: Sequence[Any]) -> None:
-        if self._link.execute(statement, values).rowcount != 1:
-            raise Stale
 
     def add_status(self, payment: Payment, who: Who, started_ms: int, end: TryEnd) -> None:
         self._link.execute(
@@ -387,12 +397,15 @@ class PostgresJournal:
         )
 
     def raise_alarm(self, payment: Payment, event: Event, text: str, now_ms: int) -> None:
+        self._alarmed.clear()
         self._link.execute(
             "INSERT INTO alarms (seq, at_ms, event, text) VALUES (%s,%s,%s,%s)",
             (payment.seq, now_ms, event, text),
         )
 
     def alarmed(self, checkout: Checkout) -> Payment | None:
+        if self._link.is_inside and checkout in self._alarmed:
+            return self._alarmed[checkout]
         rows = self._link.execute(
             f"""SELECT request_id FROM payments
                WHERE {_OF_CHECKOUT}
@@ -403,6 +416,7 @@ class PostgresJournal:
         return self.payment(rows[0][0]) if rows else None
 
     def acknowledge(self, request_id: str, by: str, now_ms: int) -> int:
+        self._alarmed.clear()
         return self._link.execute(
             """UPDATE alarms SET acknowledged_by=%s, acknowledged_ms=%s
                WHERE acknowledged_ms IS NULL
@@ -411,11 +425,10 @@ class PostgresJournal:
         ).rowcount
 
     def voucher_elsewhere(self, checkout: Checkout, vouchers: Sequence[str]) -> bool:
-        return any(
-            is_elsewhere(payment, checkout)
-            for column in ("payment_order_id", "channel_order_id")
-            for payment in self._select(f"WHERE {column} = ANY(%s)", (list(vouchers),))
+        known = self._select(
+            "WHERE payment_order_id = ANY(%s) OR channel_order_id = ANY(%s)", 2 * (list(vouchers),)
         )
+        return any(is_elsewhere(payment, checkout) for payment in known)
 
     def close_shift(self, merchant: Merchant, shift: Shift) -> None:
         self._link.execute(
@@ -498,12 +511,17 @@ class PostgresJournal:
 
     def payments_of(self, checkout: Checkout) -> list[Payment]:
         rows = self._link.execute(
-            f"""SELECT {COLUMNS}, nth FROM payments
+            f"""SELECT {COLUMNS}, EXISTS (SELECT 1 FROM alarms
+                  WHERE alarms.seq=payments.seq AND acknowledged_ms IS NULL), nth FROM payments
                 WHERE {_OF_CHECKOUT} ORDER BY nth""",
             checkout,
         ).fetchall()
+        found = [self._sound(row) for row in rows]
         self._counted[checkout] = rows[-1][-1] if rows else 0
-        return [self._sound(row) for row in rows]
+        with_alarm = [one for one, row in zip(found, rows, strict=True) if row[-2]]
+        if self._link.is_inside:
+            self._alarmed[checkout] = max(with_alarm, key=lambda one: one.seq, default=None)
+        return found
 
     def last_try(self, payment: Payment) -> Try | None:
         rows = self._tries("WHERE seq=%s AND n=%s", (payment.seq, payment.tries))

@@ -11,6 +11,7 @@ frozen, behind a full pooler or waiting for a standby, is hung up on.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
@@ -20,8 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import Connection, Cursor
@@ -40,7 +40,7 @@ LOOK_S = 0.5  # so often the clock is looked at
 AWAY_ANSWER_S = 2.0  # once one was waited for in vain: there is a verdict to be told
 SLOW_ANSWER_S = 900.0  # of what reads or changes a whole journal, with nobody at the counter
 LEASE_S = 15.0  # of who migrates; renewed while that lasts
-MIGRATING_S = 30.0  # how long another till's migration is waited for
+MIGRATING_S = 60.0  # how long another till's migration is waited for
 UNIQUE_TRIES = 5  # the row in the way was committed before we are told: the next look sees it
 
 # One script a version, in order; every statement may be repeated, for whoever began them may have
@@ -221,10 +221,12 @@ OLDEST = 2
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.
 # All of it in every transaction, and for it alone: behind a pooler the next one may be another
 # server process. Nothing here takes the snapshot: who waits for a lock first sees what came before.
-_BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ;
-SET LOCAL lock_timeout = '10s';
-SET LOCAL idle_in_transaction_session_timeout = '30s';
-SET LOCAL synchronous_commit = '{durable}'"""
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ",
+    "SET LOCAL lock_timeout = '10s'",
+    "SET LOCAL idle_in_transaction_session_timeout = '30s'",
+    "SET LOCAL synchronous_commit = '{durable}'",
+)
 _CONNECT = {
     "application_name": "posctl",
     "client_encoding": "UTF8",
@@ -251,6 +253,8 @@ _FIRST_VERSION = """INSERT INTO posctl_schema SELECT %s + 1, 1
   WHERE NOT EXISTS (SELECT 1 FROM posctl_schema)"""
 _NEXT_VERSION = f"""UPDATE posctl_schema SET version=version + 1, oldest=greatest(oldest, {OLDEST})
   WHERE version=%s"""
+# What `expect_one` makes of a statement that changed no row.
+_STALE = "22012"
 _TAKEN = "23505"  # a unique index has such a row
 _REPEATABLE = ("40001", "40P01", "55P03", _TAKEN)  # serialisation, deadlock, lock_timeout
 # What CREATE TABLE says when another till makes the tables too.
@@ -263,8 +267,28 @@ _MADE_MEANWHILE = (
 )
 
 
+# It would tell stderr that it hung up a broken connection, which posctl tells in its own words.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
 class Stale(Exception):
     """A row is not any more as this transaction was told; it must look again."""
+
+
+class _Later(NamedTuple):
+    """A statement that waits for the next one."""
+
+    statement: str
+    values: Sequence[Any] = ()
+    then: Callable[[Cursor[Any]], object] | None = None
+
+
+def expect_one(statement: str, returning: str = "1") -> str:
+    """`statement`, an UPDATE or INSERT, as one that fails unless it changes a row, and answers with
+    `returning`. It may then wait for COMMIT, which does not happen if it fails.
+    """
+    return f"""WITH one AS ({statement} RETURNING {returning} AS it)
+        SELECT (SELECT it FROM one), 1 / (SELECT count(*) FROM one)"""
 
 
 class _Watch:
@@ -322,8 +346,9 @@ class Link:
         self._asked_schema = _schema_of(self._conninfo)
         self._watch = _Watch()
         self._warned: str | None = None  # what the server warned of since the last COMMIT
+        self._later: list[_Later] = []  # of the transaction that runs
         self._durable = "on"  # synchronous_commit: what the server has, if that is not less
-        self._inside = False
+        self.is_inside = False
         self._is_away = False
         self._is_slow = False
         try:
@@ -396,13 +421,26 @@ class Link:
         """One statement, with `%s` for values; outside a transaction it is one by itself, and
         must be repeatable.
         """
-        if self._inside:
+        if self.is_inside:
             return self._execute(statement, values)
         return self._patiently(lambda: self._execute(statement, values))
+
+    def later(
+        self,
+        statement: str,
+        values: Sequence[Any] = (),
+        then: Callable[[Cursor[Any]], object] | None = None,
+    ) -> None:
+        """Inside a transaction: a statement that nobody waits for. It is sent with the next one, or
+        with COMMIT; `then` is given its answer.
+        """
+        self._later.append(_Later(statement, values, then))
 
     def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """The same statement for each of `rows`, inside a transaction, in few round trips."""
         db = self._connected()
+        if self._later:
+            self._execute("SELECT 1", ())
         plain = [[_plain(value) for value in row] for row in rows]
         with db.cursor() as cursor, self.slowly():
             self._waited(db, lambda: cursor.executemany(statement.encode(), plain))
@@ -434,34 +472,54 @@ class Link:
 
     def _execute(self, statement: str, values: Sequence[Any]) -> Cursor[Any]:
         db = self._connected()
-        plain = [_plain(value) for value in values]
-        return self._waited(db, lambda: db.execute(statement.encode(), plain))
+        waiting, self._later = self._later, []
+        together = [*waiting, _Later(statement, values)]
+
+        def ask() -> list[Cursor[Any]]:
+            if not waiting:
+                return [_asked(db, together[0])]
+            with db.pipeline():
+                return [_asked(db, one) for one in together]
+
+        cursors = self._waited(db, ask)
+        for one, cursor in zip(together, cursors, strict=True):
+            if one.then is not None:
+                one.then(cursor)
+        return cursors[-1]
 
     def _once(self, step: Callable[[], T]) -> T:
         db = self._connected()
-        begin = _BEGIN.format(durable=self._durable).encode()
-        self._waited(db, lambda: db.execute(begin))
-        self._inside = True
+        self._later = [_Later(each.format(durable=self._durable)) for each in _BEGIN]
+        self.is_inside = True
         try:
             done = step()
-        except BaseException:
+        except BaseException as error:
+            self._later = []
             self._roll_back(db)
+            if isinstance(error, psycopg.Error) and error.sqlstate == _STALE:
+                raise Stale from error
             raise
         finally:
-            self._inside = False
+            self.is_inside = False
         self._commit(db)
         return done
 
     def _commit(self, db: Connection[Any]) -> None:
         self._warned = None
         try:
-            self._waited(db, lambda: db.execute("COMMIT"))
+            ended = self._execute("COMMIT", ())
         except psycopg.Error as error:
-            if error.sqlstate in _REPEATABLE:  # a distributed engine says so only now
+            # What waited for it failed, or a distributed engine says so only now: not happened.
+            if error.sqlstate in (*_REPEATABLE, _STALE):
+                self._roll_back(db)
+                if error.sqlstate == _STALE:
+                    raise Stale from error
                 raise
             self._drop()
             self._is_away = True
             raise self._as_journal_error(error) from error  # never again: it may have happened
+        if ended.statusmessage != "COMMIT":
+            raise self._away(ended.statusmessage or "")
         if self._warned is not None:
             # "committed locally, but might not have been replicated": after a failover it is gone.
             raise self._away(self._warned)
@@ -539,7 +597,7 @@ class Link:
             except (Stale, psycopg.errors.LockNotAvailable) as error:
                 if time.monotonic() > until_s:
                     raise self._given_up(None) from error
-                time.sleep(random.uniform(0.05, 0.1))  # noqa: S311  so that rivals part
+                time.sleep(random.uniform(0.1, 0.3))  # noqa: S311  so that rivals part
             except psycopg.Error as error:
                 raise self._as_journal_error(error) from error
 
@@ -574,11 +632,14 @@ class Link:
         comes after one that died repeats its steps. The version is written last. Raises Stale
         while another till is at it, psycopg.Error, JournalError.
         """
-        if self._version() == 0 and self._execute(_FOREIGN, ()).fetchone():
-            raise self._foreign()
         me = os.urandom(16).hex()
-        self._step(me, _MIGRATING)
-        self._once(partial(self._lease, me))
+        try:
+            self._lease(me)
+        except psycopg.errors.UndefinedTable:
+            if self._version() == 0 and self._execute(_FOREIGN, ()).fetchone():
+                raise self._foreign() from None
+            self._step(me, _MIGRATING)
+            self._lease(me)
         leaving = threading.Event()
         renewing = threading.Thread(target=self._renew_lease, args=(me, leaving), daemon=True)
         renewing.start()
@@ -681,6 +742,10 @@ def _conninfo(url: str) -> str:
             ),
         ) from None
     return make_conninfo("", **_CONNECT | {k: str(v) for k, v in given.items() if v is not None})
+
+
+def _asked(db: Connection[Any], one: _Later) -> Cursor[Any]:
+    return db.execute(one.statement.encode(), [_plain(value) for value in one.values])
 
 
 def _plain(value: Any) -> Any:

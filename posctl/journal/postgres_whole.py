@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from posctl.errors import Busy, JournalError
 from posctl.hint import Hint, Say, Type
@@ -26,6 +26,8 @@ from posctl.money.record import Payment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from psycopg import Cursor
 
 # Grows with every transaction that takes it, and comes out differently when it is taken again.
 NEXT_COUNT = "nextval('whole_count') * 1048576 + floor(random() * 1048576)::BIGINT"
@@ -42,17 +44,20 @@ class Whole(NamedTuple):
     unknown: tuple[int, ...]
 
 
-def whole(link: Link, counts: Iterable[int] = (), lock: str = "") -> Whole:
+_WHOLE = """SELECT id, moved_to, former, ARRAY(
+    SELECT asked FROM unnest(%s::BIGINT[]) AS asked
+    WHERE NOT EXISTS (SELECT 1 FROM payments WHERE begun_count=asked)
+      AND NOT EXISTS (SELECT 1 FROM payments WHERE closed_count=asked)
+      AND NOT EXISTS (SELECT 1 FROM corrections WHERE id=asked))
+  FROM whole"""
+
+
+def whole(link: Link, counts: Iterable[int] = ()) -> Whole:
     """Ask for it, and which of `counts` it does not know. Raises JournalError."""
-    row = link.execute(
-        f"""SELECT id, moved_to, former, ARRAY(
-              SELECT asked FROM unnest(%s::BIGINT[]) AS asked
-              WHERE NOT EXISTS (SELECT 1 FROM payments WHERE begun_count=asked)
-                AND NOT EXISTS (SELECT 1 FROM payments WHERE closed_count=asked)
-                AND NOT EXISTS (SELECT 1 FROM corrections WHERE id=asked))
-            FROM whole {lock}""",
-        (sorted(set(counts) - {0}),),
-    ).fetchone()
+    return _whole_in(link.execute(_WHOLE, (sorted(set(counts) - {0}),)).fetchone())
+
+
+def _whole_in(row: Sequence[Any] | None) -> Whole:
     if row is None:
         raise AssertionError("this table always has a row")
     journal_id, moved_to, former, unknown = row
@@ -60,17 +65,25 @@ def whole(link: Link, counts: Iterable[int] = (), lock: str = "") -> Whole:
 
 
 def refuse_unless_whole(
-    link: Link, marks: Iterable[Mark | None], lock: str = "", note: Path | None = None
+    link: Link, marks: Iterable[Mark | None], note: Path | None = None
 ) -> Whole:
     """Raises JournalError unless the journal is the one that `marks` speak of, has all that they
     know of, and was not moved. With `note`, the latest payments that this machine has seen are
     asked for, too: another process of it may have been acknowledged later with a lower number.
     """
     known = [mark for mark in marks if mark is not None]
-    counts = {max((mark.reached for mark in known), default=0)}
+    counts = {_reached(known)}
     if note is not None and known:
         counts |= {one.number for one in seen.latest(seen.seen_at(note), known[0].id)}
-    found = whole(link, counts, lock)
+    return _checked(link, whole(link, counts), known, note)
+
+
+def _reached(known: Sequence[Mark]) -> int:
+    return max((mark.reached for mark in known), default=0)
+
+
+def _checked(link: Link, found: Whole, known: Sequence[Mark], note: Path | None) -> Whole:
+    """Raises JournalError."""
     shown = link.shown
     if found.moved_to is not None:
         raise moved(shown, found.moved_to, _adopt())
@@ -122,6 +135,7 @@ class Note:
         self._path = path
         self._file = _opened(path)
         self._mark: Mark | None = None
+        self.is_asked = False  # in the transaction that runs
         try:
             said = self._file.read() if self._file else None
             found = refuse_unless_whole(link, (said,), note=path)
@@ -129,18 +143,29 @@ class Note:
             reached = 0 if said or path is None else _known_elsewhere(path, found.id)
             self._mark = Mark(found.id, reached)
             if reached:
-                self.refuse_unless_whole()
+                refuse_unless_whole(link, (self._mark,))
             if self._file and said is None:
                 self._file.write(self._mark)
         except BaseException:
             self.close()
             raise
 
-    def refuse_unless_whole(self, lock: str = "") -> Whole:
-        """Raises JournalError unless the journal is the one, whole and the latest."""
+    def refuse_unless_whole(self) -> None:
+        """Ask with the next statement of this transaction, which raises JournalError unless the
+        journal is the one, whole and the latest.
+        """
         # Before the journal: another process of this till may go on counting in between.
         said = self._file.read() if self._file else None
-        return refuse_unless_whole(self._link, (said, self._mark), lock)
+        known = [mark for mark in (said, self._mark) if mark is not None]
+        self.is_asked = False
+
+        def answered(cursor: Cursor[Any]) -> None:
+            _checked(self._link, _whole_in(cursor.fetchone()), known, self._path)
+            self.is_asked = True
+
+        # Locked: who seals the journal or takes it over waits for this one, or this for him.
+        counts = sorted({_reached(known)} - {0})
+        self._link.later(f"{_WHOLE} FOR SHARE", (counts,), answered)
 
     def acknowledged(self, numbers: Mapping[int, Payment]) -> None:
         """A transaction is acknowledged that gave these payments these numbers."""

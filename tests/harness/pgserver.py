@@ -35,6 +35,7 @@ class Database:
         self.port = _free_port()
         self._server = PostgresServer(data, cleanup_mode=None)
         self._server.ensure_pgdata_inited()
+        self._data = data
         self._schemas = count(1)
         self.start()
         return self
@@ -51,7 +52,7 @@ class Database:
                 self._process = subprocess.Popen(
                     [
                         self._server.bin_path / "postgres",
-                        *("-D", self._server.pgdata, "-k", "", "-p", str(self.port)),
+                        *("-D", self._data, "-k", "", "-p", str(self.port)),
                         *(word for option in _OPTIONS for word in ("-c", option)),
                     ],
                     stdin=subprocess.DEVNULL,
@@ -96,6 +97,102 @@ class Database:
         with psycopg.connect(where, autocommit=True) as db:
             cursor = db.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+
+class Standby(Database):
+    """A server that follows `primary`, until it is promoted."""
+
+    def __init__(self, primary: Database) -> None:
+        self._primary = primary
+
+    def __enter__(self) -> Self:
+        self._server = self._primary._server
+        user = self._server.system_user
+        self.folder = Path(tempfile.mkdtemp(prefix="posctl-pg-"))
+        self.folder.chmod(0o755)
+        self._data = self.folder / "data"
+        self._data.mkdir(0o700)
+        if user is not None:
+            shutil.chown(self._data, user)
+        self.port = _free_port()
+        self._schemas = count(1)
+        subprocess.run(
+            [
+                *(self._server.bin_path / "pg_basebackup", "-R", "-X", "stream", "-c", "fast"),
+                *("-D", self._data, "-d", self._primary.url("public").partition("?")[0]),
+            ],
+            check=True,
+            user=user,
+        )
+        self.start()
+        while not self._primary.execute(
+            "SELECT 1 FROM pg_stat_replication WHERE state='streaming'"
+        ):
+            _A_MOMENT.wait(0.01)
+        return self
+
+    def fall_behind(self) -> None:
+        """Receive nothing more, though the primary goes on."""
+        self.execute("ALTER SYSTEM SET primary_conninfo=''")
+        self.execute("SELECT pg_reload_conf()")
+        while self.execute("SELECT 1 FROM pg_stat_wal_receiver"):
+            _A_MOMENT.wait(0.01)
+
+    def promote(self) -> None:
+        self.execute("SELECT pg_promote()")
+
+
+class Pooler:
+    """PgBouncer before `database`: `pool` connections, each for one transaction at a time."""
+
+    def __init__(self, database: Database, pool: int) -> None:
+        self._database, self._pool = database, pool
+
+    def __enter__(self) -> Self:
+        self.port = _free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="posctl-pool-"))
+        self._folder.chmod(0o755)
+        users, ini = self._folder / "users.txt", self._folder / "pgbouncer.ini"
+        users.write_text('"postgres" ""\n')
+        ini.write_text(
+            f"""[databases]
+* = host=127.0.0.1 port={self._database.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {users}
+pool_mode = transaction
+default_pool_size = {self._pool}
+server_login_retry = 1
+query_wait_timeout = 5
+ignore_startup_parameters = options
+"""
+        )
+        self._process = subprocess.Popen(
+            ["pgbouncer", "-q", ini],
+            user=self._database._server.system_user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while True:
+            try:
+                psycopg.connect(self.url).close()
+            except psycopg.OperationalError:
+                assert self._process.poll() is None
+                _A_MOMENT.wait(0.01)
+            else:
+                return self
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _free_port() -> int:
