@@ -75,7 +75,7 @@ def sim(session: nox.Session) -> None:
 
 @nox.session
 def failover(session: nox.Session) -> None:
-    """A database killed under tills at work: standbys that take over, a pooler. It tells figures."""
+    """Databases killed under tills at work: standbys take over, a pooler. It tells figures."""
     session.run(
         *("pytest", "-n", "0", "-s", "-m", "long", "tests/journal/test_postgres_failover.py"),
         *session.posargs,
