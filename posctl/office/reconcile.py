@@ -21,7 +21,8 @@ class Item(NamedTuple):
 
     `fee` is what the journal holds paid (of an open one: what it asked for), `theirs` what the
     statement says was charged, of money given back what it says of that, below 0; in fen. `line` is
-    the statement's, `lines` are all that tell of money given back.
+    the statement's, `lines` are all that tell of money given back, `back_ms` is when, if a line of
+    its own says so.
     """
 
     request_id: str | None
@@ -33,6 +34,7 @@ class Item(NamedTuple):
     ids: tuple[str, ...] = ()
     line: int | None = None
     lines: tuple[int, ...] = ()
+    back_ms: int | None = None
 
 
 class Found:
@@ -78,7 +80,8 @@ class Skipped:
 class Reconciled:
     """The journal beside a statement. `open` is open here and not in the statement: no mismatch,
     and no proof of anything. `charged` and `given_back` are what the statement says of the period;
-    `shortened` are lines that match nothing because a spreadsheet has spoiled their ids.
+    `shortened` are lines that match nothing because a spreadsheet has spoiled their ids. `later` of
+    those that only we have were begun after the statement's last line, which is of `last_ms`.
     """
 
     def __init__(self, since_ms: int, until_ms: int) -> None:
@@ -97,6 +100,8 @@ class Reconciled:
         self.open = Found()
         self.skipped: dict[What, Skipped] = {}
         self.shortened: list[int] = []
+        self.last_ms: int | None = None
+        self.later = 0
 
     @property
     def good(self) -> bool:
@@ -121,6 +126,7 @@ class _Group:
     __slots__ = (
         "back",
         "back_in_column",
+        "back_ms",
         "charged",
         "charges",
         "covered",
@@ -135,6 +141,7 @@ class _Group:
         self.charges = 0
         self.back = 0
         self.back_in_column = 0
+        self.back_ms: int | None = None
         self.covered = False
         self.line: int | None = None
         self.lines: list[int] = []
@@ -146,6 +153,7 @@ class _Group:
     def add(self, row: Row) -> None:
         if row.fee < 0:
             self.back -= row.fee
+            self.back_ms = row.at_ms or self.back_ms
         else:
             self.charged += row.fee
             self.charges += 1
@@ -176,6 +184,8 @@ def reconcile(
             done.skip(row)
             continue
         done.rows += 1
+        if row.at_ms is not None:
+            done.last_ms = max(row.at_ms, done.last_ms or row.at_ms)
         if group is not None:
             group.add(row)
             group.covered = group.covered or done.covers(row.at_ms)
@@ -202,7 +212,7 @@ def _add_theirs(row: Row, rounded: frozenset[str], done: Reconciled) -> None:
     item = Item(None, None, None, 0, row.fee, row.at_ms, row.ids, row.line)
     if row.fee < 0 and row.what is What.REFUND:
         done.given_back -= row.fee
-        done.refunds.add(item._replace(lines=(row.line,)), row.fee)
+        done.refunds.add(item._replace(lines=(row.line,), back_ms=row.at_ms), row.fee)
         return
     done.charged += row.fee
     done.only_theirs.add(item, row.fee)
@@ -220,7 +230,10 @@ def name_earlier(done: Reconciled, payments: Iterable[Payment]) -> None:
                 at = wanted[one]
                 found, item = done.refunds.items[at], _item_of(payment)
                 done.refunds.items[at] = item._replace(
-                    theirs=found.theirs, line=found.line, lines=found.lines
+                    theirs=found.theirs,
+                    line=found.line,
+                    lines=found.lines,
+                    back_ms=found.back_ms,
                 )
 
 
@@ -268,6 +281,7 @@ def _judge(group: _Group, done: Reconciled) -> None:
         for one in paid:
             if done.covers(one.at_ms):
                 done.only_ours.add(one, one.fee)
+                done.later += _is_later(one, done)
         for one in group.payments:
             if one.outcome in _OPEN and not group.lines:
                 done.open.add(one, one.fee)
@@ -284,5 +298,12 @@ def _judge(group: _Group, done: Reconciled) -> None:
     if back and (paid or not group.charges):
         first = (paid or group.payments)[0]
         lines = tuple(group.lines)
-        item = first._replace(fee=ours, theirs=-back, line=lines[0], lines=lines)
+        item = first._replace(
+            fee=ours, theirs=-back, line=lines[0], lines=lines, back_ms=group.back_ms
+        )
         done.refunds.add(item, -back)
+
+
+def _is_later(one: Item, done: Reconciled) -> bool:
+    """Whether it was begun after all that the statement tells: the next one may have it."""
+    return None not in (one.at_ms, done.last_ms) and (one.at_ms or 0) > (done.last_ms or 0)

@@ -51,6 +51,12 @@ def draw_reconciled(canvas: Canvas, found: Reconciled, profile: Profile) -> None
         draw_prose(canvas, words.format(gross=gross, back=back, net=net))
     before = advice.of_profile(profile.name, live=profile.live)
     _draw_found(canvas, _("× ONLY IN THE JOURNAL: {n}, {money}"), found.only_ours)
+    if found.later and found.last_ms is not None:
+        words = _(
+            "▲ The statement's last line is of {when}. {n} of these were begun later: the next "
+            "statement may have them."
+        )
+        draw_prose(canvas, words.format(when=date_time(found.last_ms), n=found.later))
     _draw_found(canvas, _("× ONLY IN THE STATEMENT: {n}, {money}"), found.only_theirs, before)
     _draw_found(canvas, _("× AMOUNTS DIFFER: {n}, {money} in all"), found.differ)
     _draw_found(canvas, _("× GIVEN BACK: {n}, {money}"), found.refunds)
@@ -63,7 +69,7 @@ _SKIPPED = {
     What.OTHER: N_("Skipped, from no customer: {n} lines, {money}"),
     What.NO_ID: N_("Skipped, without any id: {n} lines, {money}"),
     What.NO_AMOUNT: N_("Skipped, without an amount: {n} lines"),
-    What.SUM: N_("Skipped, sums and words behind the table: {n} lines"),
+    What.SUM: N_("Not compared, sums and words behind the table: {n} lines"),
     What.COMMENT: N_("Skipped, comments: {n} lines"),
 }
 LINES_SHOWN = 5
@@ -113,8 +119,10 @@ def _draw_item(canvas: Canvas, item: Item, before: tuple[str, ...] | None) -> No
         parts.append(_("line {line}").format(line=lines))
     if item.checkout_id is not None:
         parts.append(f"checkout_id {item.checkout_id}")
-    if item.at_ms is not None:
+    if item.at_ms is not None and item.at_ms != item.back_ms:
         parts.append(date_time(item.at_ms))
+    if item.back_ms is not None:
+        parts.append(_("given back {when}").format(when=date_time(item.back_ms)))
     draw_parts(canvas, parts, "")
     for one in item.ids if item.request_id is None else (item.request_id,):
         draw_whole(canvas, f"   {one}", "dim")

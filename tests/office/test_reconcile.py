@@ -247,6 +247,29 @@ def test_a_refund_of_an_earlier_payment_names_it() -> None:
     assert not done.only_theirs.n
 
 
+def test_a_refund_tells_when_it_was_given_back() -> None:
+    """By its own line; a column beside the payment says no time."""
+    later = NOON_MS + 3_600_000
+    rows = [row("t1"), row("t1", fee=-30, at_ms=later, line=3), row("t2")._replace(refund=40)]
+    rows.append(row("x", fee=-5, at_ms=later, line=5)._replace(what=What.REFUND))
+    done = reconcile([ours(1), ours(2)], rows, NOON_MS - DAY_MS, NOON_MS + DAY_MS)
+    found = {(one.request_id, one.at_ms, one.back_ms) for one in done.refunds.items}
+    assert found == {
+        ("order-0001", NOON_MS, later),
+        ("order-0002", NOON_MS, None),
+        (None, later, later),
+    }
+
+
+def test_what_was_begun_after_the_last_line_may_be_in_the_next_statement() -> None:
+    """A statement that was made before the day was over, or a payment of one minute to midnight."""
+    rows = [row("t1"), row("x", fee=5)]
+    payments = [ours(1), ours(2, at_ms=NOON_MS + 1), ours(3, at_ms=NOON_MS - 1)]
+    done = reconcile(payments, rows, NOON_MS - DAY_MS, NOON_MS + DAY_MS)
+    assert (done.only_ours.n, done.later, done.last_ms) == (2, 1, NOON_MS)
+    assert not done.good
+
+
 # ── the file ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -181,6 +181,8 @@ def _json(found: Reconciled, code: Exit, problem: Problem | None, run: Run) -> d
         until=iso(found.until_ms),
         lines=found.rows,
         lines_outside=found.outside,
+        last_line_at=None if found.last_ms is None else iso(found.last_ms),
+        begun_later=found.later,
         skipped={what.value: _skipped(found, what) for what in What if what not in _MONEY},
         matched=found.matched,
         matched_fee=found.matched_fee,
@@ -225,12 +227,14 @@ def _item(item: Item) -> dict[str, Any]:
         "ids": list(item.ids),
         "line": item.line,
         "lines": list(item.lines),
+        "refund_at": None if item.back_ms is None else iso(item.back_ms),
     }
 
 
 _COLUMNS = (
     *(N_("kind"), N_("request_id"), N_("checkout_id"), N_("outcome"), N_("fee"), N_("yuan")),
     *(N_("statement_fee"), N_("statement_yuan"), N_("at"), N_("line"), N_("ids")),
+    N_("refund_at"),
 )
 _KINDS = (N_("only_ours"), N_("only_theirs"), N_("differ"), N_("refunds"), N_("open"))
 
@@ -242,6 +246,7 @@ def _table(found: Reconciled) -> list[tuple[object, ...]]:
             *(one.outcome and named(one.outcome), one.fee, yuan(one.fee)),
             *(one.theirs, yuan(one.theirs), None if one.at_ms is None else date_time(one.at_ms)),
             *(" ".join(map(str, one.lines)) or one.line, " ".join(one.ids)),
+            None if one.back_ms is None else date_time(one.back_ms),
         )
         for name, kind in _kinds(found)
         for one in kind.items
