@@ -151,7 +151,12 @@ def _in_detail(sentence: str, end: TryEnd | None) -> str:
 
 
 def amount(fee: int) -> str:
-    """Fen as yuan, and the very number of the API beside it."""
+    """Fen as people say an amount."""
+    return f"￥{grouped(fee)}"
+
+
+def with_fen(fee: int) -> str:
+    """The same, and the very number of the API beside it: where `--fee` is typed."""
     return _("￥{yuan} ({fen} fen)").format(yuan=grouped(fee), fen=fee)
 
 

@@ -79,7 +79,7 @@ def _facts_of(result: Result) -> list[tuple[str, str | None]]:
     if by is not None and by.request_id != asked.request_id:
         facts.append((_("blocked by"), by.request_id))
     if result.remaining_fee is not None:  # stated by a success, this one or the last before it
-        facts.append((_("remaining_fee"), advice.amount(result.remaining_fee)))
+        facts.append((_("remaining_fee"), advice.with_fen(result.remaining_fee)))
     return facts
 
 
@@ -406,7 +406,7 @@ def draw_checkout(
         draw_prose(canvas, _("No payments."))
         return
     draw_whose(canvas, payments)
-    paid = _("{money} paid").format(money=advice.amount(due.paid_fee))
+    paid = _("{money} paid").format(money=advice.with_fen(due.paid_fee))
     name = _("checkout_id")
     draw_parts(canvas, (f"{name} {checkout_id}", paid), "bold")
     if due.last_paid is not None:
@@ -455,7 +455,7 @@ def draw_verdict(
     payment: Payment | None,
     fee: int | None,
     word: str | None = None,
-    in_words: Callable[[int], str] = advice.amount,
+    in_words: Callable[[int], str] = advice.with_fen,
 ) -> None:
     """Glyph, word and amount in a coloured bar, and what that means for the money. `in_words` says
     fen.
@@ -491,7 +491,7 @@ def states_due(result: Result) -> bool:
 
 
 def draw_due(
-    canvas: Canvas, remaining_fee: int | None, in_words: Callable[[int], str] = advice.amount
+    canvas: Canvas, remaining_fee: int | None, in_words: Callable[[int], str] = advice.with_fen
 ) -> None:
     """What the checkout still needs; `in_words` says fen."""
     if remaining_fee is None:

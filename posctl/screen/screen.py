@@ -291,7 +291,7 @@ class Screen:
             return
         with self._passing_line() as say:
             if say is not None:
-                say(_("Sending {money} …").format(money=advice.amount(fee)))
+                say(_("Sending {money} …").format(money=advice.with_fen(fee)))
             yield
 
     def progress(self, results: Iterable[Result], total: int) -> Iterator[Result]:

@@ -58,10 +58,12 @@ class Closing:
             return
         self._one = one
         self._verdicts.open.ask_at(one.payment.request_id, inf)
-        self._talk.note(_("Look at the customer's phone and the platform's console first."))
+        about = which(one.payment)
+        first = _("{payment}: look at the customer's phone and the platform's console first.")
+        self._talk.note(first.format(payment=about))
         words = _("{payment}: was it paid? 1 paid, 2 not paid, Esc: leave it open: ")
         short = _("Paid? 1 yes, 2 no, Esc: leave it: ")
-        self._talk.ask_words(words.format(payment=which(one.payment)), self._said, short)
+        self._talk.ask_words(words.format(payment=about), self._said, [short])
 
     def _said(self, verdict: str) -> None:
         paid = _SAID.get(half_width(verdict).lower())
@@ -75,7 +77,7 @@ class Closing:
         )
         short = _("Paid. What shows it: ") if paid else _("Not paid. What shows it: ")
         question = words.format(payment=which(self._one.payment))
-        self._talk.ask_words(question, lambda note: self._sure(note, paid=paid), short)
+        self._talk.ask_words(question, lambda note: self._sure(note, paid=paid), [short])
 
     def _sure(self, note: str, *, paid: bool) -> None:
         if self._one is None or not any(character.isalnum() for character in note):
@@ -86,12 +88,17 @@ class Closing:
             if paid
             else _("{payment}: close it by hand as NOT PAID?")
         )
+        about = which(self._one.payment)
+        short = _("{payment}: PAID?") if paid else _("{payment}: NOT PAID?")
         self._talk.confirm(
-            words.format(payment=which(self._one.payment)),
+            words.format(payment=about),
             lambda: self._close(note, paid=paid),
             nay=_("Nothing was closed."),
             asks=Asks.INSIST,
-            short=_("Close it as PAID?") if paid else _("Close it as NOT PAID?"),
+            shorter=[
+                short.format(payment=about),
+                _("Close it as PAID?") if paid else _("Close it as NOT PAID?"),
+            ],
         )
 
     def _close(self, note: str, *, paid: bool) -> None:

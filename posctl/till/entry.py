@@ -8,7 +8,7 @@ ends with nothing has been silent for a moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from math import inf
 
@@ -86,7 +86,8 @@ class Entry:
         self._after_end, self._end_s = "", 0.0  # what just ended a line or a scan, and when
         self._fee = 0
         self._checkout_id = ""
-        self._question = self._short = ""
+        self._question = ""
+        self._shorter: list[str] = []
         self._asks = Asks.ONCE
         self._rest: Offer | None = None  # what `+` has taken: the next amount is a part of it
         self._framed = False  # a scan has begun with STX
@@ -106,16 +107,18 @@ class Entry:
         """Wait for a verdict; any key goes on to the next customer."""
         self.prompt, self._typed = Prompt.WATCH, ""
 
-    def ask(self, question: str, asks: Asks = Asks.ONCE, short: str = "") -> None:
-        """A question for yes or no; `short` says the same where there is little room."""
+    def ask(self, question: str, asks: Asks = Asks.ONCE, shorter: Sequence[str] = ()) -> None:
+        """A question for yes or no; `shorter`, the widest first, say it where there is little
+        room.
+        """
         self.prompt, self._typed = Prompt.CONFIRM, ""
-        self._question, self._short, self._asks = question, short or question, asks
+        self._question, self._shorter, self._asks = question, list(shorter), asks
         self._doubt = self._no_code = ""
 
-    def ask_words(self, question: str, short: str = "") -> None:
+    def ask_words(self, question: str, shorter: Sequence[str] = ()) -> None:
         """A question that is answered in words; nothing is no answer."""
         self.prompt, self._typed = Prompt.WORDS, ""
-        self._question, self._short = question, short or question
+        self._question, self._shorter = question, list(shorter)
 
     @property
     def asks(self) -> Asks | None:
@@ -151,9 +154,9 @@ class Entry:
                 return shorter_labels(self.offer, self._rest)
             case Prompt.CONFIRM:
                 keys = "[y/n]" if self._asks is Asks.INSIST else "[y/N]"
-                return [f"{self._question} {keys} ", f"{self._short} {keys} "]
+                return [f"{one} {keys} " for one in (self._question, *self._shorter)]
             case Prompt.WORDS:
-                return [self._short]
+                return self._shorter
             case _:
                 return []
 

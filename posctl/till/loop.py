@@ -130,7 +130,7 @@ class Till:
                 lambda: self._work_as(last),
                 nay=nay,
                 asks=Asks.INSIST,
-                short=_("Still operator {last}?").format(last=last),
+                shorter=[_("Still operator {last}?").format(last=last)],
             )
 
     def _welcome(self) -> None:
@@ -324,7 +324,7 @@ class Till:
         question, close = self._tools.to_close(self._cashier.name)
         verdicts.show_rests()
         nay = _("The shift was not closed.")
-        self._talk.confirm(question, close, nay=nay, short=_("Close the shift for good?"))
+        self._talk.confirm(question, close, nay=nay, shorter=[_("Close the shift for good?")])
 
     def _work_as(self, operator: str) -> None:
         """Another cashier takes over; what is open keeps the one it was begun by."""

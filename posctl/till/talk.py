@@ -58,17 +58,19 @@ class Talk:
         *,
         nay: str = "",
         asks: Asks = Asks.ONCE,
-        short: str = "",
+        shorter: Sequence[str] = (),
     ) -> None:
         """Ask. `nay` is said to a no: that nothing was sent, unless it says something else."""
         self._on_yes, self._on_no = on_yes, on_no
         self._nay = nay or _("Nothing was sent.")
-        self.entry.ask(question, asks, short)
+        self.entry.ask(question, asks, shorter)
 
-    def ask_words(self, question: str, on_words: Callable[[str], None], short: str = "") -> None:
+    def ask_words(
+        self, question: str, on_words: Callable[[str], None], shorter: Sequence[str] = ()
+    ) -> None:
         """Ask for words."""
         self._on_words = on_words
-        self.entry.ask_words(question, short)
+        self.entry.ask_words(question, shorter)
 
     def yes(self) -> None:
         """The question was answered with yes."""

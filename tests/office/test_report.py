@@ -762,7 +762,7 @@ def test_closing_on_a_terminal_asks(trained: Training, shop: Shop) -> None:
     """No is no: nothing is closed (130). Yes closes it; --yes does not ask."""
     pay(trained, 1)
     command = [*shop.command, "--profile", "training", "report", "--close"]
-    question = "Close shift 1 for good? 1 paid, ￥1.00 (100 fen), 0 open."
+    question = "Close shift 1 for good? 1 paid, ￥1.00, 0 open."
     no = pty_run(command, env=shop.env, cwd=shop.home, answers=[(question, "n\n")])
     assert no.exit_code == 130
     assert trained("report", "--verify", "--json").json["shifts"] == []
@@ -897,7 +897,7 @@ def test_part_paid_checkouts_are_told_and_hinder_nobody(trained: Training, shop:
     assert closed.code == 0
     assert closed.json["part_paid"] == x[1:]
     assert [line for line in closed.err.splitlines() if "due" in line] == [
-        f"▲ PART-PAID: 1, ￥0.{rest} ({rest} fen) still due",
+        f"▲ PART-PAID: 1, ￥0.{rest} still due",
         closed.err.splitlines()[-2],
     ]
     assert "checkout 2" in closed.err

@@ -202,7 +202,7 @@ def test_on_a_terminal_it_asks_with_what_is_known(trained: Training, shop: Shop)
     no = pty_run(command, env=shop.env, cwd=shop.home, answers=[("[y/N]", "n\r")])
     assert no.exit_code == 30
     text = " ".join(no.text.split())
-    assert "Checkout a, ￥66.00 (6600 fen), begun " in text
+    assert "Checkout a, ￥66.00, begun " in text
     assert "Tried once, " in text
     assert "Correct it to not paid? [y/N]" in text
     assert taken(trained) == (1, 6600, [])

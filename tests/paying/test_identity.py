@@ -476,7 +476,7 @@ def test_paid_payments_in_no_shift_that_no_profile_reaches_are_told(
     assert found["fee"] == 2 * 100
     assert found["since"].startswith("20")
     assert ran["unreached"] == []
-    words_for_people = "no shift holds them: 2, ￥2.00 (200 fen), of merchant b"
+    words_for_people = "no shift holds them: 2, ￥2.00, of merchant b"
     assert words_for_people in shop.run(*words, "--html", "-").out
     assert words_for_people in " ".join(shop.run(*words, "--csv", "-").err.split())
     for columns in (40, 80):

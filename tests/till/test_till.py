@@ -1140,7 +1140,7 @@ def test_part_paid_checkouts_stay_in_sight(
     assert shop.run(*pay).code == 0
     for key in ("o", "x"):
         till.type(f"{key}\r")
-        till.see("+1: STILL DUE  ￥3.00", "+2: STILL DUE  ￥7.00", "part-paid 2 · ￥10.00 due")
+        till.see("+1: STILL DUE  ￥3.00", "+2: STILL DUE  ￥7.00", "2 part-paid · ￥10.00 due")
     assert shop.run(*pay).code == 0
     till.type("q\r")
     assert till.end() == 0

@@ -12,7 +12,7 @@ from posctl.cli.named_files import refuse_unwritable, write_out
 from posctl.cli.run import Run
 from posctl.errors import UsageError
 from posctl.messages import _
-from posctl.money.advice import amount
+from posctl.money.advice import with_fen
 from posctl.money.codes import discreet
 from posctl.money.outcome import Exit, Outcome
 from posctl.money.record import Filter, OpenOf, Payment
@@ -141,7 +141,7 @@ def history_run(options: HistoryOptions, run: Run) -> Exit:
         run.screen.empty(_("No payments."))
     if not payments and options.fee is not None and options.fee.isdecimal():
         words = _("▲ --fee {fee} is {money}. An amount in yuan has a point: --fee {fee}.00")
-        run.screen.aside(words.format(fee=options.fee, money=amount(int(options.fee))))
+        run.screen.aside(words.format(fee=options.fee, money=with_fen(int(options.fee))))
     if more:
         run.screen.aside(
             _("▲ These are the latest {limit}, and there are more. List more with --limit.").format(
