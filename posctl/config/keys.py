@@ -15,7 +15,7 @@ from posctl.config.profile import (
     TillKeys,
 )
 from posctl.config.secret import KeptIn, Secret
-from posctl.config.yamltext import DOUBLE_QUOTED, Bad, Map, shown
+from posctl.config.yamltext import CHINESE_QUOTES, DOUBLE_QUOTED, Bad, Map, shown, slip_in
 from posctl.errors import ConfigError, UsageError
 from posctl.gateway.exchange import Timeout
 from posctl.journal.place import is_database
@@ -82,6 +82,10 @@ def merchant_name_of(section: Map, app_key: str) -> str | None:
 def known_keys(section: Map, known: tuple[str, ...]) -> None:
     for key, line in section.lines.items():
         if key not in known:
+            # As the value of a line, where Chinese quotes around it are seen.
+            slip = slip_in(key) or (slip_in(f": {key}") if key[:1] in CHINESE_QUOTES else None)
+            if slip:
+                raise Bad("unknown_key", line, *slip)
             near = nearest(key, known)
             raise Bad(
                 "unknown_key",
@@ -101,6 +105,9 @@ def word_of(section: Map, key: str) -> str | None:
         what = _("{key} is text on one line").format(key=shown(key))
         # "C:\new" and "C:\Local" are such texts, as YAML reads them.
         raise Bad("bad_value", section.lines[key], what, _(DOUBLE_QUOTED) if odd else "")
+    if found and found[0] in CHINESE_QUOTES:
+        what = _("{key} stands in Chinese quotes").format(key=shown(key))
+        raise Bad("bad_value", section.lines[key], what, _('Type " around the value, or nothing.'))
     return found or None
 
 

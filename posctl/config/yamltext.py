@@ -22,6 +22,45 @@ DOUBLE_QUOTED = N_(r"In double quotes \ begins an escape: put a path in single q
 MAX_DEPTH = 5  # the deepest key, `profiles: store-1: defaults: shop_id`, is at 4
 
 
+# What an input method or an editor puts into a line, what it is called, what to type instead.
+_NAME = r"[\"'“”]?[A-Za-z_][A-Za-z0-9_.-]*[\"'“”]?"
+_SLIPS = (
+    (r"^ *\t", N_("a tab stands before the key"), N_("Type spaces instead of the tab.")),
+    (
+        r"^[ \t]*[\u3000\xa0\u2000-\u200b]",
+        N_("a space of another kind stands before the key"),
+        N_("Type plain spaces, with the input method off."),
+    ),
+    (
+        rf"(?:^\s*|[{{｛,，]\s*){_NAME}\s*：",
+        N_("the colon is full-width (：)"),
+        N_("Type : and a space, with the input method off, as in app_key: 1"),
+    ),
+    (
+        r":\s*(?:[“”‘’「『＂＇]|[\"'][^\"']*[“”‘’」』＂＇]\s*(?:[,}#]|$))",
+        N_("the quotes are Chinese ones"),
+        N_('Type " around the value, or nothing.'),
+    ),
+    (
+        rf"(?:^\s*|[{{,]\s*){_NAME}:[^\s,}}:/]",
+        N_("no space follows the colon"),
+        N_("Type a space behind the colon, as in app_key: 1"),
+    ),
+    (
+        r":\s*[{\[].*[，；｝］]|[｛［]",
+        N_("a comma or bracket is full-width"),
+        N_("Type , { } [ ] with the input method off."),
+    ),
+)
+CHINESE_QUOTES = "“”‘’「『＂＇"
+
+
+def slip_in(row: str) -> tuple[str, str] | None:
+    """What is wrong with a line that is no YAML, or means something else, and what to type."""
+    found = (one for one in _SLIPS if not row.lstrip().startswith("#") and re.search(one[0], row))
+    return next(((_(what), _(mend)) for _pattern, what, mend in found), None)
+
+
 class Bad(Exception):
     """Something wrong at a line of the file; the texts are already in the user's language."""
 
@@ -57,11 +96,24 @@ def parse(text: str) -> Map:
             tree.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        hint = _(DOUBLE_QUOTED) if re.search("hex|escape", str(error.problem)) else ""
-        raise Bad("yaml", mark.line + 1 if mark else 1, _("this is not YAML"), hint) from None
+        line = mark.line + 1 if mark else 1
+        if re.search("hex|escape", str(error.problem)):
+            raise Bad("yaml", line, _("this is not YAML"), _(DOUBLE_QUOTED)) from None
+        began = error.context_mark.line + 1 if error.context_mark else line
+        raise _not_yaml(text, line, began) from None
     except yaml.YAMLError:  # a character that YAML does not know
         raise Bad("yaml", 1, _("this is not YAML")) from None
     return tree.root
+
+
+def _not_yaml(text: str, line: int, began: int) -> Bad:
+    """YAML is often found wrong a line or two after the slip, or where what `began` never ends."""
+    rows = text.splitlines()
+    for n in (*range(line, max(0, line - 3), -1), began):
+        slip = slip_in(rows[n - 1]) if n <= len(rows) else None
+        if slip:
+            return Bad("yaml", n, *slip)
+    return Bad("yaml", line, _("this is not YAML"))
 
 
 class _Tree:
@@ -130,7 +182,8 @@ class _Tree:
         empty = unquoted and event.value in ("", "~", "null", "Null", "NULL")
         if not self._open:
             if not empty:
-                raise Bad("yaml", line, _("the file holds no keys"))
+                slip = slip_in(event.value)
+                raise Bad("yaml", line, *(slip or (_("the file holds no keys"),)))
         elif self._keys[-1] is not None:
             self._put(None if empty else event.value)
         else:

@@ -71,6 +71,7 @@ class Gateway:
         self._proxy = proxy_for(url, proxy, environ)
         tls = trusting(ca, environ) if parts.scheme == "https" else None
         self._tls = tls
+        self._trusted = _trusted(ca, environ)
         self._parts = parts
         self._kept = threading.local()
         self._open: list[tuple[Adapter, HTTPConnectionPool]] = []
@@ -98,7 +99,11 @@ class Gateway:
                 status, date = raw.status, raw.headers.get("Date", "")[:_MAX_DATE] or None
                 body = _decoded(_read(raw), raw.headers.get("Content-Encoding", ""))
         except Exception as error:  # noqa: BLE001  after sending, nothing is a bug worth dying of
-            return _told(flight, error, status, date)
+            told = _told(flight, error, status, date)
+            if told.event is Event.TLS_REFUSED and self._trusted:
+                detail = "; ".join((told.detail, *self._trusted)).removeprefix("; ")
+                return told._replace(detail=detail)
+            return told
         return Exchange(None, sent.may_have_left, status, body, date)
 
     def mistrust(self, connection: int) -> None:
@@ -298,6 +303,15 @@ def trusting(ca: Path | None, environ: Mapping[str, str]) -> ssl.SSLContext:
             _("Name a file of PEM certificates, or a folder of them, that you can read."),
         ) from None
     return context
+
+
+def _trusted(ca: Path | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Which variables for certificates somebody has set, and which of them are read."""
+    read = () if ca else ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    words = [_("{name} is trusted").format(name=name) for name in read if environ.get(name)]
+    others = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    words += [_("{name} is not read").format(name=name) for name in others if environ.get(name)]
+    return tuple(words)
 
 
 def _certificates(ca: Path | None, environ: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -164,7 +164,7 @@ def outlook(path: Path, backup: Path) -> Outlook:
         _copy(path, present)
         with opened(present) as db:
             db.execute("PRAGMA foreign_keys=OFF")
-            db.execute("ATTACH ? AS old", (str(draft),))
+            db.execute("ATTACH ? AS old", (f"file:{uri_path(draft)}",))
             db.execute("BEGIN")
             return _unite(db, path)
     finally:
@@ -278,7 +278,7 @@ def _take_in(path: Path, draft: Path, aside: Path, accepted: Outlook) -> Outlook
     """In one transaction, so that a till sees the journal before or after, and nothing between."""
     with opened(path) as db, told_as_journal_error(path):
         db.execute("PRAGMA foreign_keys=OFF")
-        db.execute("ATTACH ? AS old", (str(draft),))
+        db.execute("ATTACH ? AS old", (f"file:{uri_path(draft)}",))
         db.execute("BEGIN IMMEDIATE")
         back_up_as_it_is(path, aside)
         try:

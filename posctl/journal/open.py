@@ -59,7 +59,7 @@ def note_of(config: Path, place: str, environ: Mapping[str, str]) -> Path | None
         return None
     where = Path(place)
     whole = os.path.normcase(where.absolute())  # on Windows ABC and abc are one file
-    return config.parent / f"{Path(whole).name}.{crc32(whole.encode()):08x}.note"
+    return config.parent / f"{Path(whole).name}.{crc32(os.fsencode(whole)):08x}.note"
 
 
 def _address(url: str) -> str:

@@ -71,8 +71,9 @@ _SELECT_PRUNABLE = (
 )
 
 
-def prune(path: Path, before_ms: int, export: Callable[[Iterator[Closed]], None]) -> Pruned:
-    """Delete what was closed before `before_ms`, after `export` has written it out durably.
+def prune(path: Path, before_ms: int, export: Callable[[Iterator[Closed]], None] | None) -> Pruned:
+    """Delete what was closed before `before_ms`, after `export` has written it out durably; without
+    `export` only say what would be deleted.
 
     Open payments stay, and whole checkouts with anything open, newer or alarming in them. When
     there is nothing to delete, `export` is not called. Raises JournalError, also for a journal that
@@ -91,6 +92,12 @@ def prune(path: Path, before_ms: int, export: Callable[[Iterator[Closed]], None]
         ).fetchone()
         chunks = _chunks(db.execute(_SELECT_PRUNABLE, when))
         numbers = [number for chunk in chunks for number in chunk]
+        if export is None:
+            held = ",".join(map(str, numbers))
+            select = f"SELECT count(*) FROM tries WHERE seq IN ({held})"  # noqa: S608  ints
+            (tries,) = db.execute(select).fetchone()
+            db.execute("COMMIT")
+            return Pruned(len(numbers), tries, old - len(numbers), _free_bytes(db))
         if numbers:
             export(_closed(db, path, numbers))
         db.execute("COMMIT")

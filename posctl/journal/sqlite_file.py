@@ -256,7 +256,8 @@ def connect(path: Path) -> sqlite3.Connection:
 def uri_path(path: Path) -> str:
     from urllib.parse import quote  # noqa: PLC0415  loaded with requests anyway
 
-    return quote(str(path.absolute()))
+    # Its bytes: a folder's name may be no UTF-8, as on a disk that a Windows has written.
+    return quote(os.fsencode(path.absolute()))
 
 
 def is_begun(path: Path) -> bool:

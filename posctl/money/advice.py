@@ -100,7 +100,8 @@ _CHECK_NETWORK = N_("Check the network, then run the same command again.")
 _UNSENT_HINTS = {
     Event.INTERRUPTED_UNSENT: N_("To pay after all, run the same command again."),
     Event.TLS_REFUSED: N_(
-        "Check this machine's clock, certificates and proxy, then run the same command again."
+        "Check this machine's clock and proxy, then run the same command again.\nA network with a "
+        "certificate authority of its own? Name its PEM file in the profile: ca: /PATH/ca.pem"
     ),
     Event.PROXY_REFUSED: N_("Check the proxy, then run the same command again."),
 }

@@ -78,16 +78,34 @@ def correct_by_hand(
     if done == "tried":
         raise _tried_again(payment)
     if done == "so_already":
-        raise UsageError(
-            "so_already",
-            _("This payment stands as paid already.")
-            if paid
-            else _("This payment stands as not paid already."),
-            (Say(_("See it:")), Type(("show", payment.request_id))),
-        )
+        raise _so_already(payment, paid=paid)
     if done == "not_by_hand":
         raise _not_by_hand(payment, paid=paid)
     return done
+
+
+def refuse_by_hand(looked_at: Payment, now: Payment, *, paid: bool, correct: bool) -> None:
+    """What closing or correcting would refuse as the payment stands now; whether it is being sent
+    at this moment is not asked. Raises Busy, UsageError.
+    """
+    if not correct and not now.open:
+        raise _closed(now)
+    if correct and now.standing.state is not State.RESOLVED:
+        raise _not_by_hand(now, paid=paid)
+    if correct and now.standing.paid == paid:
+        raise _so_already(now, paid=paid)
+    if now.tries != looked_at.tries:
+        raise _tried_again(now)
+
+
+def _so_already(payment: Payment, *, paid: bool) -> UsageError:
+    return UsageError(
+        "so_already",
+        _("This payment stands as paid already.")
+        if paid
+        else _("This payment stands as not paid already."),
+        (Say(_("See it:")), Type(("show", payment.request_id))),
+    )
 
 
 def _tried_again(payment: Payment) -> Busy:
@@ -146,5 +164,6 @@ def person(operator_id: str | None = None) -> str:
         user = getpass.getuser()
     except (ImportError, KeyError, OSError):  # in no list of the system's; Windows has none
         user = "?"
-    here = f"{user}@{socket.gethostname()}"
+    # Bytes that are no text go into no journal.
+    here = f"{user}@{socket.gethostname()}".encode(errors="replace").decode()
     return f"{operator_id}, {here}" if operator_id else here

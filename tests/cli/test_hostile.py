@@ -559,3 +559,27 @@ def test_proxies_and_netrc_are_left_alone(shop: Shop, scheme: str) -> None:
     for form in (PASSWORD.encode(), base64.b64encode(f"u:{PASSWORD}".encode())):
         assert form not in request
     assert PASSWORD not in ran.out + ran.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows' names are text")
+def test_a_home_whose_name_is_not_utf_8(shop: Shop) -> None:
+    """A folder named in GBK holds a journal that pays, is looked at, closed, backed up and
+    restored, though its name is no text; an argument that is no path is refused (2).
+    """
+    home = Path(os.fsdecode(os.fsencode(shop.home) + b"/\xc4\xe3"))
+    home.mkdir()
+    gbk = os.fsdecode(b"\xc4\xe3")
+    for name in ("POSCTL_JOURNAL", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        shop.env.pop(name, None)
+    shop.env |= {"HOME": str(home), "USER": gbk, "LOGNAME": gbk}
+    backup = str(home / "b.db")
+    for words in (
+        *(("pay", "--fee", "1", "--checkout", "1"), ("pending",), ("doctor",), ("metrics",)),
+        *(("journal", "check"), ("journal", "backup", backup), ("report", "--close", "--yes")),
+        ("journal", "restore", backup, "--yes"),
+        *(("history",), ("history", "--csv", str(home / "h.csv")), ("config", "path")),
+    ):
+        ran = shop.run("--profile", "training", *words)
+        assert ran.code == 0, (words, ran)
+    for refused in (("checkout", gbk), ("history", "--operator", gbk), ("explain", gbk)):
+        assert shop.run("--profile", "training", *refused).code == 2

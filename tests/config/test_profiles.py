@@ -142,6 +142,71 @@ def test_what_is_wrong_for_every_profile_names_its_line(
     assert words in refused(written(f"defaults:\n{line}\n{own}")).message
 
 
+STORE = """\
+default_profile: store-1
+profiles:
+  store-1:
+    gateway: https://a.invalid/
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "words", "typed"),
+    [
+        ("    app_key：1\n    secret_env: X", 5, "the colon is full-width", "Type : and a space"),
+        ("    timeout：\n      read: 5", 5, "the colon is full-width", "Type : and a space"),
+        (
+            "    app_key: 1\n    secret_env: X\n    till: {amount： yuan}",
+            7,
+            "the colon is full-width",
+            "Type : and a space",
+        ),
+        ('    app_key:"1"\n    secret_env: X', 5, "no space follows", "Type a space behind"),
+        (
+            "    app_key: 1\n    secret_env: X\n    timeout: {read:5}",
+            7,
+            "no space follows",
+            "Type a space behind",
+        ),
+        ("\tapp_key: 1", 5, "a tab stands before", "Type spaces instead"),
+        ("    \tapp_key: 1", 5, "a tab stands before", "Type spaces instead"),
+        ("\xa0   app_key: 1", 5, "a space of another kind", "Type plain spaces"),
+        ("　　app_key: 1", 5, "a space of another kind", "Type plain spaces"),
+        ("    defaults: {shop_id: 1， source: a}", 5, "comma or bracket is full-width", "Type ,"),
+        ("    timeout: ｛read: 5｝", 5, "comma or bracket is full-width", "Type ,"),
+        ('    app_key: "1”\n    secret_env: X', 5, "quotes are Chinese", 'Type "'),
+        ("    app_key: ‘1’\n    secret_env: X", 5, "app_key stands in Chinese quotes", 'Type "'),
+        ("    “app_key”: 1", 5, "quotes are Chinese", 'Type "'),
+        (
+            *("    app_key: 1\n    secret_env: X\n    defaults: {merchant_code: “HM”}", 7),
+            *("merchant_code stands in Chinese quotes", 'Type "'),
+        ),
+    ],
+)
+def test_what_an_input_method_leaves_is_named(
+    rows: str, line: int, words: str, typed: str, written: Callable[..., Path]
+) -> None:
+    """Full-width signs, tabs, other blanks, a missing blank and Chinese quotes are named with their
+    line, not with the one where YAML notices, and with what to type.
+    """
+    error = refused(written(f"{STORE}{rows}\n"))
+    assert f", line {line}: " in error.message
+    assert words in error.message
+    assert as_text(error.hint).startswith(typed)
+
+
+def test_such_signs_in_texts_and_comments_are_right(written: Callable[..., Path]) -> None:
+    """A receipt's own words and a comment may hold any of them."""
+    text = f"""{STORE}    app_key: 1  # 密钥：“…”
+    secret_env: X
+    receipt:
+      header: |
+        「云朵」：电话：123，周一至周五
+        Tel：123
+"""
+    assert store(written(text)).receipt.header[1] == "Tel：123"
+
+
 def test_a_secret_for_every_profile_is_guarded(written: Callable[..., Path]) -> None:
     """A file whose `defaults:` hold a secret is refused when others can read it."""
     text = f"defaults: {{secret: {SECRET}}}\nprofiles: {{store-1: }}\n"

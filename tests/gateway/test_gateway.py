@@ -738,6 +738,18 @@ def test_trust_comes_from_the_first_place_named(
         assert server.requests == []
 
 
+def test_a_refused_certificate_tells_what_was_set(
+    gateway: MakeGateway, certificates: Certificates
+) -> None:
+    """Who has set certificates to trust is told which are, and which variable is not read."""
+    set_one = {"REQUESTS_CA_BUNDLE": "/r.pem", "SSL_CERT_FILE": str(certificates.stranger)}
+    with FaultServer(answer(), tls=certificates.good) as server:
+        detail = post(gateway(server.url, environ=set_one)).detail
+        own = post(gateway(server.url, ca=certificates.stranger, environ=set_one)).detail
+    assert detail.endswith("; SSL_CERT_FILE is trusted; REQUESTS_CA_BUNDLE is not read")
+    assert own.endswith("certificate; REQUESTS_CA_BUNDLE is not read")
+
+
 def test_the_processs_own_environment_is_not_read(
     gateway: MakeGateway, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

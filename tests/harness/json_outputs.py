@@ -31,6 +31,8 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
     for words in (
         *(("pending",), ("report",), ("history",), ("checkout", "4"), (*PAY, "4", "--scan")),
         *(("pay", "--fee", "200", "--checkout", "4"), ("report", "--close", "--yes")),
+        *(("retry", "--all", "--dry-run"), ("retry", paid, "--dry-run")),
+        ("resolve", unknown, "--as", "paid", "--note", "seen", "--dry-run"),
         ("resolve", unknown, "--as", "paid", "--note", "seen", "--yes"),
         ("resolve", unknown, "--as", "not-paid", "--note", "not his", "--correct", "--yes"),
         *((*PAY, "8", "--dry-run"), (*PAY, "x y"), ("retry", unknown), ("retry", "--all")),
@@ -66,7 +68,8 @@ def outputs(run: Run, home: Path) -> Iterator[tuple[tuple[str, ...], dict[str, A
             ("metrics",),
             ("config", "list"),
         ),
-        *(("journal", "prune", "--older-than", "400", "--export", "old.jsonl"),),
+        ("journal", "prune", "--older-than", "400", "--dry-run"),
+        ("journal", "prune", "--older-than", "400", "--export", "old.jsonl"),
         *(("report", "--close", "--yes", "--note", "kept"), ("report", "--shift", "1")),
         *(("report", "--verify"), ("report", "--list"), ("report", "--shift", "1", "--details")),
         *(("journal", "restore", "b.db", "--yes"), ("completion", "bash"), ("training", "reset")),

@@ -294,6 +294,7 @@ class PruneOptions(NamedTuple):
 
     older_than: str | None
     export: str | None
+    dry_run: bool
 
 
 @app.command(
@@ -315,8 +316,12 @@ def prune(
         str | None,
         typer.Option("--export", help=_("A new file, for JSON Lines."), metavar="FILE"),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=_("Say how many would be deleted; delete nothing."))
+    ] = False,
 ) -> int:
-    return prune_run(PruneOptions(older_than=older_than, export=export), ctx.obj)
+    options = PruneOptions(older_than=older_than, export=export, dry_run=dry_run)
+    return prune_run(options, ctx.obj)
 
 
 def prune_run(options: PruneOptions, run: Run) -> Exit:
@@ -324,15 +329,21 @@ def prune_run(options: PruneOptions, run: Run) -> Exit:
     from posctl.journal.prune import prune as prune_older  # noqa: PLC0415  loads SQLite
 
     days = _days(options.older_than)
+    before_ms = run.now_ms() - days * DAY_MS
+    if options.dry_run:
+        path = _path(run)
+        would = prune_older(path, before_ms, None)
+        _show(run, None, path=str(path), export=None, dry_run=True, **would._asdict())
+        run.screen.note(_("Nothing was deleted."))
+        return Exit.OK
     if options.export is None:
         raise UsageError("missing_export", _("--export is missing: nothing is deleted unseen."))
     path, file = _path(run), Path(options.export)
     if file.is_symlink() or file.exists():
         raise _exists_already(file)
-    before_ms = run.now_ms() - days * DAY_MS
     pruned = prune_older(path, before_ms, lambda closed: _export(closed, file))
     written = str(file) if pruned.payments else None
-    _show(run, None, path=str(path), export=written, **pruned._asdict())
+    _show(run, None, path=str(path), export=written, dry_run=False, **pruned._asdict())
     return Exit.OK
 
 

@@ -14,7 +14,7 @@ from posctl.money.order import check_value
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter, Payment
 from posctl.money.result import correction_json, payment_json
-from posctl.paying.by_hand import close_by_hand, correct_by_hand, person
+from posctl.paying.by_hand import close_by_hand, correct_by_hand, person, refuse_by_hand
 from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_payment
 from posctl.screen.screen import View
@@ -39,6 +39,7 @@ class ResolveOptions(NamedTuple):
     acknowledge: bool
     tries: int | None
     yes: bool
+    dry_run: bool
 
 
 @app.command(
@@ -77,6 +78,9 @@ def resolve(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help=_("Close it without asking."))] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=_("Say whether it could be closed so; close nothing."))
+    ] = False,
 ) -> int:
     options = ResolveOptions(
         payment_id=payment_id,
@@ -86,6 +90,7 @@ def resolve(
         acknowledge=acknowledge,
         tries=tries,
         yes=yes,
+        dry_run=dry_run,
     )
     return resolve_run(options, ctx.obj)
 
@@ -100,6 +105,8 @@ def resolve_run(options: ResolveOptions, run: Run) -> Exit:
     if options.acknowledge and options.correct:
         raise UsageError("which", _("Of --acknowledge and --correct, give one."))
     payment = find(options.payment_id, run)
+    if options.dry_run:
+        return _dry_run(payment, options, run)
     if options.tries is not None:
         payment = payment._replace(tries=options.tries)
     if options.verdict is None:
@@ -107,6 +114,26 @@ def resolve_run(options: ResolveOptions, run: Run) -> Exit:
     else:
         payment = _close(payment, options, note, run)
     return _show(payment, run)
+
+
+def _dry_run(payment: Payment, options: ResolveOptions, run: Run) -> Exit:
+    """Refuse as the real one would, or show the payment; nothing is written."""
+    if options.verdict is None:
+        merchant = payment.checkout.merchant
+        alarms = run.journal().transact(lambda tx: tx.alarms(merchant))
+        if not any(one.request_id == payment.request_id for one in alarms):
+            raise _no_alarm()
+    else:
+        looked_at = payment if options.tries is None else payment._replace(tries=options.tries)
+        paid = options.verdict == "paid"
+        refuse_by_hand(looked_at, payment, paid=paid, correct=options.correct)
+    code = _show(payment, run, dry_run=True)
+    run.screen.note(_("Nothing was closed."))
+    return code
+
+
+def _no_alarm() -> UsageError:
+    return UsageError("no_alarm", _("This payment has no alarm to acknowledge."))
 
 
 def _who(run: Run) -> str:
@@ -163,14 +190,15 @@ def _acknowledge(payment: Payment, by: str, run: Run) -> None:
     now_ms = run.now_ms()
     silenced = run.journal().transact(lambda tx: tx.acknowledge(payment.request_id, by, now_ms))
     if not silenced:
-        raise UsageError("no_alarm", _("This payment has no alarm to acknowledge."))
+        raise _no_alarm()
 
 
-def _show(payment: Payment, run: Run) -> Exit:
+def _show(payment: Payment, run: Run, *, dry_run: bool = False) -> Exit:
     corrections = run.journal().corrections(Filter(request_id=payment.request_id))
     data = envelope(
         "resolve",
         Exit.OK,
+        dry_run=dry_run,
         payment=payment_json(payment),
         corrections=[correction_json(one) for one in corrections],
     )

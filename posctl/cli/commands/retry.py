@@ -33,6 +33,7 @@ class RetryOptions(NamedTuple):
     due: bool
     wait_s: float | None
     yes: bool
+    dry_run: bool
 
 
 @app.command(
@@ -70,6 +71,9 @@ def retry(
         typer.Option(help=_("Go on asking while it is open."), metavar="SECONDS"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help=_("Answer confirmations with yes."))] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=_("Say what would be sent; send nothing."))
+    ] = False,
 ) -> int:
     ways = [bool(request_ids), checkout is not None, last, every, due]
     if ways.count(True) != 1:
@@ -89,12 +93,15 @@ def retry(
         due=due,
         wait_s=wait_s,
         yes=yes,
+        dry_run=dry_run,
     )
     return retry_run(options, ctx.obj)
 
 
 def retry_run(options: RetryOptions, run: Run) -> Exit:
     """The whole behaviour of `retry`, without the framework."""
+    if options.dry_run:
+        return _dry_run(options, run)
     run.interrupts.install()
     if options.due:
         return _due(options, run)
@@ -222,6 +229,57 @@ def _several(options: RetryOptions, run: Run) -> Exit:
         raise stopped
     # What cron saw nobody has read: the next same `pay` tells it.
     return tell_several(several, run, stopped=stopped, read=not options.due)
+
+
+def _dry_run(options: RetryOptions, run: Run) -> Exit:
+    """What would be sent, as the journal stands now. Who sends one at this moment is not asked."""
+    from posctl.money.advice import amount  # noqa: PLC0415  loaded long ago
+    from posctl.money.result import iso, payment_json  # noqa: PLC0415
+    from posctl.screen.brush import draw_pairs  # noqa: PLC0415
+    from posctl.screen.contract import envelope  # noqa: PLC0415
+    from posctl.screen.screen import View  # noqa: PLC0415
+
+    journal = run.own_journal()
+    if options.due or options.all or len(options.request_ids) > 1:
+        found = [journal.payment(request_id) for request_id in _which(options, run)]
+    else:
+        found = [_one(options, run)]
+    refused = [(one, _refused(one, options, run)) for one in found if one is not None]
+    data = envelope(
+        "retry",
+        Exit.OK,
+        dry_run=True,
+        at=iso(run.now_ms()),
+        payments=[payment_json(one) | {"refused": why} for one, why in refused],
+    )
+    pairs = [
+        (
+            one.request_id,
+            f"{one.checkout.checkout_id} · {amount(one.pay_fee)} · "
+            + (why or _("would be sent again")),
+        )
+        for one, why in refused
+    ]
+    run.screen.show(View(data, lambda canvas: draw_pairs(canvas, pairs)))
+    run.screen.note(_("Nothing was sent."))
+    return Exit.OK
+
+
+def _refused(payment: Payment, options: RetryOptions, run: Run) -> str | None:
+    """Why `retry` would not send it now, in words."""
+    from posctl.money.advice import blocked  # noqa: PLC0415  loaded long ago
+
+    if not payment.open:
+        return _("it is closed: its outcome would be told again")
+    waived = frozenset({Block.CUSTOMER_GONE, Block.RESTORED} if options.yes else ())
+    if options.all or len(options.request_ids) > 1:
+        waived -= {Block.RESTORED}
+    block = may_resend(payment, run.now_ms(), waived, automatic=options.due)
+    if payment.checkout.merchant != _merchant(run):
+        block = Block.OTHER_PROFILE
+    if block is None:
+        return None
+    return blocked(block, payment, None, None, run.load().profiles).message
 
 
 def _which(options: RetryOptions, run: Run) -> list[str]:
