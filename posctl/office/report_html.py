@@ -52,8 +52,8 @@ section { break-inside: avoid; margin-bottom: 1.5rem; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; }
-thead th { color: var(--soft); font-weight: 400; font-size: .85rem; }
-tfoot td { font-weight: 700; border-bottom: 3px double var(--line); }
+thead th { color: var(--soft); font-weight: 400; font-size: .85rem; white-space: nowrap; }
+tfoot td { white-space: nowrap; font-weight: 700; border-bottom: 3px double var(--line); }
 .n { text-align: right; white-space: nowrap; }
 .share { width: 30%; }
 .share span { display: block; height: .8rem; background: var(--bar); border-radius: .15rem;
@@ -286,7 +286,7 @@ def _corrected(report: Report, shop: _Names) -> str:
     names = (
         *(("n", _("Amount")), ("", _("checkout_id")), *shop),
         *(("", _("Till")), ("", _("Operator")), ("", _("request_id")), ("", _("When"))),
-        *(("", _("by")), ("", _("note"))),
+        *(("", _("closed by")), ("", _("note"))),
     )
     rows = (
         (

@@ -20,7 +20,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     ),
     "posctl.journal.sqlite": (
         *("SqliteJournal.__init__", "SqliteJournal.hold", "SqliteJournal.let_go"),
-        *("SqliteJournal.alarmed", "SqliteJournal.last_merchant"),
+        *("SqliteJournal.alarmed", "SqliteJournal.last_merchant", "SqliteJournal._select"),
     ),
     "posctl.journal.companion": ("MACHINE_ID",),
     "posctl.journal.backup": ("_is_usable", "leave_to_person"),

@@ -50,6 +50,7 @@ KNOWN: Mapping[str, Known] = {
         ("copy_not_sealed", 24, (12,)),
         ("code_pays_twice", 215, (1,)),
         ("alarm_ignored", 13, (1,)),
+        ("correction_ignored", 21, (1,)),
         ("merchant_forgotten", 4, (11,)),
     )
 }

@@ -651,6 +651,16 @@ def alarm_ignored(_connections: list[Db]) -> None:
     patch(sqlite.SqliteJournal, "alarmed", lambda *_args: None)
 
 
+def correction_ignored(_connections: list[Db]) -> None:
+    """A payment stands as it was closed by hand, whatever was corrected since."""
+    select = sqlite.SqliteJournal._select
+
+    def as_closed(journal: Any, *args: Any) -> Any:
+        return (one.as_booked for one in select(journal, *args))
+
+    patch(sqlite.SqliteJournal, "_select", as_closed)
+
+
 def merchant_forgotten(_connections: list[Db]) -> None:
     """Nobody remembers for which merchant a profile has paid."""
     patch(sqlite.SqliteJournal, "last_merchant", lambda *_args: None)
@@ -687,6 +697,7 @@ BUGS: Mapping[str, Callable[[list[Db]], None]] = {
         copy_not_sealed,
         code_pays_twice,
         alarm_ignored,
+        correction_ignored,
         merchant_forgotten,
     )
 }

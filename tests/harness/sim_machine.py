@@ -473,7 +473,8 @@ def read_payments(journal: Path) -> dict[str, Payment]:
         return {}
     with closing(open_readonly(journal)) as db:
         rows = db.execute(
-            """SELECT request_id, checkout_id, order_id, pay_fee, state, paid, closed_ms IS NULL,
+            """SELECT request_id, checkout_id, order_id, pay_fee, state, coalesce(corrected, paid),
+                 closed_ms IS NULL,
                  tries, coalesce(closed_ms, 0) FROM payments"""
         ).fetchall()
     return {

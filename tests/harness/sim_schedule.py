@@ -76,6 +76,7 @@ PEOPLE = (
     ("lost", "adopted_folder"),
     ("lost", "restored"),
 )
+CORRECT_EVERY = 11  # besides, in some schedules a person takes back what was closed by mistake
 JUMPS_S = (660.0, -660.0, 86_400.0, -86_400.0, 90_000.0, 1200.0, 61.0, -61.0)
 
 
@@ -228,6 +229,9 @@ def _steps(rng: random.Random, seed: int, special: Sequence[str]) -> Iterator[St
         people = random.Random(f"{seed} people")
         where = people.randrange(1, len(steps) + 1)
         steps.insert(where, Step(do, people.randrange(1000), (How(),), arg))
+        if seed % CORRECT_EVERY == CORRECT_EVERY - 1:
+            where = people.randrange(1, len(steps) + 1)
+            steps.insert(where, Step("correct", people.randrange(1000), (How(),)))
     for step in steps:
         if seed % 9 == 0 and step.hows and not step.hows[0].console:
             first, *others = step.hows

@@ -567,6 +567,25 @@ class Play:
             self.blame(1, f"run {run.number} charged a checkout of which nobody knows what is paid")
         self._run("resolve", payment.request_id, "--acknowledge", "--note", "looked")
 
+    def _do_correct(self, step: Step) -> None:
+        """A person says "not paid" of what was charged, and takes it back: its checkout is charged
+        no more.
+        """
+        part = self._leave_open(self._spare(step))
+        payment = next((p for p in self._decided() if p.key == part.key), None)
+        if payment is None or self._verdict(payment) != "paid":
+            return
+        resolve = ("resolve", payment.request_id, "--note", "looked")
+        self.known_paid.setdefault(payment.key, set()).add(payment.request_id)
+        wrong = self._run(*resolve, "--as", "not-paid")
+        if wrong.code != 0 or self._run(*resolve, "--as", "paid", "--correct").code != 0:
+            return
+        self.counts["people correct"] += 1
+        key = payment.key
+        run = self._run("pay", "--fee", str(key.fee), "--checkout", key.checkout_id)
+        if self._sent(run):
+            self.blame(1, f"run {run.number} charged a checkout that was corrected to paid")
+
     # ── what people do to a journal ──────────────────────────────────────────────────────────
 
     def _sent(self, run: Run) -> bool:
