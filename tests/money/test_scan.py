@@ -112,13 +112,13 @@ def test_key_by_key_it_is_the_same(typed: str) -> None:
 
 @pytest.mark.parametrize("typed", FRAMES.values(), ids=FRAMES)
 def test_out_of_turn_it_is_a_code_all_the_same(typed: str) -> None:
-    """Before the amount it is told, at the checkout prompt it is asked about, and never shown."""
+    """Before the amount and at the checkout prompt it is told what to type first, never shown."""
     one = entry()
     assert "That was a code" in str(list(one.take(typed, 10.0)))
     assert one.echo == ""
     list(one.take("1\r", 20.0))
-    list(one.take(typed, 30.0))
-    assert one.prompt is Prompt.CONFIRM
+    assert "First the checkout's number" in str(list(one.take(typed, 30.0)))
+    assert one.prompt is Prompt.CHECKOUT
     assert CODE not in one.label + one.echo
 
 

@@ -291,7 +291,7 @@ def test_every_screen_of_the_till_is_chinese(
 # Ids, keys, and what the platform or the cashier has said.
 KNOWN = re.compile(
     rf"{LONGEST}|[0-9a-f]{{8}}-[0-9a-f-]{{0,27}}|V-[0-9a-f-]+|^ posctl .*|^  [0-9a-f-]+\r$"
-    r"|store-1|NO_MONEY|SUCCESS|SHA-256|[0-9a-f]{64}|[a-z]+@\S+"
+    r"|store-1|NO_MONEY|SUCCESS|SHA-256|UTC|[0-9a-f]{64}|[a-z]+@\S+"
     r"|Invalid ?signature|This ?ban ?will ?last ?for ?\d+ ?more ?seconds"
     r"|001-\d{8}-\d{6}-[0-9a-f]{6}",
     re.MULTILINE,

@@ -199,10 +199,10 @@ def test_the_till_closes_on_a_persons_word(
         _open_at_the_till(till, gateway)
         till.type("\r")
         till.see("Amount")
-        till.type("c\r")
-        till.see("Say which one", "Amount")
+        till.type("c 9\r")
+        till.see("There is no open payment with this number", "Amount")
         steps = "What shows it", "Close it by hand as"
-        for answers in (("\x1b",), (f"{verdict}\r", "\x1b"), (f"{verdict}\r", "seen\r", "\r")):
+        for answers in (("\x1b",), (f"{verdict}\r", "\x1b"), (f"{verdict}\r", "seen\r", "n\r")):
             _begin_to_close(till)
             for typed, words in zip(answers, (*steps, "Nothing was closed"), strict=False):
                 till.type(typed)
