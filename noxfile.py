@@ -99,7 +99,7 @@ def windows(session: nox.Session) -> None:
         here = {"PYTHONUTF8": "1"}
         limit = ("faulthandler_timeout=600", "faulthandler_exit_on_timeout=true")  # of one test
         told = [word for name in limit for word in ("-o", name)]
-        session.run(python, "-m", "pytest", "-n", "0", *told, *WINDOWS, env=here, external=True)
+        session.run(python, "-m", "pytest", "-n", "2", *told, *WINDOWS, env=here, external=True)
 
 
 @nox.session
