@@ -6,10 +6,12 @@ COMMIT that waits for its standby.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from conftest import Shop
@@ -106,6 +108,113 @@ def test_silent_after_sending(counter: Counter, silent: Silent, swallowed: str) 
     told = counter.told
     assert (told["outcome"], len(counter.server.requests)) == ("success", 1)
     assert any("record" in warning for warning in told["warnings"])
+
+
+class Faulty(Silent):
+    """Once, at the till's `nth` `word`, does what `kind` says; silence lasts until `mend`."""
+
+    kind = ""
+    _is_due = False
+
+    def fault(self, word: bytes, nth: int, kind: str) -> None:
+        self.kind = kind
+        self.arm(word, nth, {"swallowed": "till", "answer swallowed": "database"}.get(kind, ""))
+
+    def mend(self) -> None:
+        self.is_silent.clear()
+        self.arm(b"", 0, "")
+        self.kind = ""
+        self._cut()  # the server gives up what it was in the middle of
+
+    def asked(self, data: bytes) -> bool:
+        before = self.is_silent.is_set()
+        passed = super().asked(data)
+        if self.is_silent.is_set() and not before:
+            if self.kind == "cut":
+                self._cut()
+                return False
+            self._is_due = self.kind.startswith("answer ")
+        return passed
+
+    def told(self) -> bool:
+        if self._is_due and self.kind == "answer cut":
+            self._is_due = False
+            self._cut()
+            return False
+        if self._is_due and self.kind == "answer late":
+            self._is_due = False
+            threading.Event().wait(0.3)
+        return super().told()
+
+    def _cut(self) -> None:
+        for one in self._sockets[1:]:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def faulty(database: Database) -> Iterator[Faulty]:
+    with Faulty(database.port) as one:
+        yield one
+
+
+KINDS = ("swallowed", "answer swallowed", "cut", "answer cut", "answer late")
+MESSAGES = {
+    "the first read": (b"BEGIN", 1),
+    "the row": (b"INSERT INTO payments", 1),
+    "the first COMMIT": (b"COMMIT", 1),
+    "the second read": (b"BEGIN", 2),
+    "the second COMMIT": (b"COMMIT", 2),
+    "that it was told": (b"NOT told", 1),
+}
+BEFORE = ("the first read", "the row", "the first COMMIT")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("message", MESSAGES)
+def test_the_partition_matrix(
+    shop: Shop,
+    database: Database,
+    faulty: Faulty,
+    monkeypatch: pytest.MonkeyPatch,
+    message: str,
+    kind: str,
+) -> None:
+    """Each message of a payment, and its answer, lost or late in each way. What is not sure to be
+    recorded is not sent; a verdict that is known is told; the same command again settles the
+    payment under the same request_id, or says that it is paid.
+    """
+    monkeypatch.setattr(postgres_link, "ANSWER_S", 1.0)
+    monkeypatch.setattr(postgres_link, "AWAY_ANSWER_S", 0.5)
+    monkeypatch.setattr(postgres_link, "RETRY_S", 1.0)
+    url = database.url()
+    with FaultServer(answer(PAID)) as server, closing(Counter(shop, server)) as one:
+        one.journal.close()
+        through = url.replace(f":{database.port}", f":{faulty.port}")
+        setattr(one, "journal", PostgresJournal(through, 5))  # noqa: B010  as good as a file's
+        faulty.fault(*MESSAGES[message], kind)
+        refused = None
+        try:
+            one.pay(PAID)
+        except JournalError as error:
+            refused = error
+        assert faulty.is_silent.is_set(), "the fault was never met"
+        runs_again = kind.endswith("cut") and message in ("the first read", "the row")
+        sent = message not in BEFORE or kind == "answer late" or runs_again
+        assert len(server.requests) == sent
+        if sent:
+            assert one.told["outcome"] == "success"
+        else:
+            assert refused is not None
+            assert refused.code == "journal_away"
+        faulty.mend()
+        one.journal.close()
+        setattr(one, "journal", PostgresJournal(url, 5))  # noqa: B010  as above
+        database.execute("DELETE FROM claims", url)
+        assert one.pay(PAID)["outcome"] in ("success", "blocked")  # which says that it is paid
+        assert len({parse_qs(body)[b"pay_request"][0] for body in server.bodies()}) == 1
+        assert database.execute("SELECT count(*), bool_and(paid) FROM payments", url) == [(1, True)]
 
 
 def test_silent_to_a_process(database: Database, silent: Silent, tmp_path: Path) -> None:
