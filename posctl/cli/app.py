@@ -296,6 +296,7 @@ def _print_version(ctx: typer.Context, wanted: bool) -> None:
     if wanted:
         screen = ctx.obj.screen
         if screen.json or screen.field is not None:
+            _refuse_unknown_field(screen.field, "version")
             data = envelope("version", Exit.OK, version=__version__)
             screen.show(View(data, lambda _canvas: None))
         else:

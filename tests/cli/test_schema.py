@@ -46,7 +46,11 @@ def test_the_page_has_every_key_of_the_schema(schema: dict[str, Any]) -> None:
         *(("show", "abcdefgh"), ("checkout", "1"), ("status", "abcdefgh"), ("report", "--close")),
         *(("receipt", "--last"), ("batch", "orders.csv"), ("reconcile", "st.csv"), ("doctor",)),
         *(("explain", "25"), ("config", "path"), ("journal", "check"), ("completion", "bash")),
-        *(("training", "reset"), ("resolve", "abcdefgh", "--as", "paid", "--note", "x")),
+        *(
+            ("--version",),
+            ("training", "reset"),
+            ("resolve", "abcdefgh", "--as", "paid", "--note", "x"),
+        ),
     ],
 )
 @pytest.mark.parametrize("field", ["outcom", "payments.1.outcom", "error.mesage", ""])
