@@ -51,7 +51,7 @@ def test_a_corrected_payment_as_it_was_booked() -> None:
     """A closed shift has a payment for ever as it was closed; one that nobody corrected is that."""
     booked = Standing(State.FAIL, Doubt.UNKNOWN, paid=False)
     corrected = payment(None, standing=BY_HAND)._replace(booked=booked)
-    assert corrected.as_booked == corrected._replace(standing=booked, booked=None)
+    assert corrected.as_booked == corrected._replace(standing=booked)
     assert LOST.as_booked is LOST
 
 

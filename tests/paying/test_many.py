@@ -10,19 +10,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from road import BANNED, LOST, PAID, PENDING, Does, Till, model, says
+from road import BANNED, LOST, PAID, PENDING, Does, Till, error, model, says
+from scenes import DEFAULTS
 
-from posctl.errors import JournalError
+from posctl.errors import AfterSending, JournalError
 from posctl.gateway.exchange import Exchange, Sent
-from posctl.money.outcome import Outcome, State
+from posctl.money.order import Limits, check
+from posctl.money.outcome import Event, Outcome, State
+from posctl.money.record import Payment
 from posctl.money.result import Result
 from posctl.paying import many
 from posctl.paying.answer import read_exchange
-from posctl.paying.many import Watch, record
+from posctl.paying.many import Watch, Workers, record
 from posctl.paying.retries import Sweep, sweep
+from posctl.paying.row import open_order
 
 
 @pytest.fixture
@@ -225,6 +230,16 @@ def test_ctrl_c_in_a_ban_says_nothing_of_what_is_on_its_way(till: Till) -> None:
 
 
 @pytest.mark.usefixtures("one_by_one")
+def test_a_chunk_that_is_not_sent_stops_nothing(till: Till) -> None:
+    """The first is closed already; the next one goes."""
+    opened(till, 2)
+    till.retry(says(model(1)))
+    results = swept(till, says(model(1)))
+    assert [str(one.outcome) for one in results] == ["success", "success"]
+    assert {row["state"] for row in till.rows("SELECT state FROM payments")} == {"success"}
+
+
+@pytest.mark.usefixtures("one_by_one")
 def test_a_payment_that_is_gone_is_not_told(till: Till) -> None:
     """The journal that a sweep began with is not the one that it ends with: that is said."""
     opened(till, 2)
@@ -289,3 +304,152 @@ def test_codes_are_forgotten_once_for_a_group(till: Till) -> None:
     pair = sent_and_answered(till, says(model(1)), "1200")
     (settled,) = record([pair], till.desk)
     assert (settled.result.outcome, settled.result.warnings) == (Outcome.SUCCESS, ())
+
+
+def test_a_bug_in_a_group_names_its_first_payment(till: Till) -> None:
+    """Nobody knows what became of it: it is told with what to look at."""
+    pairs = [sent_and_answered(till, says(model(1)), f"130{n}") for n in range(2)]
+    till.fails = lambda: bool(1 // 0)
+    with pytest.raises(AfterSending) as bug:
+        record(pairs, till.desk)
+    assert bug.value.request_id == "order-1300"
+    assert "order-1300" in str(bug.value.hint)
+
+
+def test_payments_without_a_code_rewrite_no_file(till: Till) -> None:
+    """And a first try is told as no resumed one."""
+    order = check({"pay_fee": "100", "checkout_id": "1"}, {}, DEFAULTS, Limits(500_000))
+    one = till.journal.transact(lambda tx: open_order(tx, order, "id-1", till.desk, frozenset()))
+    assert isinstance(one, Payment)
+    (settled,) = record([(one, read_exchange(one, PAID(b"", Sent()), 0))], till.desk)
+    assert (settled.result.outcome, settled.result.resumed) == (Outcome.SUCCESS, False)
+    assert till.forgot == 0
+
+
+# ── a ban, and how many go at once ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("named_s", "waited"), [(9, [10.0] * 3), (59, [60.0] * 3), (60, [])], ids=str
+)
+def test_how_long_a_ban_is_waited_out(
+    till: Till, monkeypatch: pytest.MonkeyPatch, named_s: int, waited: list[float]
+) -> None:
+    """A minute at the most, a second more than it names, three times; nobody waits out the last."""
+    now_s, waits = [0.0], []
+
+    def wait(crew: Workers, timeout_s: float | None = None) -> None:
+        if timeout_s is None:
+            crew._some_done.wait()
+        else:
+            waits.append(timeout_s)
+            now_s[0] += timeout_s
+
+    monkeypatch.setattr(Workers, "wait", wait)
+    opened(till, 1)
+    till.then(says(error(7, None, f"This ban will last for {named_s} more seconds")))
+    ends = Watch(lambda: now_s[0], lambda: None)
+    (result,) = sweep(ids_of(till), Sweep(till.desk, frozenset(), False, ends))
+    assert (result.outcome, waits) == (Outcome.UNKNOWN, waited)
+
+
+@pytest.mark.parametrize(
+    ("on_their_way", "banned_s", "interrupts", "failure", "takes"),
+    [
+        (0, 0.0, 0, None, True),
+        (many.WORKERS - many.CHUNK, 0.0, 0, None, True),
+        (many.WORKERS - many.CHUNK + 1, 0.0, 0, None, False),
+        (0, 0.1, 0, None, False),
+        (0, 0.0, 1, None, False),
+        (0, 0.0, 0, JournalError("full", "The disk is full."), False),
+    ],
+)
+def test_when_more_are_taken(
+    till: Till,
+    on_their_way: int,
+    banned_s: float,
+    interrupts: int,
+    failure: JournalError | None,
+    takes: bool,
+) -> None:
+    """A chunk at once, never more than the crew, and none in a ban, after Ctrl-C or a failure."""
+    asked: list[int] = []
+
+    def take(most: int) -> list[str]:
+        asked.append(most)
+        return []
+
+    work: Any = SimpleNamespace(take=take)
+    crew: Any = SimpleNamespace(in_flight=range(on_their_way), banned_s=lambda: banned_s)
+    sending: Any = many._Sending(work, till.desk, crew, lambda: None)
+    sending.interrupts, sending.failure = interrupts, failure
+    assert sending.open_chunk() == (0, [])
+    assert asked == ([many.CHUNK] if takes else [])
+
+
+# ── the threads ──────────────────────────────────────────────────────────────────────────────
+
+
+def sent(till: Till, crew: Workers, *names: str) -> list[Payment]:
+    """Open payments, each put on its way."""
+    begun = []
+    for name in names:
+        till.pay(LOST, request_id=name, checkout_id=name, channel_account="")
+        begun.append(till.begin(name))
+    till.then(says(model(1)))
+    for one in begun:
+        crew.send(one, till.desk.uptime_s())
+    return begun
+
+
+def came_back(crew: Workers, count: int) -> list[Event]:
+    events: list[Event] = []
+    while len(events) < count:
+        crew.wait(5)
+        arrived = crew.arrived()
+        assert arrived, "it came to nothing"
+        events += [reading.end.event for _payment, reading in arrived]
+    return events
+
+
+def test_no_more_threads_than_asked_for(till: Till) -> None:
+    """They end with the crew, and the machine's end waits for none of them."""
+    with Workers(till.desk, lambda: 0.0, most=1) as crew:
+        sent(till, crew, "order-0001", "order-0002")
+        assert came_back(crew, 2) == [Event.PAID] * 2
+        (thread,) = crew._threads
+        assert thread.daemon
+        assert (crew.in_flight, crew.some_arrived) == ({}, False)
+        assert not crew._some_done.is_set(), "nothing is left to wait for"
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_machine_without_more_threads(
+    till: Till, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Each payment goes all the same: by a thread that is there, or by this one."""
+    real, left = threading.Thread.start, [threads]
+
+    def start(thread: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with Workers(till.desk, lambda: 0.0) as crew:
+        sent(till, crew, "order-0001", "order-0002")
+        assert came_back(crew, 2) == [Event.PAID] * 2
+        assert len(crew._threads) == threads
+
+
+def test_who_gives_up_waits_out_no_ban(till: Till) -> None:
+    """What a thread still kept for its end comes back at once, as not sent."""
+    with Workers(till.desk, lambda: 0.0, most=1) as crew:
+        crew._banned_until_s = 59.0
+        sent(till, crew, "order-0001")
+        crew.give_up()
+        assert came_back(crew, 1) == [Event.INTERRUPTED_UNSENT]
+    assert len(till.gateway.forms) == 1

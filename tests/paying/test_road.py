@@ -217,6 +217,17 @@ def test_what_was_due_after_a_payment_stays_its_own(till: Till) -> None:
     assert told(till.payment("order-0001"), till.desk).remaining_fee == 400
 
 
+def test_what_is_told_again(till: Till) -> None:
+    """That it comes late is said of what nobody was told; and why it is still open, of what is."""
+    till.pay(PAID, request_id="order-0001")
+    assert len(told(till.payment("order-0001"), till.desk).warnings) == 1
+    till.journal.mark_told(["order-0001"])
+    assert told(till.payment("order-0001"), till.desk).warnings == ()
+    for does in (PENDING, LOST):
+        till.pay(does, request_id="order-0002", checkout_id="112", channel_account="")
+    assert len(told(till.payment("order-0002"), till.desk).warnings) == 1
+
+
 def test_a_code_leaves_the_files_when_its_payment_closes(till: Till) -> None:
     """Erased from every byte of the journal; a disk that is full then is no reason to tell less,
     and the next payment catches up.
@@ -843,13 +854,14 @@ def test_nothing_is_corrected_that_moved(till: Till) -> None:
 
 
 def test_closed_the_other_way_it_may_be_corrected(till: Till) -> None:
-    """Who says "not paid" of what somebody closed as paid is told how to correct it; who says the
-    same again, or speaks against the platform, is not.
+    """Who closes once more what somebody closed is told how to correct it; who speaks against the
+    platform is not.
     """
     till.pay(LOST)
     first = till.first_id()
     by_hand(till, paid=True)
-    for paid, more in ((False, [f"resolve {first} --correct --as not-paid --note …"]), (True, [])):
+    more = [f"resolve {first} --correct --as not-paid --note …"]
+    for paid in (False, True):
         with pytest.raises(UsageError) as closed:
             by_hand(till, paid=paid)
         assert (closed.value.code, words_of(closed)) == ("closed", [f"show {first}", *more])
