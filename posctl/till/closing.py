@@ -56,7 +56,11 @@ class Closing:
         if one.payment.request_id in self._workers.in_flight:
             self._talk.note(_("The platform is being asked about it: wait for its verdict."))
             return
-        self._one = one
+        now = self._desk.journal.payment(one.payment.request_id) or one.payment
+        if not now.open:  # closed elsewhere meanwhile
+            self._verdicts.settle(told(now, self._desk))
+            return
+        self._one = one._replace(payment=now)  # another posctl may have tried it since
         self._verdicts.open.ask_at(one.payment.request_id, inf)
         about = which(one.payment)
         first = _("{payment}: look at the customer's phone and the platform's console first.")

@@ -276,6 +276,7 @@ class Entry:
         elif leave and self.asks is Asks.LEAVE:
             yield Plain.LEAVE
         elif self.prompt is not Prompt.AMOUNT:
+            self.offer = None  # whom it was for has left
             if self.prompt is Prompt.WORDS or self.asks in (Asks.INSIST, Asks.LEAVE):
                 yield Note(_("Cancelled. Nothing has changed."))
             elif self.prompt is not Prompt.WATCH:
@@ -333,6 +334,8 @@ class Entry:
             self._fee, self._checkout_id, self.prompt = int(fee), rest.checkout_id, _CODE
             yield Chosen(self._fee, self._checkout_id)
             return
+        if offer is not None and int(fee) != offer.pay_fee:
+            self.offer = None  # another customer's
         self._fee, self._checkout_id = int(fee), ""
         self.prompt = Prompt.CHECKOUT if self._keys.checkout == "ask" else _CODE
 
@@ -344,6 +347,8 @@ class Entry:
     def _command(self, word: str, number: str) -> Iterator[Wish]:
         letter = COMMANDS.get(word, word)
         if letter in COMMANDS.values():
+            if letter != "?" and self.offer is not None and not self.offer.rest:
+                self.offer = None  # other business: Enter and a scan take nobody's payment
             yield Keep(f"{word} {number}".rstrip())
             yield Command(letter, int(number) if number else None)
         else:

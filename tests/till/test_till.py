@@ -1456,6 +1456,20 @@ def test_what_failed_is_scanned_at_once() -> None:
     assert wishes(one, f"{CODE}\r")[-1] == Sale(200, "", CODE), "the next customer's"
 
 
+def test_what_failed_is_not_the_next_customers() -> None:
+    """Esc, another amount and other business end the offer of what came to nothing: neither Enter
+    nor a scan takes it then.
+    """
+    for keys in (("\r", "\x1b"), ("2\r", "\x1b"), ("2\r",), ("r 1\r",), ("p\r",), ("\x1b",)):
+        one = entry()
+        one.offer = Offer("111", 300, rest=False, scan_until_s=60.0)
+        wishes(one, *keys)
+        assert one.offer is None, keys
+        one.fresh()
+        wishes(one, "\r")
+        assert not [wish for wish in wishes(one, f"{CODE}\r") if isinstance(wish, Sale)], keys
+
+
 def test_a_checkout_may_look_like_a_code() -> None:
     """An order number that looks like a payment code is the checkout after a yes, typed by hand;
     scanned it is a code, and the checkout is asked for again.
