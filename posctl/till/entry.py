@@ -346,13 +346,14 @@ class Entry:
 
     def _command(self, word: str, number: str) -> Iterator[Wish]:
         letter = COMMANDS.get(word, word)
-        if letter in COMMANDS.values():
+        if letter in COMMANDS.values() and (not number or letter in _NUMBERED):
             if letter != "?" and self.offer is not None and not self.offer.rest:
                 self.offer = None  # other business: Enter and a scan take nobody's payment
             yield Keep(f"{word} {number}".rstrip())
             yield Command(letter, int(number) if number else None)
         else:
-            yield Note(_("There is no command {word}. Help: ?").format(word=word[:20]))
+            word = f"{word[:20]} {number}".rstrip()
+            yield Note(_("There is no command {word}. Help: ?").format(word=word))
 
     def _fen(self, typed: str) -> str:
         """The amount in fen, as digits. Raises UsageError."""
@@ -438,6 +439,7 @@ class Entry:
 
 _YES = frozenset({"y", "yes", "是", "是的", "好"})
 _NO = frozenset({"n", "no", "否", "不", "不是"})
+_NUMBERED = frozenset("rcs+p")  # commands that take the number of something
 _ENDS = "\r\n\t" + ETX
 # What one scanner sends behind another end is the same end: a second Enter would answer the next
 # question.

@@ -1409,6 +1409,8 @@ def test_every_command_has_a_letter_and_a_word() -> None:
             assert wishes(entry(), f"{typed}\r")[-1] == Command(letter, None)
     assert wishes(entry(), "r 12\r")[-1] == wishes(entry(), "r12\r")[-1] == Command("r", 12)
     assert wishes(entry(), "？\r")[-1] == Command("?", None)
+    for typed in ("q 9\r", "q9\r", "z 1\r"):  # what takes no number is not done with one
+        assert [type(wish) for wish in wishes(entry(), typed)] == [Note], typed
 
 
 def test_a_rest_has_a_key_of_its_own() -> None:
