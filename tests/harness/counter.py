@@ -127,7 +127,8 @@ class Counter:
         """Read to the end of the command; its exit code."""
         os.close(self._slave)
         self._slave = -1
-        while self._read(time.monotonic() + LIMIT_S):
+        deadline = time.monotonic() + LIMIT_S
+        while self._read(deadline):
             pass
         exit_code: int = self.process.wait(LIMIT_S)
         return exit_code

@@ -400,7 +400,7 @@ def test_the_till_says_whose_it_is(counter: Callable[..., Counter], shop: Shop) 
     db.close()
 
 
-@pytest.mark.parametrize("args", [("till",), ("till", "--json"), ("till", "--field", "x")])
+@pytest.mark.parametrize("args", [("till",), ("till", "--json"), ("till", "--field", "error")])
 def test_without_a_terminal_it_is_refused(
     shop: Shop, gateway: Merciless, args: tuple[str, ...]
 ) -> None:
