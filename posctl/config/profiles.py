@@ -308,8 +308,11 @@ def _only(section: Map, keys: tuple[str, ...]) -> Map:
 
 def _inherit(section: Map, shared: Map) -> tuple[Map, tuple[str, ...]]:
     """A profile with what it does not say itself, and the keys of that, with points. A key that
-    says null is said; a secret in a place of the profile's own is not in the shared one.
+    says null is said; a secret in a place of the profile's own is not in the shared one. Who has an
+    app or a session of his own is a seller of his own: the shared `merchant` is not his.
     """
+    if any(section.items.get(key) for key in ("app_key", "session")):
+        shared = _only(shared, tuple(key for key in shared.items if key != "merchant"))
     if any(section.items.get(key) for key in SECRET_KEYS):
         secretless = tuple(key for key in shared.items if key not in SECRET_KEYS)
         shared = _only(shared, secretless)

@@ -121,6 +121,7 @@ class PostgresJournal:
         self._numbers: dict[int, Payment] = {}  # that it was given, and what they stand for
         self._code_key: bytes | None = None
         self._paid_for = "", ""  # the profile and merchant of the latest payment
+        self._paying_for: tuple[str, str] | None = None  # of the transaction that runs
         try:
             self._link.bring_up_to_date(begin=begin)
             self._note = Note(self._link, note)
@@ -133,7 +134,7 @@ class PostgresJournal:
     def transact(self, work: Callable[[PostgresJournal], T]) -> T:
         def step() -> T:
             self._claimed, self._let_go, self._counted, self._numbers = set(), set(), {}, {}
-            self._inserted, self._alarmed = set(), {}
+            self._inserted, self._alarmed, self._paying_for = set(), {}, None
             self._note.refuse_unless_whole()
             done = work(self)
             if not self._note.is_asked:  # nothing was read
@@ -143,6 +144,7 @@ class PostgresJournal:
             return done
 
         done = self._link.transact(step)
+        self._paid_for = self._paying_for or self._paid_for
         self._note.acknowledged(self._numbers)
         self._held = (self._held | self._claimed) - self._let_go
         self._claimed, self._let_go = set(), set()
@@ -208,7 +210,7 @@ class PostgresJournal:
                    ON CONFLICT (profile) DO UPDATE SET merchant=excluded.merchant""",
                 (*paid_for, *paid_for),
             )
-        self._paid_for = paid_for
+        self._paying_for = paid_for
         self._counted[new.checkout] = nth + 1
         self._numbers[row[-1]] = made = self._sound(row)
         self._inserted.add(made.seq)

@@ -262,8 +262,6 @@ _MADE_MEANWHILE = (
     psycopg.errors.DuplicateTable,
     psycopg.errors.DuplicateObject,  # its row type, when that is seen before the table
     psycopg.errors.UniqueViolation,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.DeadlockDetected,
 )
 
 
@@ -273,6 +271,15 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 class Stale(Exception):
     """A row is not any more as this transaction was told; it must look again."""
+
+
+# Another till is at it, or our own lease was renewed meanwhile: the steps may be repeated.
+_IN_THE_WAY = (
+    Stale,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+)
 
 
 class _Later(NamedTuple):
@@ -594,7 +601,7 @@ class Link:
                 failed += 1
                 if failed == UNIQUE_TRIES:
                     raise self._foreign() from error
-            except (Stale, psycopg.errors.LockNotAvailable) as error:
+            except _IN_THE_WAY as error:
                 if time.monotonic() > until_s:
                     raise self._given_up(None) from error
                 time.sleep(random.uniform(0.1, 0.3))  # noqa: S311  so that rivals part

@@ -91,5 +91,8 @@ def _before(path: Path) -> Path:
 
 def _read(data: bytes) -> Iterator[Seen]:
     for line in data.splitlines():
-        with suppress(ValueError, TypeError):  # the first may be cut, the last half written
-            yield Seen(*json.loads(line))
+        # The first may be cut, the last half written; a damaged one must not stop a till.
+        with suppress(ValueError, TypeError, LookupError):
+            fields = json.loads(line)
+            if type(fields[1]) is int and 0 < fields[1] < 1 << 63:
+                yield Seen(*fields)

@@ -171,6 +171,9 @@ def with_corrections(sums: Sums, corrections: Sequence[Correction]) -> Sums:
         _add(by["outcome"], Outcome.SUCCESS, one)
         _add(by["outcome"], Outcome.FAIL, Line("", -one.n, -one.fee))
         _add_whose(by, one, one.at_ms)
+    # What was asked for and what was paid of it may differ: none is none.
+    if by["outcome"][Outcome.FAIL].n == 0:
+        del by["outcome"][Outcome.FAIL]
     n = sum(one.n for one in corrections)
     return sums._replace(
         paid=sums.paid + n,

@@ -90,6 +90,7 @@ class Entry:
         self._shorter: list[str] = []
         self._asks = Asks.ONCE
         self._rest: Offer | None = None  # what `+` has taken: the next amount is a part of it
+        self._is_refused = False  # the amount that was entered last
         self._framed = False  # a scan has begun with STX
         self._doubt = ""  # a checkout_id that looks like a payment code
         self._no_code = ""  # what was scanned as a payment code, and does not look like one
@@ -97,6 +98,7 @@ class Entry:
     def fresh(self) -> None:
         """Ask for the next amount; what was typed so far is dropped."""
         self.prompt, self._typed, self._rest = Prompt.AMOUNT, "", None
+        self._is_refused = False
 
     def take_rest(self, rest: Offer) -> None:
         """Ask how much of a rest is paid now: all of it, unless an amount is typed."""
@@ -223,6 +225,9 @@ class Entry:
             yield from self._code(code)
         elif self.prompt is Prompt.CONFIRM:
             yield Note(_("That was a code. First answer: y or n."))
+        elif self.prompt is Prompt.AMOUNT and (self._typed or self._is_refused):
+            # Another amount was meant than the one that is offered.
+            yield Note(_("That was a code. First the amount, then scan."))
         elif self.prompt is Prompt.AMOUNT and self._rest is not None:
             yield from self._take(self._rest)
             yield from self._code(code)
@@ -271,8 +276,11 @@ class Entry:
 
     def _cancel(self, *, leave: bool) -> Iterator[Wish]:
         """One step back: what is typed, the customer, and at last the till."""
+        self._is_refused = False
         if self._typed and self.prompt is not Prompt.CODE:
             self._typed = ""
+            if self.prompt is Prompt.AMOUNT and self.offer is not None and not self.offer.rest:
+                self.offer = None  # an amount was typed: the next customer's
         elif leave and self.asks is Asks.LEAVE:
             yield Plain.LEAVE
         elif self.prompt is not Prompt.AMOUNT:
@@ -289,6 +297,7 @@ class Entry:
 
     def _enter(self) -> Iterator[Wish]:
         typed, self._typed = self._typed.strip(), ""
+        self._is_refused = False
         try:
             match self.prompt:
                 case Prompt.AMOUNT:
@@ -304,6 +313,7 @@ class Entry:
                 case Prompt.WATCH:
                     yield Plain.NEXT
         except UsageError as error:
+            self._is_refused = self.prompt is Prompt.AMOUNT
             yield Note(sentences(error.message, *lines_of(error.hint)))
 
     # ── one prompt each ──────────────────────────────────────────────────────────────────────

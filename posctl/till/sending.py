@@ -147,7 +147,7 @@ class Sending:
                 self._verdicts.tell(told(payment, self._desk))
 
         def go_on() -> None:
-            self._anothers |= {one.payment.request_id for one in self._verdicts.open}
+            self._anothers.add(payment.request_id)
             self._send(order, frozenset())
 
         self._talk.confirm(_("Is this ANOTHER customer?"), go_on, back)

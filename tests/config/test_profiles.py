@@ -106,6 +106,20 @@ def test_a_profile_inherits_what_it_does_not_say(written: Callable[..., Path]) -
     assert (training.defaults["source"], training.defaults["shop_id"]) == ("hema", "1")
 
 
+@pytest.mark.parametrize("own", ["session: t", 'app_key: "2"'])
+def test_a_seller_of_his_own_is_not_the_shared_merchant(
+    written: Callable[..., Path], own: str
+) -> None:
+    """Or one seller's open payment would be sent with another's session: the file is refused until
+    the profile with a session says whose it is.
+    """
+    text = SHARED.replace("  store-2:\n", f"  store-2: {{{own}}}\n")
+    assert text != SHARED
+    assert refused(written(text), profile="store-2").code == "no_merchant"
+    named = text.replace(f"{{{own}}}", f"{{{own}, merchant: mine}}")
+    assert read(str(written(named)), {}).profiles["store-2"].merchant.name == "mine"
+
+
 def test_what_was_inherited_is_known(written: Callable[..., Path]) -> None:
     """Each profile knows which of its keys the file says for all."""
     one, two, three, training = read(str(written(SHARED)), {}).profiles.values()
@@ -219,7 +233,8 @@ def test_config_show_marks_what_is_for_every_profile(shop: Shop) -> None:
     (shop.home / "config.yaml").write_text(SHARED)
     shown = shop.run("--profile", "store-1", "config", "show", "--format", "text").out
     marked = [line.split()[0] for line in shown.splitlines() if "(for every profile)" in line]
-    assert marked[:3] == ["settings.gateway", "settings.app_key", "settings.session"]
+    first = ("gateway", "app_key", "merchant", "session")
+    assert marked[:4] == [f"settings.{key}" for key in first]
     assert "settings.timeout.connect" in marked
     assert "settings.timeout.read" not in marked
     asked = shop.run("--profile", "store-1", "config", "show", "--json").json

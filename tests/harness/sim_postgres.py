@@ -116,7 +116,8 @@ def read_payments(place: Place) -> dict[str, Payment]:
     found = rows(
         place,
         """SELECT request_id, checkout_id, order_id, pay_fee, state,
-             coalesce(corrected, paid)::int, closed_ms IS NULL, tries, coalesce(closed_ms, 0) FROM payments""",
+             coalesce(corrected, paid)::int, closed_ms IS NULL, tries, coalesce(closed_ms, 0)
+           FROM payments""",
     )
     return {
         rid: Payment(rid, Key(checkout_id, order_id, fee), *rest)

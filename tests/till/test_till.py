@@ -1472,6 +1472,30 @@ def test_what_failed_is_not_the_next_customers() -> None:
         assert not [wish for wish in wishes(one, f"{CODE}\r") if isinstance(wish, Sale)], keys
 
 
+@pytest.mark.parametrize(
+    "keys", [("8.50",), ("8,,5\r",), ("800000000\r",), ("8.50", "\x1b")], ids=repr
+)
+def test_a_scan_does_not_take_the_offer_once_another_amount_was_typed(
+    keys: tuple[str, ...],
+) -> None:
+    """Typed without Enter, refused, or taken back with Esc: it was meant for the next customer."""
+    one = entry()
+    one.offer = Offer("111", 300, rest=False, scan_until_s=60.0)
+    wishes(one, *keys)
+    last = wishes(one, f"{CODE}\r")
+    assert isinstance(last[-1], Note)
+    assert not [wish for wish in last if isinstance(wish, Sale)]
+
+
+@pytest.mark.parametrize("keys", [("5",), ("5,,0\r",)], ids=repr)
+def test_a_scan_does_not_take_a_whole_rest_of_which_a_part_was_typed(keys: tuple[str, ...]) -> None:
+    """The part must be entered first."""
+    one = entry()
+    one.take_rest(Offer("111", 5000, rest=True, scan_until_s=0.0))
+    wishes(one, *keys)
+    assert not [wish for wish in wishes(one, f"{CODE}\r") if isinstance(wish, Sale)]
+
+
 def test_a_checkout_may_look_like_a_code() -> None:
     """An order number that looks like a payment code is the checkout after a yes, typed by hand;
     scanned it is a code, and the checkout is asked for again.

@@ -249,6 +249,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
     return {
         "gateway": profile.gateway,
         "app_key": profile.app_key,
+        "merchant": profile.merchant_name,
         profile.secret.kept_in: profile.secret.describe(),
         "sign_method": profile.sign_method,
         "session": "******" if profile.session else None,
