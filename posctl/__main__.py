@@ -16,10 +16,10 @@ def main() -> None:
     """
     gc.disable()
     try:
-        from posctl.startup import light_imports  # noqa: PLC0415  after the collector is off
+        from posctl.startup import light_imports
 
         with light_imports():
-            from posctl.cli.app import run  # noqa: PLC0415  typer's
+            from posctl.cli.app import run
 
         gc.freeze()
         gc.enable()

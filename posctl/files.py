@@ -78,7 +78,7 @@ def make_folder(path: Path) -> None:
 def _keep_to_user(path: Path) -> None:
     """What modes do elsewhere."""
     if sys.platform == "win32":
-        from posctl.windows import keep_to_user  # noqa: PLC0415  there is no such file elsewhere
+        from posctl.windows import keep_to_user
 
         keep_to_user(path)
 

@@ -79,7 +79,7 @@ def _may_break(before: str, after: str, cells: Callable[[str], int]) -> bool:
 
 def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The one of `words` that `word` may be a slip for; None when none is near enough."""
-    from difflib import get_close_matches  # noqa: PLC0415  only for a typo
+    from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, list(words), n=1, cutoff=cutoff)), None)
 
@@ -89,7 +89,7 @@ def is_loopback(host: str) -> bool:
     name = host.rstrip(".").lower()
     if name in ("localhost", "127.0.0.1") or name.endswith(".localhost"):
         return True
-    from ipaddress import ip_address  # noqa: PLC0415  few gateways are an address
+    from ipaddress import ip_address
 
     try:
         return ip_address(name).is_loopback

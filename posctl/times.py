@@ -184,13 +184,13 @@ def _shown(text: str) -> str:
 
 def _plain(text: str) -> str:
     """As an input method types it: full-width digits and colons, spaces around."""
-    from unicodedata import normalize  # noqa: PLC0415  only for who names a day
+    from unicodedata import normalize
 
     return normalize("NFKC", text).strip()
 
 
 def _day_span(text: str, now_s: float) -> tuple[int, int] | None:
-    from datetime import date, timedelta  # noqa: PLC0415  as above
+    from datetime import date, timedelta
 
     today = date.fromtimestamp(now_s)  # noqa: DTZ012  the till's own day
     try:
@@ -227,7 +227,7 @@ def _clock(text: str, day: tuple[int, int] | None) -> int | None:
 
 
 def _zoned(text: str) -> int | None:
-    from datetime import datetime  # noqa: PLC0415  as above
+    from datetime import datetime
 
     try:
         return int(datetime.fromisoformat(text).timestamp() * 1000)

@@ -128,7 +128,7 @@ def _tell(error: BaseException, early: Early, the_run: Run) -> int:
     code = exit_code(error)
     problem = _problem(error)
     if early.debug and code is Exit.BUG:
-        import traceback  # noqa: PLC0415
+        import traceback
 
         # Frames only: the text of an unforeseen exception might quote a secret.
         the_run.screen.lines("".join(traceback.format_tb(error.__traceback__)))
@@ -197,7 +197,7 @@ def _usage_words(error: typer.TyperException) -> tuple[str, Hint]:
 
 def _own_words(error: UnknownCommand | GivenTwice, hint: Hint) -> tuple[str, Hint]:
     if isinstance(error, UnknownCommand):
-        from posctl.cli.slips import meant  # noqa: PLC0415  only for a typo
+        from posctl.cli.slips import meant
 
         hint = meant(error.word, error.names, error.path) or hint
         return _("There is no command {word}.").format(word=discreet(error.word)), hint
@@ -220,7 +220,7 @@ def _language(flag: str | None, environ: Mapping[str, str]) -> str:
         if environ.get(name):
             return "zh" if environ[name].lower().startswith("zh") else "en"
     if sys.platform == "win32":  # which sets none of them
-        from posctl.windows import display_language  # noqa: PLC0415  there is no such file elsewhere
+        from posctl.windows import display_language
 
         return display_language()
     return "en"

@@ -161,14 +161,14 @@ def _values(param: Any, line: _Line, environ: Mapping[str, str]) -> Iterator[Can
 
 
 def _profiles(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
-    from posctl.config.profiles import read  # noqa: PLC0415  loads YAML
+    from posctl.config.profiles import read
 
     for name, profile in read(line.given.get("--config"), environ).profiles.items():
         yield Candidate(name, profile.gateway)
 
 
 def _codes() -> Iterator[Candidate]:
-    from posctl.help.explain import everything  # noqa: PLC0415  one command's
+    from posctl.help.explain import everything
 
     for entry in everything():
         if not entry.code.isdecimal() and entry.code.isascii():
@@ -177,8 +177,8 @@ def _codes() -> Iterator[Candidate]:
 
 def _open_payments(line: _Line, environ: Mapping[str, str]) -> Iterator[Candidate]:
     """The open payments of the profile in use, the latest first."""
-    from posctl.config.profiles import load  # noqa: PLC0415  loads YAML
-    from posctl.journal.health import JournalReader  # noqa: PLC0415  loads SQLite
+    from posctl.config.profiles import load
+    from posctl.journal.health import JournalReader
 
     loaded = load(line.given.get("--config"), line.given.get("--profile"), environ)
     merchant = loaded.profile.merchant

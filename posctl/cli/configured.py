@@ -50,7 +50,7 @@ def check_config(run: Run) -> Exit:
 
 def _problem_with(profile: Profile, run: Run) -> Problem | None:
     """What would stop this profile from sending; its secret is read and dropped."""
-    from posctl.gateway.client import proxy_for, trusting  # noqa: PLC0415  requests takes 100 ms
+    from posctl.gateway.client import proxy_for, trusting
 
     try:
         profile.secret.reveal(run.environ)

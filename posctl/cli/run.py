@@ -64,7 +64,7 @@ class Interrupts:
 
     def install(self) -> None:
         """Take the signals over for a command that moves money."""
-        import signal  # noqa: PLC0415  only commands that pay need it
+        import signal
 
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             if hasattr(signal, name):
@@ -165,7 +165,7 @@ class Run:
     def load(self) -> Loaded:
         """The configuration and the profile in use; clashes are said once. Raises ConfigError."""
         if self._loaded is None:
-            from posctl.config.profiles import load  # noqa: PLC0415  lazily, with what it imports
+            from posctl.config.profiles import load
 
             self._loaded = load(self.globals.config, self.globals.profile, self.environ)
             for warning in self._loaded.warnings:
@@ -177,7 +177,7 @@ class Run:
         ConfigError.
         """
         if self._journal is None:
-            from posctl.journal.open import note_of, open_journal  # noqa: PLC0415  as above
+            from posctl.journal.open import note_of, open_journal
 
             loaded = self.load()
             self._journal = open_journal(
@@ -217,8 +217,8 @@ class Run:
     def desk(self) -> Desk:
         """Everything that a payment needs, signals included. Raises ConfigError, JournalError."""
         with light_imports():
-            from posctl.gateway.client import Gateway  # noqa: PLC0415  100 ms; only those who send need it
-        from posctl.paying.desk import Desk  # noqa: PLC0415
+            from posctl.gateway.client import Gateway
+        from posctl.paying.desk import Desk
 
         profile = self.load().profile
         with self.interrupts.allowed():  # a command may ask, or take its time
@@ -253,17 +253,17 @@ class Run:
     def _discreet(self, gateway: Post, session: str | None) -> Post:
         """The gateway, with its session kept out of what comes back, and told with --debug."""
         if session is not None:
-            from posctl.gateway.debug import Discreet  # noqa: PLC0415  few profiles have one
+            from posctl.gateway.debug import Discreet
 
             gateway = Discreet(gateway, session)
         if self.globals.debug:
-            from posctl.gateway.debug import Narrator  # noqa: PLC0415  for --debug alone
+            from posctl.gateway.debug import Narrator
 
             gateway = Narrator(gateway, self.screen.note)
         return gateway
 
     def _training_url(self) -> str:
-        from posctl.training import start_in_process  # noqa: PLC0415  never loaded for live
+        from posctl.training import start_in_process
 
         url, stop = start_in_process(self.training_ledger())
         self._closing.append(stop)
@@ -271,7 +271,7 @@ class Run:
 
     def training_ledger(self) -> Path:
         """Where the training gateway remembers: on this machine. Raises ConfigError."""
-        from posctl.config.profiles import state_folder  # noqa: PLC0415  as above
+        from posctl.config.profiles import state_folder
 
         return state_folder(self.globals.config, self.environ) / "training.db"
 
@@ -287,7 +287,7 @@ class Run:
         """What `--wait` needs; None without it."""
         if wait_s is None:
             return None
-        from posctl.paying.desk import Patience  # noqa: PLC0415
+        from posctl.paying.desk import Patience
 
         return Patience(wait_s, time.monotonic, self._pause)
 
@@ -340,7 +340,7 @@ class Run:
         loaded = self.load()
         if all(one.merchant == loaded.profile.merchant for one in held):
             return ()
-        from posctl.paying.unreached import unreached  # noqa: PLC0415  rarely needed
+        from posctl.paying.unreached import unreached
 
         known = {one.merchant for one in loaded.profiles}
         return unreached(held, known, live=loaded.profile.live)
@@ -349,7 +349,7 @@ class Run:
         """Say on stderr what no profile reaches, and what to type."""
         if not found:
             return
-        from posctl.paying.unreached import unreached_words, way_to  # noqa: PLC0415  as above
+        from posctl.paying.unreached import unreached_words, way_to
 
         for one in found:
             self.screen.warn(unreached_words(one), way_to(one))
@@ -375,7 +375,7 @@ class Run:
                 _("--scan needs a terminal to ask on."),
                 _("Send the code through a pipe with --code-stdin."),
             )
-        from getpass import getpass  # noqa: PLC0415
+        from getpass import getpass
 
         with self.interrupts.allowed():
             return one_code(getpass(_("Scan the payment code: ")))
@@ -408,7 +408,7 @@ def typed_text(raw: bytes, encoding: str) -> str:
 
 def one_code(text: str) -> str:
     """The one code in what a scanner typed, whatever it puts around it. Raises UsageError."""
-    from posctl.money.scan import pieces  # noqa: PLC0415  only for who scans
+    from posctl.money.scan import pieces
 
     lines = pieces(text)
     if len(lines) == 1 and len(text) <= MAX_CODE_INPUT:
@@ -442,8 +442,8 @@ def uptime_s() -> float:
 
 
 def _who(machine_id: str, operator_id: str) -> Who:
-    import socket  # noqa: PLC0415  loaded with requests
+    import socket
 
-    from posctl.money.record import Who  # noqa: PLC0415
+    from posctl.money.record import Who
 
     return Who(socket.gethostname(), os.getpid(), machine_id, operator_id)

@@ -40,8 +40,8 @@ def _notify(new: Sequence[Notice], profile: Profile, run: Run) -> list[str]:
     """The marks of those that the command took, which is when it ended with 0. It gets no
     terminal, and what it prints goes nowhere: stdout is for this run's result.
     """
-    import json  # noqa: PLC0415
-    import subprocess  # noqa: PLC0415  only for who is told
+    import json
+    import subprocess
 
     taken: list[str] = []
     for notice in new:

@@ -16,7 +16,7 @@ EXAMPLES = (
 
 def example_text(name: str) -> str:
     """The text of one of EXAMPLES."""
-    from importlib.resources import files  # noqa: PLC0415  only to print one
+    from importlib.resources import files
 
     found = files("posctl.config") / "examples" / name
     if name == CONFIG and not found.is_file():  # a checkout: the build alone copies it

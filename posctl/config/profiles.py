@@ -193,7 +193,7 @@ def config_path(config_flag: str | None, environ: Mapping[str, str]) -> tuple[Pa
     named = config_flag or environ.get("POSCTL_CONFIG")
     if named:
         return expanded(named, Path()), True
-    from platformdirs import user_config_path  # noqa: PLC0415  20 ms that a named file saves
+    from platformdirs import user_config_path
 
     return at_home(user_config_path, environ) / "config.yaml", False
 

@@ -88,7 +88,7 @@ class Guarded:
 
     def _refuse_writable(self) -> None:
         if sys.platform == "win32":
-            from posctl.windows import others  # noqa: PLC0415  there is no such file elsewhere
+            from posctl.windows import others
 
             self._others = others(self._path)
             if self._others is not None and self._others.writers:
@@ -131,8 +131,8 @@ class Guarded:
         """
         if sys.platform == "win32":
             return False
-        import grp  # noqa: PLC0415  rarely needed
-        import pwd  # noqa: PLC0415
+        import grp
+        import pwd
 
         try:
             owner = pwd.getpwuid(self._status.st_uid)
@@ -145,8 +145,8 @@ class Guarded:
 
 def _run(command: str) -> bytes:
     """What `secret_command` prints. It runs without a shell; its words on stderr are its own."""
-    import shlex  # noqa: PLC0415  only for those who use it
-    import subprocess  # noqa: PLC0415
+    import shlex
+    import subprocess
 
     try:
         done = subprocess.run(

@@ -88,7 +88,7 @@ Value: TypeAlias = str | list[str] | Map | None
 def parse(text: str) -> Map:
     """The mapping that `text` is; an empty file is an empty one. Raises Bad."""
     with light_imports():
-        import yaml  # noqa: PLC0415  the profile that needs no file needs no YAML
+        import yaml
 
     tree = _Tree()
     try:

@@ -99,7 +99,7 @@ class Doctor(NamedTuple):
             where = f"{masked_url(loaded.journal)} · {place_words(loaded)}"
             yield Check("place", "good", where, place=place_json(loaded))
             if is_database(loaded.journal):
-                from posctl.journal.open import note_of  # noqa: PLC0415  as below
+                from posctl.journal.open import note_of
 
                 note = note_of(loaded.path, loaded.journal, self.environ)
                 journal_found = shared_journal(loaded.journal, live=profile.live, note=note)
@@ -120,7 +120,7 @@ class Doctor(NamedTuple):
         if profile.gateway == TRAINING:
             yield Check("gateway", "good", _("It is inside posctl: nothing leaves this machine."))
             return
-        from posctl.gateway.client import Gateway  # noqa: PLC0415  100 ms, and not for training
+        from posctl.gateway.client import Gateway
 
         try:
             gateway = Gateway(
@@ -204,7 +204,7 @@ def files(journal: Path) -> Check:
     they are read, if others can.
     """
     if sys.platform == "win32":
-        from posctl.windows import name_of, others  # noqa: PLC0415  there is no such file elsewhere
+        from posctl.windows import name_of, others
 
         return by_lists(journal, others, name_of)
     folder = journal.parent
@@ -279,7 +279,7 @@ def journal_check(path: Path, *, live: bool) -> Check:
     """Whether payments can be recorded, and whether what is recorded is whole. One for real money
     must have been begun.
     """
-    from posctl.journal.health import health  # noqa: PLC0415  loads SQLite
+    from posctl.journal.health import health
 
     try:
         found = health(path)
@@ -304,7 +304,7 @@ def shared_journal(url: str, *, live: bool, note: Path | None = None) -> Check:
     """Whether the database that many tills share can be reached, knows this posctl, and is the one
     and the latest by what this till keeps at `note`.
     """
-    from posctl.journal.health import shared_health  # noqa: PLC0415  as above
+    from posctl.journal.health import shared_health
 
     shown = masked_url(url)
     try:
@@ -398,7 +398,7 @@ def zone(environ: Mapping[str, str], os_name: str) -> Check:
 
 
 def _zone_hint(name: str) -> str:
-    from zoneinfo import available_timezones  # noqa: PLC0415  reads some hundred names
+    from zoneinfo import available_timezones
 
     known = available_timezones()
     if not known:
@@ -452,7 +452,7 @@ def _broken(step: str, exchange: Exchange, profile: Profile, doctor: Doctor) -> 
     if exchange.detail:
         message += f" ({exchange.detail})"
     if step == "tls":
-        from posctl.help.certificate import refused_issuer  # noqa: PLC0415  as above
+        from posctl.help.certificate import refused_issuer
 
         issuer = refused_issuer(profile, doctor.environ)
         if issuer:
@@ -472,7 +472,7 @@ def _addresses(host: str) -> str:
 
 def _certificate(profile: Profile, doctor: Doctor) -> Check:
     """For how long the certificate is valid, and by whom; it was accepted a moment ago."""
-    from posctl.help.certificate import look  # noqa: PLC0415  as above
+    from posctl.help.certificate import look
 
     found = look(profile, doctor.environ)
     if found is None:  # the network changes its mind at times

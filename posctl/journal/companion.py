@@ -185,11 +185,11 @@ def _key_at(path: Path) -> tuple[int, int]:
 
 def machine() -> str | None:
     """Which machine this is, by the id of its system; None when nothing tells."""
-    from hashlib import sha256  # noqa: PLC0415  requests loads it anyway
+    from hashlib import sha256
 
     said = ""
     if sys.platform == "win32":
-        import winreg  # noqa: PLC0415  Windows alone has it
+        import winreg
 
         with (
             suppress(OSError),

@@ -88,7 +88,7 @@ def shared_health(url: str, note: Path | None = None) -> Health | None:
     ConfigError for a URL that cannot be used or a missing driver.
     """
     needs_driver()
-    from posctl.journal import postgres_link, postgres_whole  # noqa: PLC0415  need the driver
+    from posctl.journal import postgres_link, postgres_whole
 
     mark = mark_at(note) if note is not None else None
     with closing(postgres_link.Link(url)) as link:

@@ -28,7 +28,7 @@ def open_journal(
     """
     if is_database(place):
         return open_database(place, try_s, begin=begin, note=note)
-    from posctl.journal.sqlite import SqliteJournal  # noqa: PLC0415  only one of the two
+    from posctl.journal.sqlite import SqliteJournal
 
     return SqliteJournal(Path(place), begin=begin, note=note)
 
@@ -41,7 +41,7 @@ def begin_journal(place: str, try_s: float, note: Path | None) -> None:
         open_journal(place, try_s, note=note).close()
         return
     open_journal(place, try_s).close()
-    from posctl.journal.backup import vouch  # noqa: PLC0415  nobody else needs it here
+    from posctl.journal.backup import vouch
 
     vouch(Path(place), note)
 
@@ -52,7 +52,7 @@ def note_of(config: Path, place: str, environ: Mapping[str, str]) -> Path | None
     ConfigError.
     """
     if is_database(place):
-        from posctl.journal.place import own_folder  # noqa: PLC0415  a file needs none
+        from posctl.journal.place import own_folder
 
         return own_folder(environ) / f"database.{crc32(_address(place).encode()):08x}.note"
     if not config.exists():
@@ -64,7 +64,7 @@ def note_of(config: Path, place: str, environ: Mapping[str, str]) -> Path | None
 
 def _address(url: str) -> str:
     """Which database and schema a URL means, whoever asks and however safely."""
-    from urllib.parse import parse_qsl, urlsplit  # noqa: PLC0415  a file needs none
+    from urllib.parse import parse_qsl, urlsplit
 
     try:
         parts = urlsplit(url)
@@ -82,7 +82,7 @@ def open_database(
 ) -> PostgresJournal:
     """The same of a database's URL."""
     needs_driver()
-    from posctl.journal.postgres import PostgresJournal  # noqa: PLC0415  as above
+    from posctl.journal.postgres import PostgresJournal
 
     return PostgresJournal(url, try_s, begin=begin, note=note)
 
@@ -94,10 +94,10 @@ def open_in(place: str) -> list[Payment]:
     """
     if is_database(place):
         needs_driver()
-        from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
+        from posctl.journal import postgres_whole
 
         return postgres_whole.open_in(place)
-    from posctl.journal import backup  # noqa: PLC0415  as above
+    from posctl.journal import backup
 
     return backup.open_in(Path(place))
 
@@ -109,7 +109,7 @@ def lost_from(place: str, note: Path | None) -> list[Seen]:
     if not is_database(place):
         return []
     needs_driver()
-    from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
+    from posctl.journal import postgres_whole
 
     return postgres_whole.lost(place, note)
 
@@ -120,10 +120,10 @@ def adopt(place: str, note: Path | None) -> None:
     """
     if is_database(place):
         needs_driver()
-        from posctl.journal import postgres_whole  # noqa: PLC0415  only one of the two
+        from posctl.journal import postgres_whole
 
         postgres_whole.adopt(place, note)
         return
-    from posctl.journal import backup  # noqa: PLC0415  as above
+    from posctl.journal import backup
 
     backup.adopt(Path(place), note)

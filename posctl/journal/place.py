@@ -36,7 +36,7 @@ def own_folder(environ: Mapping[str, str]) -> Path:
 
 
 def default_journal(environ: Mapping[str, str]) -> Path:
-    from platformdirs import user_state_path  # noqa: PLC0415  as above
+    from platformdirs import user_state_path
 
     return at_home(user_state_path, environ) / "journal.db"
 
@@ -59,7 +59,7 @@ def at_home(place: Callable[..., Path], environ: Mapping[str, str]) -> Path:
 
 def needs_driver() -> None:
     """Raise ConfigError where psycopg, which a database needs, is not installed."""
-    from importlib.util import find_spec  # noqa: PLC0415  a file needs none
+    from importlib.util import find_spec
 
     if find_spec("psycopg") is None:
         raise ConfigError(

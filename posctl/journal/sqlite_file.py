@@ -254,7 +254,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def uri_path(path: Path) -> str:
-    from urllib.parse import quote  # noqa: PLC0415  loaded with requests anyway
+    from urllib.parse import quote
 
     # Its bytes: a folder's name may be no UTF-8, as on a disk that a Windows has written.
     return quote(os.fsencode(path.absolute()))

@@ -302,7 +302,7 @@ _INVISIBLE = frozenset(
 def _is_visible(character: str) -> bool:
     if character.isascii():
         return "!" <= character <= "~"
-    import unicodedata  # noqa: PLC0415  ids are nearly always ASCII
+    import unicodedata
 
     # C*: control, format (bidi, zero-width), surrogates, unassigned. Z*: spaces of any kind.
     return unicodedata.category(character)[0] not in "CZ" and character not in _INVISIBLE

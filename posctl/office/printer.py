@@ -23,8 +23,8 @@ def paper(text: str, look: Receipt) -> bytes:
 
 def to_printer(text: str, look: Receipt) -> None:
     """Give the receipt to the profile's command. Raises UsageError when that fails."""
-    import shlex  # noqa: PLC0415  only for who has a printer
-    import subprocess  # noqa: PLC0415
+    import shlex
+    import subprocess
 
     try:
         subprocess.run(

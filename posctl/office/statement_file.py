@@ -152,7 +152,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             refuse_binary(head, path.name, "bad_statement")
             yield file
             return
-        from zipfile import BadZipFile, ZipFile  # noqa: PLC0415  only for an archive
+        from zipfile import BadZipFile, ZipFile
 
         try:
             with ZipFile(file) as archive, archive.open(_statement_in(archive, path)) as inner:

@@ -157,8 +157,8 @@ def _not_by_hand(payment: Payment, *, paid: bool) -> UsageError:
 
 def person(operator_id: str | None = None) -> str:
     """Who answers for what is closed: the operator at this till, and the system's user."""
-    import getpass  # noqa: PLC0415  only here
-    import socket  # noqa: PLC0415
+    import getpass
+    import socket
 
     try:
         user = getpass.getuser()

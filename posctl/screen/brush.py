@@ -37,7 +37,7 @@ class Canvas:
 
     def print(self, line: Text | None = None, style: str = "") -> None:
         """One line, broken by nobody but the terminal; without `line` an empty one."""
-        from rich.text import Text  # noqa: PLC0415  only for a terminal
+        from rich.text import Text
 
         line = Text() if line is None else line
         line.stylize_before(style)
@@ -47,7 +47,7 @@ class Canvas:
 
     def show(self) -> None:
         """Write what was drawn. Raises OSError, and what Rich does about a closed pipe."""
-        from rich.segment import Segments  # noqa: PLC0415  as above
+        from rich.segment import Segments
 
         self.console.print(Segments(self._segments), soft_wrap=True)
         self._segments.clear()
@@ -95,7 +95,7 @@ def in_seconds(ms: int) -> str:
 
 def rich_text(text: str) -> Text:
     """Text from anywhere as Rich may have it: no markup, no controls, one line, not endless."""
-    from rich.text import Text  # noqa: PLC0415  only for a terminal
+    from rich.text import Text
 
     safe = one_line(text[: MAX_SHOWN + 1])
     return Text(safe if len(safe) <= MAX_SHOWN else f"{safe[:MAX_SHOWN]}…")
@@ -151,7 +151,7 @@ def draw_wrapped(canvas: Canvas, text: Text, indent: tuple[int, int], style: str
 
 def wrapped(text: Text, width: int) -> Iterable[Text]:
     """`text`, which has no line ends, in lines of `width`, where Chinese may be broken, too."""
-    from rich.cells import get_character_cell_size  # noqa: PLC0415  only for a terminal
+    from rich.cells import get_character_cell_size
 
     fits = text.cell_len <= width
     lines = [text] if fits else text.divide(breaks(text.plain, width, get_character_cell_size))

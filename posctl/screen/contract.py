@@ -90,7 +90,7 @@ def pick(data: Mapping[str, Any], field: str) -> object:
 
 def fields_of(command: str) -> Mapping[str, Any]:
     """What the objects of a command may hold, as JSON Schema."""
-    from importlib.resources import files  # noqa: PLC0415  only for --field
+    from importlib.resources import files
 
     schema = files("posctl.screen").joinpath("schema.json").read_text(encoding="utf-8")
     found: Mapping[str, Any] = json.loads(schema)["$defs"].get(command, {})

@@ -185,7 +185,7 @@ class Screen:
             return "\n   ".join(self._broken(text, width - 4))
         if len(text) < width:
             return text
-        from textwrap import fill  # noqa: PLC0415  only for a long line on a terminal
+        from textwrap import fill
 
         return fill(
             text,
@@ -197,7 +197,7 @@ class Screen:
 
     @staticmethod
     def _broken(text: str, width: int) -> list[str]:
-        from rich.cells import get_character_cell_size  # noqa: PLC0415  only for a terminal
+        from rich.cells import get_character_cell_size
 
         cuts = breaks(text, width, get_character_cell_size)
         return [text[a:b].rstrip() for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
@@ -247,7 +247,7 @@ class Screen:
         end of it where it is too wide, unless one of `shorter` has room. With `keep` all of it
         stays, and a new line is the last.
         """
-        from rich.cells import cell_len  # noqa: PLC0415  only for a terminal
+        from rich.cells import cell_len
 
         if self.stdout is None:
             return False
@@ -321,7 +321,7 @@ class Screen:
         if console.is_dumb_terminal:
             yield None
             return
-        from rich.cells import set_cell_size  # noqa: PLC0415  with Rich
+        from rich.cells import set_cell_size
 
         width = console.width - 2  # a glyph may be wider than Rich thinks
         stderr = self.stderr
@@ -341,9 +341,9 @@ class Screen:
         return self._consoles[key]
 
     def _new_console(self, stream: TextIO, width: int | None) -> Console:
-        from os import environ  # noqa: PLC0415  only for a terminal
+        from os import environ
 
-        from rich.console import Console  # noqa: PLC0415  40 ms, only for a terminal
+        from rich.console import Console
 
         file: Any = Discreet(stream, self.manner.codes) if self.manner.codes else stream
         return Console(
@@ -368,7 +368,7 @@ def _columns(environ: Mapping[str, str]) -> int:
 
 def _as_csv(data: Mapping[str, Any]) -> str:
     """What a command lists, one line a row, each key of the plain lines a column."""
-    from posctl.screen.sheet import sheet  # noqa: PLC0415  only for CSV
+    from posctl.screen.sheet import sheet
 
     rows = rows_of(data)
     names = list(dict.fromkeys(name for row in rows for name in row))

@@ -83,7 +83,7 @@ def is_tty(stream: TextIO | None) -> bool:
 
 def width_of(stream: TextIO) -> int | None:
     """The terminal's columns, at least 20; None lets Rich find out."""
-    from os import get_terminal_size  # noqa: PLC0415
+    from os import get_terminal_size
 
     try:
         columns = get_terminal_size(stream.fileno()).columns

@@ -38,9 +38,9 @@ def serve(ledger_path: Path, port: int, ready: Callable[[str, str, str], None]) 
 
     Raises ConfigError for a ledger or a port that cannot be used; port 0 is a free one.
     """
-    import signal  # noqa: PLC0415  only here
+    import signal
 
-    from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
+    from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET
 
     names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]  # Ctrl-Break
     before = [signal.signal(getattr(signal, n), signal.default_int_handler) for n in names]
@@ -64,7 +64,7 @@ def reset(ledger_path: Path) -> None:
 
     Raises ConfigError.
     """
-    from posctl.training.ledger import LedgerError, forget  # noqa: PLC0415  loads SQLite
+    from posctl.training.ledger import LedgerError, forget
 
     try:
         forget(ledger_path)
@@ -73,10 +73,10 @@ def reset(ledger_path: Path) -> None:
 
 
 def _server(ledger_path: Path, port: int) -> Server:
-    from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET  # noqa: PLC0415  loads YAML
-    from posctl.training.gateway import TrainingGateway  # noqa: PLC0415  not to list scenarios
-    from posctl.training.ledger import LedgerError, ledger  # noqa: PLC0415  loads SQLite
-    from posctl.training.server import Server  # noqa: PLC0415  loads sockets
+    from posctl.config.profile import TRAINING_APP_KEY, TRAINING_SECRET
+    from posctl.training.gateway import TrainingGateway
+    from posctl.training.ledger import LedgerError, ledger
+    from posctl.training.server import Server
 
     try:
         with ledger(ledger_path):

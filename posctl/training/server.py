@@ -115,7 +115,7 @@ class Server:
                 self._send(sock, answer, keep_alive=keep_alive)
 
     def _send(self, sock: socket.socket, answer: Answer, *, keep_alive: bool) -> None:
-        from email.utils import formatdate  # noqa: PLC0415  loaded with requests anyway
+        from email.utils import formatdate
 
         head = (
             f"HTTP/1.1 {answer.status} {_WORDS[answer.status]}\r\n"

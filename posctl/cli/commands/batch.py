@@ -71,10 +71,10 @@ def batch(
 
 def batch_run(options: BatchOptions, run: Run) -> Exit:
     """The whole behaviour of `batch`, without the framework."""
-    from posctl.batch.file import MAX_BYTES, read_batch  # noqa: PLC0415  threads, only here
-    from posctl.batch.plan import make_plan  # noqa: PLC0415  threads, only here
-    from posctl.batch.results import Results  # noqa: PLC0415  as above
-    from posctl.batch.send import Tally  # noqa: PLC0415  threads, only here
+    from posctl.batch.file import MAX_BYTES, read_batch
+    from posctl.batch.plan import make_plan
+    from posctl.batch.results import Results
+    from posctl.batch.send import Tally
 
     raw = read_in(options.file, MAX_BYTES, run)
     profile = run.load().profile
@@ -93,7 +93,7 @@ def batch_run(options: BatchOptions, run: Run) -> Exit:
 
 
 def _known(checked: "Batch") -> "list[Known]":
-    from posctl.batch.results import Known  # noqa: PLC0415  as above
+    from posctl.batch.results import Known
 
     return [
         Known(one.number, one.id, (one.order.shop_id, one.order.checkout_id, one.order.pay_fee))
@@ -135,10 +135,10 @@ def _sent(
     tally: "Tally",
     run: Run,
 ) -> "Iterator[Result]":
-    import time  # noqa: PLC0415
+    import time
 
-    from posctl.batch.send import send_batch  # noqa: PLC0415  as above
-    from posctl.paying.many import Watch  # noqa: PLC0415  as above
+    from posctl.batch.send import send_batch
+    from posctl.paying.many import Watch
 
     waived = ANOTHER if options.another else frozenset()
     desk = run.desk()
@@ -156,7 +156,7 @@ def _announce(checked: "Batch", plan: "Plan", run: Run) -> None:
 
 
 def _tell(file: str, path: Path, tally: "Tally", problem: Problem | None, run: Run) -> Exit:
-    from posctl.batch.screen import draw_batch  # noqa: PLC0415  as above
+    from posctl.batch.screen import draw_batch
 
     profile = run.load().profile
     code = run.decided = tally.stopped(Exit.JOURNAL) if problem else tally.exit_code()

@@ -166,7 +166,7 @@ def completion_run(options: CompletionOptions, ctx: typer.Context, run: Run) -> 
 
 def _print_candidates(words: list[str], ctx: typer.Context, run: Run) -> None:
     """One a line, with what it is behind a tab. Silent about whatever is wrong."""
-    from posctl.cli.complete import complete  # noqa: PLC0415  not to print a script
+    from posctl.cli.complete import complete
 
     try:
         found = complete(words, ctx.find_root().command, ctx, run.environ)

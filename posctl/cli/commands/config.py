@@ -232,7 +232,7 @@ def _own_path() -> str | None:
 
 
 def _user() -> str | None:
-    import getpass  # noqa: PLC0415  only here
+    import getpass
 
     try:
         return getpass.getuser()

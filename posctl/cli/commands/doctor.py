@@ -32,8 +32,8 @@ def doctor(ctx: typer.Context) -> int:
 
 def doctor_run(run: Run) -> Exit:
     """The whole behaviour of `doctor`, without the framework."""
-    from posctl.help.doctor import Doctor, worst  # noqa: PLC0415  with sockets and TLS
-    from posctl.help.screen import draw_checks  # noqa: PLC0415  as above
+    from posctl.help.doctor import Doctor, worst
+    from posctl.help.screen import draw_checks
 
     who = Doctor(run.environ, run.now_s, time.monotonic, run.screen.stdout)
     checks = list(who.examine(run.load))

@@ -58,7 +58,7 @@ def explain_run(options: ExplainOptions, run: Run) -> Exit:
         code=code,
         entries=[entry._asdict() | {"remedy": as_text(entry.remedy)} for entry in entries],
     )
-    from posctl.help.screen import draw_all, draw_entries  # noqa: PLC0415  for a terminal alone
+    from posctl.help.screen import draw_all, draw_entries
 
     draw = draw_all if code is None else draw_entries
     run.screen.show(View(data, lambda canvas: draw(canvas, entries)))

@@ -132,7 +132,7 @@ def history_run(options: HistoryOptions, run: Run) -> Exit:
     more = next(found, None) is not None
     unreached = run.unreached()
     if options.csv is not None:
-        from posctl.office.details import details  # noqa: PLC0415  only for --csv
+        from posctl.office.details import details
 
         write_out(options.csv, details(payments), run)
     if options.csv != "-":

@@ -152,7 +152,7 @@ def _refuse_nobody(path: Path, run: Run) -> None:
 
 def _begin_journal(place: str, run: Run) -> None:
     """The journal, for live payments begin none. One that is there is kept. Raises JournalError."""
-    from posctl.journal.open import begin_journal, note_of  # noqa: PLC0415  after the questions
+    from posctl.journal.open import begin_journal, note_of
 
     config, _named = config_path(run.globals.config, run.environ)
     begin_journal(place, DEFAULT_TIMEOUT.total_s, note_of(config, place, run.environ))
@@ -161,7 +161,7 @@ def _begin_journal(place: str, run: Run) -> None:
 
 def _afterwards(run: Run) -> Exit:
     """Check what was written as `posctl config check` does, and offer to practise."""
-    from posctl.cli.configured import check_config  # noqa: PLC0415  after the questions
+    from posctl.cli.configured import check_config
 
     code = check_config(run)
     run.screen.note(_("To check the way to the gateway, without money:"), Type(("doctor",)))
@@ -176,8 +176,8 @@ def _afterwards(run: Run) -> Exit:
 
 def _train(run: Run) -> Exit:
     """The payment that `posctl --profile training pay` takes."""
-    from posctl.cli.tell import tell  # noqa: PLC0415  only if wanted
-    from posctl.paying.pay import pay  # noqa: PLC0415  as above
+    from posctl.cli.tell import tell
+    from posctl.paying.pay import pay
 
     members = {"pay_fee": "100", "checkout_id": f"training-{new_request_id()[:8]}"}
     practice = Run(run.globals._replace(profile=TRAINING), run.environ, run.stdin, run.screen)
@@ -282,7 +282,7 @@ class _Questions:
 
     def _type_secret(self) -> NewFile | None:
         """The secret's own file; None when an older one is to stay."""
-        from getpass import getpass  # noqa: PLC0415  as for a payment code
+        from getpass import getpass
 
         path = self._path.with_name(f"{self._draft.name}.secret")
         replaces = os.path.lexists(path)

@@ -57,9 +57,9 @@ def create(ctx: typer.Context) -> int:
 
 def create_run(run: Run) -> Exit:
     """The whole behaviour of `journal create`, without the framework."""
-    from posctl.journal.health import look_at  # noqa: PLC0415  as above
-    from posctl.journal.open import begin_journal  # noqa: PLC0415  loads SQLite
-    from posctl.journal.place import masked_url  # noqa: PLC0415  as above
+    from posctl.journal.health import look_at
+    from posctl.journal.open import begin_journal
+    from posctl.journal.place import masked_url
 
     place = journal_place(run.globals.config, run.environ)
     is_new = look_at(place, _note(run)) is None
@@ -90,9 +90,9 @@ def check(ctx: typer.Context) -> int:
 
 def check_run(run: Run) -> Exit:
     """The whole behaviour of `journal check`, without the framework."""
-    from posctl.journal.backup import unsound  # noqa: PLC0415  loads SQLite
-    from posctl.journal.check import examine  # noqa: PLC0415  loads SQLite
-    from posctl.journal.health import look_at  # noqa: PLC0415  as above
+    from posctl.journal.backup import unsound
+    from posctl.journal.check import examine
+    from posctl.journal.health import look_at
 
     path = _path(run)
     examined = examine(path)
@@ -129,7 +129,7 @@ def backup(
 
 def backup_run(options: BackupOptions, run: Run) -> Exit:
     """The whole behaviour of `journal backup`, without the framework."""
-    from posctl.journal.backup import back_up  # noqa: PLC0415  loads SQLite
+    from posctl.journal.backup import back_up
 
     path, target = _path(run), Path(options.file)
     examined = back_up(path, target)
@@ -164,8 +164,8 @@ def restore(
 
 def restore_run(options: RestoreOptions, run: Run) -> Exit:
     """The whole behaviour of `journal restore`, without the framework."""
-    from posctl.journal.backup import outlook  # noqa: PLC0415  loads SQLite
-    from posctl.journal.backup import restore as put_back  # noqa: PLC0415  as above
+    from posctl.journal.backup import outlook
+    from posctl.journal.backup import restore as put_back
 
     path, kept = _path(run), Path(options.file).resolve()
     if path.exists() and kept.exists() and path.samefile(kept):
@@ -223,9 +223,9 @@ def adopt(
 
 def adopt_run(options: AdoptOptions, run: Run) -> Exit:
     """The whole behaviour of `journal adopt`, without the framework."""
-    from posctl.journal.open import adopt as take_over  # noqa: PLC0415  loads SQLite
-    from posctl.journal.open import lost_from, open_in  # noqa: PLC0415  as above
-    from posctl.journal.place import masked_url  # noqa: PLC0415  as above
+    from posctl.journal.open import adopt as take_over
+    from posctl.journal.open import lost_from, open_in
+    from posctl.journal.place import masked_url
 
     place = journal_place(run.globals.config, run.environ)
     path, may_be_charged, note = masked_url(place), open_in(place), _note(run)
@@ -326,7 +326,7 @@ def prune(
 
 def prune_run(options: PruneOptions, run: Run) -> Exit:
     """The whole behaviour of `journal prune`, without the framework."""
-    from posctl.journal.prune import prune as prune_older  # noqa: PLC0415  loads SQLite
+    from posctl.journal.prune import prune as prune_older
 
     days = _days(options.older_than)
     before_ms = run.now_ms() - days * DAY_MS
@@ -377,8 +377,8 @@ def copy(
 
 def copy_run(options: CopyOptions, run: Run) -> Exit:
     """The whole behaviour of `journal copy`, without the framework."""
-    from posctl.journal.copy import copy as copy_all  # noqa: PLC0415  loads databases
-    from posctl.journal.place import masked_url  # noqa: PLC0415  as above
+    from posctl.journal.copy import copy as copy_all
+    from posctl.journal.place import masked_url
 
     copied = copy_all(options.source, options.target)
     facts: dict[str, Any] = {"from": masked_url(options.source), "to": masked_url(options.target)}
@@ -389,7 +389,7 @@ def copy_run(options: CopyOptions, run: Run) -> Exit:
 
 
 def _days(text: str | None) -> int:
-    from posctl.journal.prune import KEEP_DAYS  # noqa: PLC0415  loads SQLite
+    from posctl.journal.prune import KEEP_DAYS
 
     days = int(text) if text is not None and re.fullmatch(r"[0-9]{1,5}", text) else 0
     if not KEEP_DAYS <= days <= MAX_DAYS:
@@ -401,7 +401,7 @@ def _days(text: str | None) -> int:
 
 
 def _note(run: Run) -> Path | None:
-    from posctl.journal.open import note_of  # noqa: PLC0415  as above
+    from posctl.journal.open import note_of
 
     config, _named = config_path(run.globals.config, run.environ)
     return note_of(config, journal_place(run.globals.config, run.environ), run.environ)

@@ -169,7 +169,7 @@ def pay_run(options: PayOptions, run: Run) -> Exit:
     order = _order(options, run)
     if options.dry_run:
         return _dry_run(order, run)
-    from posctl.paying.pay import pay as pay_one  # noqa: PLC0415  with the HTTP client
+    from posctl.paying.pay import pay as pay_one
 
     desk = run.desk()
     run.banner()
@@ -226,7 +226,7 @@ def _confirm_unknown(code: str, options: PayOptions, run: Run) -> None:
 
 
 def _file_members(name: str, run: Run) -> Mapping[str, Any]:
-    from posctl.cli.named_files import read_in  # noqa: PLC0415  only for --file
+    from posctl.cli.named_files import read_in
 
     return read_file(read_in(name, MAX_FILE_BYTES, run), name)
 
@@ -246,12 +246,12 @@ def _question(result: "Result", options: PayOptions, run: Run) -> Block | None:
 
 def _dry_run(order: PayRequest, run: Run) -> Exit:
     """Show the call as it would travel; no secret is read, nothing is sent or recorded."""
-    import json  # noqa: PLC0415
+    import json
 
-    from posctl.cli.run import new_request_id  # noqa: PLC0415
-    from posctl.gateway.top import PAY_METHOD  # noqa: PLC0415
-    from posctl.money.result import Asked, Result, result_json  # noqa: PLC0415
-    from posctl.screen.payments import draw_dry_run  # noqa: PLC0415
+    from posctl.cli.run import new_request_id
+    from posctl.gateway.top import PAY_METHOD
+    from posctl.money.result import Asked, Result, result_json
+    from posctl.screen.payments import draw_dry_run
 
     profile = run.load().profile
     request_id = order.request_id or new_request_id()

@@ -78,7 +78,7 @@ def reconcile_run(options: ReconcileOptions, run: Run) -> Exit:
     problem = None if found.good else _problem(found)
     code = Exit.OK if found.good else Exit.CONFLICT
     if options.csv is not None:
-        from posctl.screen.sheet import sheet  # noqa: PLC0415  only for --csv
+        from posctl.screen.sheet import sheet
 
         write_out(options.csv, sheet([_(name) for name in _COLUMNS], _table(found)), run)
     run.banner()

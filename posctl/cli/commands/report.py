@@ -315,7 +315,7 @@ def _verify(run: Run) -> Exit:
 
 
 def _list(options: ReportOptions, run: Run) -> Exit:
-    from posctl.office.shift_list import (  # noqa: PLC0415  only for --list
+    from posctl.office.shift_list import (
         draw_shifts,
         shift_json,
         shifts_sheet,
@@ -356,7 +356,7 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
     if options.details:
         payments = payments_in(run.journal(), run.load().profile.merchant, found)
     if options.html is not None:
-        from posctl.office.report_html import html_page  # noqa: PLC0415  only for --html
+        from posctl.office.report_html import html_page
 
         shop = run.load().profile.receipt.header
         page = html_page(found, dimensions, shop, run.now_ms(), payments or ())
@@ -373,10 +373,10 @@ def _show(found: Report, options: ReportOptions, run: Run) -> Exit:
 
 def _sheet(found: Report, dimensions: Sequence[str], payments: Sequence[Payment] | None) -> str:
     if payments is None:
-        from posctl.office.report_data import report_sheet  # noqa: PLC0415  only for --csv
+        from posctl.office.report_data import report_sheet
 
         return report_sheet(found, dimensions)
-    from posctl.office.details import details_of  # noqa: PLC0415  as above
+    from posctl.office.details import details_of
 
     return details_of(payments, found.corrections, found.fee)
 

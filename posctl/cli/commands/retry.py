@@ -107,7 +107,7 @@ def retry_run(options: RetryOptions, run: Run) -> Exit:
         return _due(options, run)
     if options.all or len(options.request_ids) > 1:
         return _several(options, run)
-    from posctl.paying.pay import retry as retry_one  # noqa: PLC0415  with the HTTP client
+    from posctl.paying.pay import retry as retry_one
 
     payment = _one(options, run)
     if payment is None:  # nothing open under that name
@@ -184,7 +184,7 @@ def _last(run: Run) -> Payment | None:
 
 def _due(options: RetryOptions, run: Run) -> Exit:
     """A sweep that runs by itself; never two at once."""
-    from posctl.cli.watchers import tell_watchers  # noqa: PLC0415  only here
+    from posctl.cli.watchers import tell_watchers
 
     if not run.own_journal().hold_sweep():
         run.screen.aside(_("Another posctl retry --due is running; this one does nothing."))
@@ -195,10 +195,10 @@ def _due(options: RetryOptions, run: Run) -> Exit:
 
 
 def _several(options: RetryOptions, run: Run) -> Exit:
-    import time  # noqa: PLC0415
+    import time
 
-    from posctl.paying.many import Watch  # noqa: PLC0415  as below
-    from posctl.paying.retries import Sweep, sweep  # noqa: PLC0415  threads, only here
+    from posctl.paying.many import Watch
+    from posctl.paying.retries import Sweep, sweep
 
     for one in options.request_ids:
         named(one)
@@ -220,7 +220,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
     except PosctlError as error:
         stopped = error
     except Exception as bug:  # noqa: BLE001  payments may be on their way
-        from posctl.paying.desk import after_sending  # noqa: PLC0415  loaded long ago
+        from posctl.paying.desk import after_sending
 
         see = (Say(_("See what is open:")), Type(("pending",)))
         stopped = after_sending("", see)
@@ -233,11 +233,11 @@ def _several(options: RetryOptions, run: Run) -> Exit:
 
 def _dry_run(options: RetryOptions, run: Run) -> Exit:
     """What would be sent, as the journal stands now. Who sends one at this moment is not asked."""
-    from posctl.money.advice import amount  # noqa: PLC0415  loaded long ago
-    from posctl.money.result import iso, payment_json  # noqa: PLC0415
-    from posctl.screen.brush import draw_pairs  # noqa: PLC0415
-    from posctl.screen.contract import envelope  # noqa: PLC0415
-    from posctl.screen.screen import View  # noqa: PLC0415
+    from posctl.money.advice import amount
+    from posctl.money.result import iso, payment_json
+    from posctl.screen.brush import draw_pairs
+    from posctl.screen.contract import envelope
+    from posctl.screen.screen import View
 
     journal = run.own_journal()
     if options.due or options.all or len(options.request_ids) > 1:
@@ -267,7 +267,7 @@ def _dry_run(options: RetryOptions, run: Run) -> Exit:
 
 def _refused(payment: Payment, options: RetryOptions, run: Run) -> str | None:
     """Why `retry` would not send it now, in words."""
-    from posctl.money.advice import blocked  # noqa: PLC0415  loaded long ago
+    from posctl.money.advice import blocked
 
     if not payment.open:
         return _("it is closed: its outcome would be told again")
@@ -284,7 +284,7 @@ def _refused(payment: Payment, options: RetryOptions, run: Run) -> str | None:
 
 def _which(options: RetryOptions, run: Run) -> list[str]:
     """The request_ids of the payments that are meant. Raises UsageError, JournalError."""
-    from posctl.paying.retries import due_at_ms  # noqa: PLC0415  as in `_several`
+    from posctl.paying.retries import due_at_ms
 
     if options.request_ids:
         return list(dict.fromkeys(find(one, run).request_id for one in options.request_ids))

@@ -54,10 +54,10 @@ def till_run(options: TillOptions, run: Run) -> Exit:
             _("posctl till needs a terminal, with a person and a scanner at it."),
             _("Scripts take payments with posctl pay and posctl batch."),
         )
-    import time  # noqa: PLC0415
+    import time
 
-    from posctl.till.keyboard import Keyboard  # noqa: PLC0415  only here
-    from posctl.till.loop import Till, Tools  # noqa: PLC0415  threads and the HTTP client
+    from posctl.till.keyboard import Keyboard
+    from posctl.till.loop import Till, Tools
 
     profile = run.load().profile
     limits = Limits(profile.max_fee, profile.allow_card_numbers)
@@ -80,23 +80,23 @@ def till_run(options: TillOptions, run: Run) -> Exit:
 
 
 def _receipt(payment: "Payment", run: Run) -> str:
-    from posctl.money.record import Filter  # noqa: PLC0415  as above
-    from posctl.office.receipt import receipt_text  # noqa: PLC0415  only for who wants it
+    from posctl.money.record import Filter
+    from posctl.office.receipt import receipt_text
 
     prints = run.journal().transact(lambda tx: tx.count_print(payment, "customer"))
     look = run.load().profile.receipt
     corrections = run.journal().corrections(Filter(request_id=payment.request_id))
     text = receipt_text(payment, look, "customer", prints, corrections)
     if look.printer is not None:
-        from posctl.office.printer import to_printer  # noqa: PLC0415  only for who has one
+        from posctl.office.printer import to_printer
 
         to_printer(text, look)
     return text
 
 
 def _report(run: Run) -> None:
-    from posctl.cli.shift import mention_merged, shift_so_far, show_report  # noqa: PLC0415  as above
-    from posctl.office.report import DIMENSIONS  # noqa: PLC0415  as above
+    from posctl.cli.shift import mention_merged, shift_so_far, show_report
+    from posctl.office.report import DIMENSIONS
 
     run.banner()
     mention_merged(run)
@@ -104,7 +104,7 @@ def _report(run: Run) -> None:
 
 
 def _to_close(run: Run, by: str) -> tuple[str, Callable[[], None]]:
-    from posctl.cli.shift import close_running, running_to_close  # noqa: PLC0415  as above
+    from posctl.cli.shift import close_running, running_to_close
 
     number, question = running_to_close(run, by)
     return question, lambda: close_running(run, by, number)
