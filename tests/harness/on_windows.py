@@ -2,7 +2,7 @@
 the reason. Imported there alone, by conftest.
 
 Windows cannot fork, and under Wine most of a short run is the start of its interpreter. So `run`
-calls posctl in this process, but for one command line in twenty, and what a test starts with
+calls posctl in this process, but for one command line in fifty, and what a test starts with
 `Shop.start`.
 
 A test is skipped when it reaches for a module or a name that Windows has not, and when
