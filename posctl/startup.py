@@ -33,7 +33,7 @@ _PATIENT = frozenset(
         *("yaml.constructor", "yaml.reader", "yaml.resolver", "urllib3.util.url", "idna.core"),
         *("email.header", "encodings.idna", "http.cookiejar", "http.cookies", "json.scanner"),
         *("locale", "logging", "platform", "string", "textwrap", "tokenize", "urllib.request"),
-        *("importlib.metadata", "typer._click._compat"),
+        "importlib.metadata",
     }
 )
 _compile = re.compile
