@@ -49,14 +49,14 @@ def find(text: str, run: Run) -> Payment:
         wanted = named(text)  # before the journal is opened
     except UsageError as error:
         with suppress(ConfigError, JournalError):
-            error.hint = _of_checkout(text, run) or error.hint
+            error.hint = _its_payments(text, run) or error.hint
         raise
     found = run.journal().named(wanted)
     if not found:
         raise UsageError(
             "unknown_payment",
             _("The journal holds no payment {request_id}.").format(request_id=discreet(text[:64])),
-            _of_checkout(text, run) or (Say(_("List payments with:")), Type(("history",))),
+            _its_payments(text, run) or (Say(_("List payments with:")), Type(("history",))),
         )
     if len(found) > 1:
         raise UsageError(
@@ -69,7 +69,21 @@ def find(text: str, run: Run) -> Payment:
     return found[0]
 
 
-def _of_checkout(text: str, run: Run) -> Hint:
+def of_checkout(checkout_id: str, shop_id: str | None, run: Run) -> list[Payment]:
+    """All payments of one checkout, oldest first. Raises UsageError when several shops have it."""
+    merchant = run.load().profile.merchant
+    which = Filter(merchant=merchant, checkout_id=checkout_id, shop_id=shop_id)
+    payments = list(run.journal().history(which))[::-1]
+    if len({one.checkout.shop_id for one in payments}) > 1:
+        raise UsageError(
+            "which",
+            _("Several shops have a checkout {checkout}.").format(checkout=checkout_id),
+            _("Name one with --shop"),
+        )
+    return payments
+
+
+def _its_payments(text: str, run: Run) -> Hint:
     """The payments of the checkout `text`, the open ones if there are any; () without any."""
     which = Filter(merchant=run.load().profile.merchant, checkout_id=text)
     payments = list(run.journal().history(which))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.money.order import grouped
+from posctl.money.advice import amount
 from posctl.money.record import Filter, Payment
 from posctl.money.result import payment_json
-from posctl.office.report import DIMENSIONS, Report
+from posctl.office.report import Report
 from posctl.office.report_data import report_json
 from posctl.office.report_screen import draw_report
 from posctl.office.shift import (
@@ -27,6 +27,7 @@ from posctl.times import day_span
 
 if TYPE_CHECKING:
     from posctl.cli.run import Run
+    from posctl.journal import Journal
 
 
 def shift_so_far(run: Run) -> Report:
@@ -35,8 +36,7 @@ def shift_so_far(run: Run) -> Report:
     """
     profile, journal = run.load().profile, run.journal()
     if journal.shift(profile.merchant) is not None:
-        out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
-        return running_shift(journal, profile, out_of_reach, run.now_ms())
+        return running_now(run, journal)
     today = Span(*day_span("today", run.now_s()))
     older = Filter(merchant=profile.merchant, until_ms=today.since_ms)
     if next(iter(journal.history(older)), None) is not None:
@@ -47,33 +47,42 @@ def shift_so_far(run: Run) -> Report:
     return report_of(journal, profile, today, {}, out_of_reach)
 
 
-def running_to_close(run: Run, by: str) -> tuple[int, str]:
-    """The running shift's number, and what is asked before `by` closes it. Raises Busy,
-    JournalError, ConfigError.
-    """
-    profile, journal = run.load().profile, run.own_journal()
+def closing_by(run: Run, by: str, note: str | None = None) -> Closing:
+    """Whoever closes the running shift, before anybody was asked. Raises ConfigError."""
+    return Closing(by=by, note=note, meant=None, shared=is_database(run.load().journal))
+
+
+def running_now(run: Run, journal: Journal) -> Report:
+    """The running shift of the profile in use. Raises JournalError, ConfigError."""
     out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
-    running = running_shift(journal, profile, out_of_reach, run.now_ms())
-    refuse_to_close(running, _closing(run, by, running.shift))
-    words = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
+    return running_shift(journal, run.load().profile, out_of_reach, run.now_ms())
+
+
+def question_to_close(running: Report, closing: Closing, run: Run) -> str:
+    """What is asked before `running` is closed. Raises Busy when it may not be."""
+    refuse_to_close(running, closing)
+    mention_empty(running, run)
+    return _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
         number=running.shift,
-        n=running.sums.paid,
-        money=f"￥{grouped(running.fee)}",
+        n=running.total.paid,
+        money=amount(running.fee),
         open=running.sums.open,
     )
-    return running.shift or 1, words
 
 
-def close_running(run: Run, by: str, meant: int) -> None:
-    """Close the shift that somebody has said yes to, and show it. Raises as above."""
-    profile, journal = run.load().profile, run.own_journal()
+def close_running(run: Run, closing: Closing) -> Report:
+    """Close the shift that somebody has said yes to, or the running one. Raises Busy, JournalError,
+    ConfigError.
+    """
     out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
-    closed = close_shift(journal, profile, _closing(run, by, meant), out_of_reach, run.now_ms)
-    show_report(closed, DIMENSIONS, run)
+    journal = run.own_journal()
+    return close_shift(journal, run.load().profile, closing, out_of_reach, run.now_ms)
 
 
-def _closing(run: Run, by: str, meant: int | None) -> Closing:
-    return Closing(by=by, note=None, meant=meant, shared=is_database(run.load().journal))
+def mention_empty(found: Report, run: Run) -> None:
+    """Say on stderr that a shift has nothing in it: it takes a number all the same."""
+    if not (found.sums.paid or found.sums.not_charged or found.corrections):
+        run.screen.note(_("▲ Nothing was settled in this shift: it is empty."))
 
 
 def show_report(

@@ -306,4 +306,4 @@ def _judge(group: _Group, done: Reconciled) -> None:
 
 def _is_later(one: Item, done: Reconciled) -> bool:
     """Whether it was begun after all that the statement tells: the next one may have it."""
-    return None not in (one.at_ms, done.last_ms) and (one.at_ms or 0) > (done.last_ms or 0)
+    return one.at_ms is not None and done.last_ms is not None and one.at_ms > done.last_ms

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from posctl.errors import Busy, UsageError
 from posctl.hint import Say, Type
 from posctl.journal import Journal, Transaction
@@ -22,27 +20,20 @@ def close_by_hand(
     Raises Busy when it is being sent or was tried since, UsageError when it is closed already.
     """
 
-    def close(tx: Transaction) -> Payment | Literal["closed", "held", "tried"]:
+    def close(tx: Transaction) -> Payment | None:
         current = tx.payment(payment.request_id) or payment
-        if not current.open:
-            return "closed"
-        if current.tries != payment.tries:
-            return "tried"
+        refuse_by_hand(payment, current, paid=paid, correct=False)
         if not tx.hold(current):
-            return "held"
+            return None
         return tx.resolve(current, resolved(current.standing, paid=paid), by, note, now_ms)
 
     done = journal.transact(close)
-    if done == "held":
+    if done is None:
         raise Busy(
             "held",
             _("posctl is sending this payment at this very moment."),
             (Say(_("Wait until it is done; then look:")), Type(("show", payment.request_id))),
         )
-    if done == "tried":
-        raise _tried_again(payment)
-    if done == "closed":
-        raise _closed(journal.payment(payment.request_id) or payment)
     journal.let_go(done)
     if codes_of(payment.pay_request):
         journal.forget_codes()
@@ -58,14 +49,9 @@ def correct_by_hand(
     corrected, since somebody looked at it as it is here, UsageError when a person did not close it.
     """
 
-    def correct(tx: Transaction) -> Payment | Literal["tried", "not_by_hand", "so_already"]:
+    def correct(tx: Transaction) -> Payment:
         current = tx.payment(payment.request_id) or payment
-        if current.standing.state is not State.RESOLVED:
-            return "not_by_hand"
-        if current.standing.paid == paid:
-            return "so_already"
-        if current.tries != payment.tries:
-            return "tried"
+        refuse_by_hand(payment, current, paid=paid, correct=True)
         done = tx.correct(current, by, note, now_ms)
         alarms = [
             one for one in tx.alarms(done.checkout.merchant) if one.request_id == done.request_id
@@ -74,14 +60,7 @@ def correct_by_hand(
             tx.acknowledge(done.request_id, by, now_ms)
         return done
 
-    done = journal.transact(correct)
-    if done == "tried":
-        raise _tried_again(payment)
-    if done == "so_already":
-        raise _so_already(payment, paid=paid)
-    if done == "not_by_hand":
-        raise _not_by_hand(payment, paid=paid)
-    return done
+    return journal.transact(correct)
 
 
 def refuse_by_hand(looked_at: Payment, now: Payment, *, paid: bool, correct: bool) -> None:

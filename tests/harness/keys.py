@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from counter import Counter
+from tables import with_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "counter.md"
 BEGIN, END = "<!-- keys: begin -->\n", "<!-- keys: end -->\n"
@@ -245,8 +246,7 @@ def table(now: list[str]) -> str:
 
 def written(page: str, now: list[str]) -> str:
     """`page` with the table of this state of the code."""
-    before, _begin, rest = page.partition(BEGIN)
-    return before + BEGIN + "\n" + table(now) + "\n" + END + rest.partition(END)[2]
+    return with_table(page, BEGIN, table(now), END)
 
 
 def main(args: list[str]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sim_child import WORDS_OF_0_1
+from tables import with_table
 
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import Answer
@@ -142,8 +143,7 @@ def table() -> str:
 
 def written(page: str) -> str:
     """`page` with the table of this state of the code."""
-    before, _begin, rest = page.partition(BEGIN)
-    return before + BEGIN + "\n" + table() + "\n" + END + rest.partition(END)[2]
+    return with_table(page, BEGIN, table(), END)
 
 
 if __name__ == "__main__":

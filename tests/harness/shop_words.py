@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from babel.messages.pofile import read_po
+from tables import with_table
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "counter.md"
@@ -90,8 +91,7 @@ def table() -> str:
 
 def written(page: str) -> str:
     """`page` with the table of this state of the code."""
-    before, _begin, rest = page.partition(BEGIN)
-    return before + BEGIN + "\n" + table() + "\n" + END + rest.partition(END)[2]
+    return with_table(page, BEGIN, table(), END)
 
 
 if __name__ == "__main__":

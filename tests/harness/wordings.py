@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from tables import with_table
+
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import Answer
 from posctl.money.outcome import Doubt, Outcome, proves
@@ -171,8 +173,7 @@ def table() -> str:
 
 def written(page: str) -> str:
     """`page` with the table of this state of the code."""
-    before, _begin, rest = page.partition(BEGIN)
-    return before + BEGIN + "\n" + table() + "\n" + END + rest.partition(END)[2]
+    return with_table(page, BEGIN, table(), END)
 
 
 if __name__ == "__main__":

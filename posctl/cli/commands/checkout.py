@@ -4,13 +4,12 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from posctl.cli.find import of_checkout
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
-from posctl.errors import UsageError
 from posctl.messages import _
 from posctl.money.admit import due
 from posctl.money.outcome import Exit
-from posctl.money.record import Filter
 from posctl.money.result import payment_json
 from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_checkout
@@ -42,15 +41,7 @@ def checkout(
 def checkout_run(options: CheckoutOptions, run: Run) -> Exit:
     """The whole behaviour of `checkout`, without the framework."""
     checkout_id = options.checkout_id
-    merchant = run.load().profile.merchant
-    which = Filter(merchant=merchant, checkout_id=checkout_id, shop_id=options.shop)
-    payments = list(run.journal().history(which))[::-1]
-    if len({payment.checkout.shop_id for payment in payments}) > 1:
-        raise UsageError(
-            "which",
-            _("Several shops have a checkout {checkout}.").format(checkout=checkout_id),
-            _("Name one with --shop"),
-        )
+    payments = of_checkout(checkout_id, options.shop, run)
     standing = due(payments)
     data = envelope(
         "checkout",

@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from posctl.cli.find import find, latest
+from posctl.cli.find import find, latest, of_checkout
 from posctl.cli.framework import Command, new_app
 from posctl.cli.run import Run
 from posctl.errors import UsageError
@@ -126,15 +126,7 @@ def _last(run: Run) -> Payment:
 
 def _of_checkout(checkout_id: str, shop_id: str | None, run: Run) -> list[Payment]:
     """What was paid of a checkout, oldest first. Raises UsageError while any of it is open."""
-    merchant = run.load().profile.merchant
-    which = Filter(merchant=merchant, checkout_id=checkout_id, shop_id=shop_id)
-    found = list(run.journal().history(which))[::-1]
-    if len({one.checkout.shop_id for one in found}) > 1:
-        raise UsageError(
-            "which",
-            _("Several shops have a checkout {checkout}.").format(checkout=checkout_id),
-            _("Name one with --shop"),
-        )
+    found = of_checkout(checkout_id, shop_id, run)
     payments = [_paid(one, run) for one in found if one.open or one.standing.paid]
     if not payments:
         raise UsageError(

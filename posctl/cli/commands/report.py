@@ -9,12 +9,19 @@ import typer
 from posctl.cli.framework import Command, new_app
 from posctl.cli.named_files import refuse_unwritable, write_out
 from posctl.cli.run import Run
-from posctl.cli.shift import mention_merged, shift_so_far, show_report
+from posctl.cli.shift import (
+    close_running,
+    closing_by,
+    mention_empty,
+    mention_merged,
+    question_to_close,
+    running_now,
+    shift_so_far,
+    show_report,
+)
 from posctl.errors import Interrupted, UsageError
 from posctl.hint import Say, said
-from posctl.journal.place import is_database
 from posctl.messages import _
-from posctl.money.advice import amount
 from posctl.money.order import check_value
 from posctl.money.outcome import Exit
 from posctl.money.record import Payment, members_asked
@@ -27,17 +34,13 @@ from posctl.office.report_screen import (
     part_paid_words,
 )
 from posctl.office.shift import (
-    Closing,
     OutOfReach,
     Span,
     check_shifts,
-    close_shift,
     closed_shift,
     closed_shifts,
     payments_in,
-    refuse_to_close,
     report_of,
-    running_shift,
 )
 from posctl.paying.by_hand import person
 from posctl.screen.contract import envelope
@@ -233,32 +236,19 @@ def _shift_number(text: str) -> int:
 
 
 def _close(options: ReportOptions, run: Run) -> Report:
-    profile = run.load().profile
-    journal = run.own_journal()
-    out_of_reach = OutOfReach(open=run.unreached(), paid=run.unreached_paid())
-    closing = Closing(
-        by=person(profile.defaults.get("operator_id")),
-        note=options.note,
-        meant=None,
-        shared=is_database(run.load().journal),
-    )
+    closing = closing_by(run, person(run.load().profile.defaults.get("operator_id")), options.note)
     if run.can_ask() and not options.yes:
-        running = running_shift(journal, profile, out_of_reach, run.now_ms())
+        running = running_now(run, run.own_journal())
         _mention_part_paid(running, run)
-        _ask(running, closing, run)
+        if not run.confirm(question_to_close(running, closing, run)):
+            raise Interrupted("not_closed", _("The shift was not closed."))
         closing = closing._replace(meant=running.shift)
-    closed = close_shift(journal, profile, closing, out_of_reach, run.now_ms)
+    closed = close_running(run, closing)
     if closing.meant is None:  # nobody was asked; a job that closes every night goes on
-        _mention_empty(closed, run)
+        mention_empty(closed, run)
     if not run.screen.drawn:  # what is drawn has them
         _mention_part_paid(closed, run)
     return closed
-
-
-def _mention_empty(found: Report, run: Run) -> None:
-    """Say on stderr that a shift has nothing in it: it takes a number all the same."""
-    if not (found.sums.paid or found.sums.not_charged or found.corrections):
-        run.screen.note(_("▲ Nothing was settled in this shift: it is empty."))
 
 
 def _mention_part_paid(found: Report, run: Run) -> None:
@@ -267,20 +257,6 @@ def _mention_part_paid(found: Report, run: Run) -> None:
         run.screen.note(f"▲ {part_paid_words(found)}")
         for one in found.part_paid:
             run.screen.note(f"  {part_paid_line(one)}")
-
-
-def _ask(running: Report, closing: Closing, run: Run) -> None:
-    """Ask before closing; on a terminal only. Raises Busy, Interrupted."""
-    refuse_to_close(running, closing)
-    _mention_empty(running, run)
-    question = _("Close shift {number} for good? {n} paid, {money}, {open} open.").format(
-        number=running.shift,
-        n=running.total.paid,
-        money=amount(running.fee),
-        open=running.sums.open,
-    )
-    if not run.confirm(question):
-        raise Interrupted("not_closed", _("The shift was not closed."))
 
 
 def _verify(run: Run) -> Exit:

@@ -104,7 +104,16 @@ def _report(run: Run) -> None:
 
 
 def _to_close(run: Run, by: str) -> tuple[str, Callable[[], None]]:
-    from posctl.cli.shift import close_running, running_to_close
+    from posctl.cli.shift import (
+        close_running,
+        closing_by,
+        question_to_close,
+        running_now,
+        show_report,
+    )
+    from posctl.office.report import DIMENSIONS
 
-    number, question = running_to_close(run, by)
-    return question, lambda: close_running(run, by, number)
+    closing, running = closing_by(run, by), running_now(run, run.own_journal())
+    question = question_to_close(running, closing, run)
+    meant = closing._replace(meant=running.shift)
+    return question, lambda: show_report(close_running(run, meant), DIMENSIONS, run)
