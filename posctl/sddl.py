@@ -73,3 +73,9 @@ def private_list(user: str, *, folder: bool = False) -> str:
     """
     flags = "OICI" if folder else ""
     return "D:P" + "".join(f"(A;{flags};FA;;;{who})" for who in (user, "SY", "BA"))
+
+
+def inherits_list(sddl: str) -> bool:
+    """Whether the folder's list goes on to this file's: it is not protected from it."""
+    found = re.search(r"D:([A-Z]*)", sddl)
+    return found is not None and "P" not in found[1].replace("NO_ACCESS_CONTROL", "")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from posctl.sddl import Others, others_in, private_list
+from posctl.sddl import Others, inherits_list, others_in, private_list
 
 assert sys.platform == "win32"  # noqa: S101  for mypy: elsewhere there is no windll
 
@@ -56,7 +56,8 @@ def console_as_before(mode: int | None) -> None:
 
 # ── who else may read and change a file ──────────────────────────────────────────────────────
 
-_OWNER, _LIST, _NOT_INHERITED = 0x1, 0x4, 0x8000_0000  # SECURITY_INFORMATION
+# SECURITY_INFORMATION
+_OWNER, _LIST, _INHERITED, _NOT_INHERITED = 0x1, 0x4, 0x2000_0000, 0x8000_0000
 _QUERY, _TOKEN_USER = 0x8, 1
 
 
@@ -131,12 +132,22 @@ def keep_to_user(path: Path) -> None:
     FAT disk, it stays as it is; `doctor` says so.
     """
     user = own_sid()
+    if user:
+        _set_list(path, private_list(user, folder=path.is_dir()))
+
+
+def take_over_list(path: Path, other: Path) -> None:
+    """Let those read and change `path` who may do so with `other`, as far as a list tells."""
+    found = access_list(other)
+    if found is not None:
+        _set_list(path, found)
+
+
+def _set_list(path: Path, sddl: str) -> None:
     security, binary = ctypes.windll.advapi32, ctypes.c_void_p()
-    wanted = ctypes.c_wchar_p(private_list(user, folder=path.is_dir()))
     convert = security.ConvertStringSecurityDescriptorToSecurityDescriptorW
-    if not user or not convert(wanted, 1, ctypes.byref(binary), None):
+    if not convert(ctypes.c_wchar_p(sddl), 1, ctypes.byref(binary), None):
         return
-    security.SetFileSecurityW(
-        ctypes.c_wchar_p(str(path)), ctypes.c_ulong(_LIST | _NOT_INHERITED), binary
-    )
+    inherits = _INHERITED if inherits_list(sddl) else _NOT_INHERITED
+    security.SetFileSecurityW(ctypes.c_wchar_p(str(path)), ctypes.c_ulong(_LIST | inherits), binary)
     ctypes.windll.kernel32.LocalFree(binary)

@@ -220,7 +220,7 @@ def _put(path: Path, text: str) -> None:
     try:
         draft = write_draft(place, [text.encode()])
         try:
-            _let_read(draft, place.stat())
+            _let_read(draft, place)
             replace(place, draft)
         finally:
             delete(draft)
@@ -228,12 +228,17 @@ def _put(path: Path, text: str) -> None:
         raise _unwritable(path, error) from None
 
 
-def _let_read(draft: Path, before: os.stat_result) -> None:
-    """A till of the configuration's group reads it, too. Windows: as the folder says."""
+def _let_read(draft: Path, before: Path) -> None:
+    """Those who may read the present file may read the draft: a till of its group, say."""
+    if sys.platform == "win32":
+        from posctl.windows import take_over_list
+
+        take_over_list(draft, before)
+        return
     with suppress(OSError):
-        if sys.platform != "win32":
-            os.chown(draft, -1, before.st_gid)
-        draft.chmod(stat.S_IMODE(before.st_mode))
+        status = before.stat()
+        os.chown(draft, -1, status.st_gid)
+        draft.chmod(stat.S_IMODE(status.st_mode))
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:

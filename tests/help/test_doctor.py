@@ -56,7 +56,7 @@ from posctl.journal.open import open_journal
 from posctl.journal.sqlite import SqliteJournal
 from posctl.journal.sqlite_file import MIGRATIONS
 from posctl.money.outcome import Exit
-from posctl.sddl import Others, others_in, private_list
+from posctl.sddl import Others, inherits_list, others_in, private_list
 from posctl.shell import as_text
 
 if TYPE_CHECKING:
@@ -724,6 +724,14 @@ ME = "S-1-5-21-1-2-3-1001"
 def test_who_an_access_list_lets_in(sddl: str, readers: str, writers: str) -> None:
     """Whom a list lets read or change a file, but for its user, the system and administrators."""
     assert others_in(sddl, ME) == Others(tuple(readers.split()), tuple(writers.split()))
+
+
+def test_whether_the_folders_list_goes_on() -> None:
+    """A list that is protected from the folder's stays so in what takes its place."""
+    assert not inherits_list(f"O:{ME}{private_list(ME)}")
+    assert not inherits_list(f"O:{ME}G:S-1-5-32D:PAI(A;;FA;;;BA)S:AI(ML;;NW;;;HI)")
+    assert inherits_list(f"O:{ME}D:AI(A;ID;FA;;;BA)S:P(ML;;NW;;;HI)")
+    assert inherits_list(f"O:{ME}D:(A;;FR;;;WD)")
 
 
 def test_the_administrator_is_no_other() -> None:
