@@ -4,6 +4,7 @@ requests and urllib3 tell neither (docs/outcomes.md, traps): "refused" and "clos
 was sent" are one exception, a slow drip never trips a read timeout, the resolver has none at all.
 So the few methods that wait or send are overridden here, at the bottom, where the truth is plain:
 
+- of a name's addresses the first to answer is taken, a dead one costs a quarter of a second;
 - every wait on a socket ends at the exchange's deadline, and an exchange receives only so much;
 - `Connection.send` marks the exchange before the first byte of the request goes out;
 - a failure is named where it happens, as `Failed(event)`. That is no OSError and no urllib3
@@ -17,10 +18,11 @@ from __future__ import annotations
 import errno
 import itertools
 import re
+import selectors
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -36,6 +38,7 @@ from posctl.gateway.exchange import Sent, Timeout
 from posctl.money.outcome import Event
 
 MAX_RECEIVED = 2 * 1024 * 1024  # bytes of one answer on the wire: the body, its headers and frames
+_HEAD_START_S = 0.25  # of one address before the next: RFC 8305, 8
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 
 
@@ -58,7 +61,7 @@ class Flight:
         self.generation = generation  # connections of an earlier one are not used any more
         self.connecting = False
         self._timeout = timeout
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._deadline_s = monotonic() + timeout.total_s
         self._received = 0
 
@@ -78,14 +81,14 @@ class Flight:
 
     def patience_s(self) -> float:
         """How long the next wait may take. Raises Failed when the deadline has passed."""
-        left_s = self._deadline_s - self._monotonic()
+        left_s = self._deadline_s - self.monotonic()
         if left_s <= 0:
             raise self.failed(Event.DEADLINE)
         return min(left_s, self._timeout.connect_s if self.connecting else self._timeout.read_s)
 
     def failed(self, event: Event, detail: str = "") -> Failed:
         """How the exchange failed: once the deadline has passed, that is the cause."""
-        if self._monotonic() >= self._deadline_s:
+        if self.monotonic() >= self._deadline_s:
             event = Event.DEADLINE if self.sent.may_have_left else Event.DEADLINE_UNSENT
         return Failed(event, detail)
 
@@ -138,10 +141,6 @@ def _receive(sock: socket.socket, recv_into: Callable[..., int], args: tuple[Any
 class _Socket(socket.socket):
     def settimeout(self, _seconds: float | None) -> None:
         """Nothing: the layers above set what is not the flight's."""
-
-    def connect(self, address: Any) -> None:
-        _be_patient(self)
-        super().connect(address)
 
     def sendall(self, *args: Any) -> None:
         _be_patient(self)  # for the whole of it
@@ -201,6 +200,72 @@ def _resolve(host: str, port: int, wait_s: float) -> list[Any]:
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def _by_turns(addresses: Iterable[Any]) -> list[Any]:
+    """One of each family in turn: where IPv6 is broken, that costs one head start, not several."""
+    families: dict[int, list[Any]] = {}
+    for address in addresses:
+        families.setdefault(address[0], []).append(address)
+    turns = itertools.zip_longest(*families.values())
+    return [address for turn in turns for address in turn if address]
+
+
+def _begin(family: int, kind: int, protocol: int, _name: str, address: Any) -> socket.socket:
+    """A socket on its way to `address`. Raises OSError when that is over already."""
+    sock = _Socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        socket.socket.settimeout(sock, 0)
+        sock.connect(address)
+    except BlockingIOError:
+        pass
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _first_to_connect(addresses: list[Any]) -> socket.socket:
+    """A connection to the address that answers first; the others are closed, and heard nothing.
+
+    Each is tried as soon as one before it has failed, or after a head start: one that swallows
+    whatever is sent there must not cost a connect timeout. Raises what the last of `addresses`
+    met, TimeoutError when it met nothing; Failed at the deadline.
+    """
+    flight = here.flight
+    codes = [errno.ETIMEDOUT] * len(addresses)  # not the errors: they hold on to these frames
+    left = list(enumerate(addresses))
+    ends_s = 0.0
+    sock: socket.socket
+    with selectors.DefaultSelector() as waiting:
+        try:
+            while left or waiting.get_map():
+                if left:
+                    number, address = left.pop(0)
+                    ends_s = flight.monotonic() + flight.patience_s()
+                    try:
+                        sock = _begin(*address)
+                    except OSError as error:
+                        codes[number] = error.errno or 0
+                        continue
+                    waiting.register(sock, selectors.EVENT_WRITE, (number, sock))
+                wait_s = max(0.0, ends_s - flight.monotonic())
+                ready = waiting.select(min(wait_s, _HEAD_START_S) if left else wait_s)
+                if not ready and not left:
+                    break
+                for key, _events in ready:
+                    number, sock = key.data
+                    waiting.unregister(sock)
+                    codes[number] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not codes[number]:
+                        socket.socket.settimeout(sock, None)
+                        return sock
+                    sock.close()
+        finally:
+            for key in waiting.get_map().values():
+                key.data[1].close()
+    raise OSError(codes[-1], "")
 
 
 # ── the connection ───────────────────────────────────────────────────────────────────────────
@@ -306,26 +371,16 @@ class Connection(HTTPConnection):
             addresses = _resolve(self._dns_host, self.port, flight.patience_s())
         except (OSError, UnicodeError) as error:
             raise self._unreachable(Event.DNS_FAILED, type(error).__name__) from None
-        failure = Failed(Event.DNS_FAILED)
-        for family, kind, protocol, _name, address in addresses:
-            sock = _Socket(family, kind, protocol)
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.connect(address)
-            except TimeoutError:
-                failure = self._unreachable(Event.CONNECT_TIMEOUT, "timed out")
-            except ConnectionRefusedError:
-                failure = self._unreachable(Event.REFUSED, "refused")
-            except OSError as error:
-                event = Event.NO_ROUTE if error.errno in _NO_ROUTE else Event.UNSENT
-                failure = self._unreachable(event, errno.errorcode.get(error.errno or 0, ""))
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return sock
-            sock.close()
-        raise failure
+        try:
+            return _first_to_connect(_by_turns(addresses))
+        except TimeoutError:
+            raise self._unreachable(Event.CONNECT_TIMEOUT, "timed out") from None
+        except ConnectionRefusedError:
+            raise self._unreachable(Event.REFUSED, "refused") from None
+        except OSError as error:
+            event = Event.NO_ROUTE if error.errno in _NO_ROUTE else Event.UNSENT
+            detail = errno.errorcode.get(error.errno or 0, "")
+            raise self._unreachable(event, detail) from None
 
     def _tunnel(self) -> None:
         try:

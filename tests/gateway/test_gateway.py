@@ -529,6 +529,90 @@ def test_every_address_is_tried_before_anything_left(
         assert server.connections == 1
 
 
+def test_an_address_that_swallows_costs_a_head_start(
+    gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where IPv6 is broken nothing comes back, not even a refusal: the next address is tried long
+    before the connect timeout, and hears the one request.
+    """
+    with fault.full_port() as silent, FaultServer(answer()) as server:
+        pairs = [("127.0.0.1", silent), ("127.0.0.1", silent), ("127.0.0.1", server.port)]
+        monkeypatch.setattr(socket, "getaddrinfo", addresses(*pairs))
+        through = gateway("http://gateway.test/router/rest", Timeout(20, 20, 10))
+        assert post(through).body == PAID
+        assert (server.connections, server.bodies()) == (1, [FORM])
+
+
+def test_of_two_that_connect_one_hears_the_request(
+    gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever connects besides the first is left again without a byte."""
+    monkeypatch.setattr(connection, "_HEAD_START_S", 0)
+    with FaultServer(answer()) as one, FaultServer(answer()) as other:
+        pairs = [("127.0.0.1", one.port), ("127.0.0.1", other.port)]
+        monkeypatch.setattr(socket, "getaddrinfo", addresses(*pairs))
+        for _turn in range(9):
+            through = gateway("http://gateway.test/router/rest")
+            assert post(through).body == PAID
+        assert one.bodies() + other.bodies() == [FORM] * 9
+
+
+def test_an_address_of_a_family_that_is_not_there(
+    gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No socket can be made for the first address: the second is as good."""
+    with FaultServer(answer()) as server:
+        dead = (socket.AF_APPLETALK, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
+        good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [dead, good])
+        assert post(gateway("http://gateway.test/router/rest")).body == PAID
+
+
+@pytest.mark.parametrize(
+    ("places", "event"),
+    [
+        ("silent silent", Event.CONNECT_TIMEOUT),
+        ("refusing silent", Event.CONNECT_TIMEOUT),
+        ("unrouted silent", Event.CONNECT_TIMEOUT),
+        ("silent refusing", Event.REFUSED),
+        ("unrouted refusing", Event.REFUSED),
+        ("silent unrouted", Event.NO_ROUTE),
+    ],
+)
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_where_no_address_answers_the_last_one_tells(
+    gateway: MakeGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    places: str,
+    event: Event,
+    *,
+    through_proxy: bool,
+) -> None:
+    """All of a name's addresses fail, the gateway's or the proxy's: the last one tells."""
+    with fault.full_port() as silent, fault.refusing_port() as refusing:
+        pairs = {
+            "silent": ("127.0.0.1", silent),
+            "refusing": ("127.0.0.1", refusing),
+            "unrouted": (fault.NO_ROUTE, 9),
+        }
+        resolver = addresses(*(pairs[place] for place in places.split()))
+        monkeypatch.setattr(socket, "getaddrinfo", resolver)
+        proxy = "http://proxy.test:1" if through_proxy else None
+        exchange = post(gateway("http://gateway.test/router/rest", HASTY_CONNECT, proxy=proxy))
+    wanted = Event.PROXY_REFUSED if through_proxy else event
+    assert (exchange.event, exchange.may_have_left) == (wanted, False)
+
+
+def test_families_take_turns() -> None:
+    """However many dead IPv6 addresses a name has, the other kind is tried second."""
+    six, four = socket.AF_INET6, socket.AF_INET
+    assert connection._by_turns([]) == []
+    assert connection._by_turns([(four, 1), (four, 2)]) == [(four, 1), (four, 2)]
+    mixed = [(six, 1), (six, 2), (six, 3), (four, 1)]
+    assert connection._by_turns(mixed) == [(six, 1), (four, 1), (six, 2), (six, 3)]
+    assert connection._by_turns(mixed[::-1]) == [(four, 1), (six, 3), (six, 2), (six, 1)]
+
+
 def test_once_bytes_left_no_other_address_is_tried(
     gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -773,12 +773,13 @@ def _install_network(address: str, resolver: str | list[list[Any]] | None) -> No
     if resolver is None:
         return
 
-    def resolve(_host: str, _port: int, _family: int, _kind: int, _proto: int, flags: int) -> Any:
+    def resolve(_host: str, port: int, _family: int, _kind: int, _proto: int, flags: int) -> Any:
         if isinstance(resolver, str):
             if resolver == "dns_hang" and not flags:
                 threading.Event().wait()
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", tuple(to)) for to in resolver]
+        places = [(host, at or port) for host, at in resolver]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
 
     def resolve_lazily(host: str, port: int, *args: int) -> Any:
         return resolve(host, port, *(*args, 0, 0, 0, 0)[:4])

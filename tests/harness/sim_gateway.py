@@ -992,6 +992,8 @@ class Places:
                 return [["127.0.0.1", self._ports["full"]]]
             case "deadline_unsent":
                 return [["127.0.0.1", self._ports["full"]]] * 8
+            case "first_swallows":  # as where IPv6 is broken; the second is the gateway itself
+                return [["127.0.0.1", self._ports["full"]], ["127.0.0.1", None]]
         return [["127.0.0.1", self._ports[net]]]
 
     def _hold(self, sock: socket.socket) -> int:

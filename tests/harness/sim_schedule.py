@@ -76,6 +76,7 @@ PEOPLE = (
     ("lost", "adopted_folder"),
     ("lost", "restored"),
 )
+SWALLOWED_EVERY = 16  # in some, all day, the first address of the gateway's name swallows all
 CORRECT_EVERY = 11  # besides, in some schedules a person takes back what was closed by mistake
 JUMPS_S = (660.0, -660.0, 86_400.0, -86_400.0, 90_000.0, 1200.0, 61.0, -61.0)
 
@@ -232,12 +233,18 @@ def _steps(rng: random.Random, seed: int, special: Sequence[str]) -> Iterator[St
         if seed % CORRECT_EVERY == CORRECT_EVERY - 1:
             where = people.randrange(1, len(steps) + 1)
             steps.insert(where, Step("correct", people.randrange(1000), (How(),)))
+    if seed % SWALLOWED_EVERY == 1:
+        steps = [replace(step, hows=tuple(map(_swallowed, step.hows))) for step in steps]
     for step in steps:
         if seed % 9 == 0 and step.hows and not step.hows[0].console:
             first, *others = step.hows
             yield replace(step, hows=(replace(first, same_pid=True), *others))
         else:
             yield step
+
+
+def _swallowed(how: How) -> How:
+    return how if how.net or how.console else replace(how, net="first_swallows")
 
 
 def _console_step(rng: random.Random) -> Step:

@@ -52,6 +52,11 @@ def test_whatever_people_do_comes_up_in_turn() -> None:
     assert set(PEOPLE) <= done
 
 
+def test_a_broken_ipv6_comes_up() -> None:
+    """In some schedules whatever is sent meets an address that never answers first."""
+    assert any(how.net == "first_swallows" for s in make_schedule(1).steps for how in s.hows)
+
+
 def test_a_seed_is_a_schedule() -> None:
     """The same seed always means the same steps, another one means others."""
     assert make_schedule(7) == make_schedule(7)
