@@ -24,9 +24,9 @@ from typing import Any
 # Guessers of charsets (no answer's charset is guessed; requests warns of it), compressors of
 # archives for shutil and zipfile. Each is imported with an `except ImportError`.
 _LEFT_OUT = ("chardet", "charset_normalizer", "bz2", "lzma")
-# Imported for functions that nobody calls here: to open a browser, to pack archives, to look at
-# the address in a URL's brackets.
-_LATER = ("ipaddress", "platform", "shutil", "subprocess")
+# Imported for functions that nobody calls here: to ask for the version of h2, to look at the
+# address in a URL's brackets, to open a browser, to pack and to look into archives.
+_LATER = ("importlib.metadata", "ipaddress", "platform", "shutil", "subprocess", "zipfile")
 # Whose patterns wait. None of these hands one to a function of `re`, which would not know it.
 _PATIENT = frozenset(
     {
@@ -68,6 +68,10 @@ class _Later(ModuleType):
         return getattr(import_module(self.__name__), name)
 
 
+def _version(distribution: str) -> str:
+    return import_module("importlib.metadata").version(distribution)
+
+
 @contextmanager
 def light_imports() -> Iterator[None]:
     """For import statements alone; they may be nested."""
@@ -76,6 +80,8 @@ def light_imports() -> Iterator[None]:
     absent = [name for name in _LEFT_OUT if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "not to be found"
     later = {name: _Later(name) for name in _LATER if name not in sys.modules}
+    if "importlib.metadata" in later:  # urllib3 takes this name out of it, for its HTTP/2 alone
+        vars(later["importlib.metadata"]).update(__path__=(), version=_version)
     if "platform" in later and hasattr(os, "uname"):  # uuid asks for nothing else, on import
         vars(later["platform"])["system"] = lambda: os.uname().sysname
     sys.modules.update(later)
