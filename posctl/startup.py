@@ -69,7 +69,9 @@ class _Later(ModuleType):
 
 
 def _version(distribution: str) -> str:
-    return import_module("importlib.metadata").version(distribution)
+    from importlib.metadata import version
+
+    return version(distribution)
 
 
 @contextmanager
