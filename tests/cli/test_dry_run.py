@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import Ran, Shop
+from merciless import Merciless
 
 from posctl.journal.prune import prune
 from posctl.times import now_ms
@@ -50,6 +51,24 @@ def test_retry_tells_why_it_would_not(trained: Training, unknown: str) -> None:
     assert "closed" in one["refused"]
     trained("resolve", unknown, "--as", "not-paid", "--note", "seen", "--yes")
     assert trained("retry", "--due", "--dry-run", "--json").json["payments"] == []
+
+
+def test_retry_tells_who_is_sending(shop: Shop) -> None:
+    """What another process is sending at this moment would not be sent a second time, and it is
+    said who that is; what one that died was sending would be.
+    """
+    with Merciless() as gateway:
+        gateway.hold_at = 0
+        shop.profile(gateway.url, timeout="{connect: 60, read: 60, total: 60}")
+        with shop.start("pay", "--fee", "100", "--checkout", "1") as sending:
+            gateway.wait_for(lambda: gateway.held == 1)
+            (one,) = shop.run("retry", "--all", "--dry-run", "--json").json["payments"]
+            assert f"process {sending.pid}" in one["refused"]
+            sending.kill()
+        (one,) = shop.run("retry", "--last", "--dry-run", "--json").json["payments"]
+        assert one["refused"] is None
+        assert len(gateway.requests) == 1
+        gateway.forget_held()
 
 
 def test_resolve_refuses_as_it_would_and_closes_nothing(trained: Training, unknown: str) -> None:

@@ -14,7 +14,7 @@ from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.admit import Block, may_resend
 from posctl.money.outcome import Exit, Outcome
-from posctl.money.record import Merchant, Payment
+from posctl.money.record import Merchant, Payment, Try
 from posctl.times import seconds_in
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _several(options: RetryOptions, run: Run) -> Exit:
 
 
 def _dry_run(options: RetryOptions, run: Run) -> Exit:
-    """What would be sent, as the journal stands now. Who sends one at this moment is not asked."""
+    """What would be sent, as the journal stands now."""
     from posctl.money.advice import amount
     from posctl.money.result import iso, payment_json
     from posctl.screen.brush import draw_pairs
@@ -277,9 +277,24 @@ def _refused(payment: Payment, options: RetryOptions, run: Run) -> str | None:
     block = may_resend(payment, run.now_ms(), waived, automatic=options.due)
     if payment.checkout.merchant != _merchant(run):
         block = Block.OTHER_PROFILE
+    sender = None if block else _sender(payment, run)
+    if sender:
+        block = Block.HELD
     if block is None:
         return None
-    return blocked(block, payment, None, None, run.load().profiles).message
+    return blocked(block, payment, sender, None, run.load().profiles).message
+
+
+def _sender(payment: Payment, run: Run) -> Try | None:
+    """The try that another process is at, if one is. What has an end nobody is sending."""
+    journal = run.own_journal()
+    last = journal.last_try(payment)
+    if last is None or last.end is not None:
+        return None
+    if not journal.transact(lambda tx: tx.hold(payment)):
+        return last
+    journal.let_go(payment)  # it was stopped
+    return None
 
 
 def _which(options: RetryOptions, run: Run) -> list[str]:
