@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from posctl.messages import N_, _
+from posctl.text import breaks
 
 HEADINGS = (N_("Options"), N_("Commands"))  # typer's own; it translates nothing
 
@@ -55,8 +56,57 @@ def new_app(**how: Any) -> typer.Typer:
 _TyperFormatter: Any = typer.Context.formatter_class
 
 
+_WIDEST = 80  # what is longer is hard to read
+_NARROWEST = 32  # typer stops at 50, and counts a Chinese character as one column
+_BESIDE = 20  # less room than this beside the names, and what they mean stands below them
+
+
+def _cells(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    from unicodedata import east_asian_width
+
+    return sum(2 if east_asian_width(one) in "WF" else 1 for one in text)
+
+
 class _Formatter(_TyperFormatter):  # type: ignore[misc]  # typer names the class by this only
-    """Speaks the user's language, and marks what is required by having no brackets."""
+    """Speaks the user's language, as wide as the terminal is, and marks what is required by having
+    no brackets.
+    """
+
+    def __init__(self, **how: Any) -> None:
+        from shutil import get_terminal_size
+
+        columns = min(get_terminal_size().columns, _WIDEST) - 2
+        super().__init__(**how | {"width": max(columns, _NARROWEST)})
+
+    def write_text(self, text: str) -> None:
+        for line in self._lines(text, 0):
+            self.write(f"{'':{self.current_indent}}{line}\n")
+
+    def write_dl(
+        self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        column = min(max(_cells(name) for name, _text in rows), col_max) + col_spacing
+        if self.width - self.current_indent - column < _BESIDE:
+            column = 2
+        margin = " " * self.current_indent
+        for name, text in rows:
+            first, *others = self._lines(text, column) or [""]
+            beside = column - _cells(name)
+            if beside >= col_spacing or not first:
+                self.write(f"{margin}{name}{'':{beside}}{first}".rstrip() + "\n")
+            else:
+                self.write(f"{margin}{name}\n")
+                others.insert(0, first)
+            for line in others:
+                self.write(f"{margin}{'':{column}}{line}\n")
+
+    def _lines(self, text: str, column: int) -> list[str]:
+        """`text` in lines that have room behind `column` of what is indented."""
+        text = " ".join(text.split())
+        cuts = breaks(text, self.width - self.current_indent - column, _cells)
+        ends = pairwise((0, *cuts, len(text)))
+        return [text[start:end].rstrip() for start, end in ends]
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         args = args.replace("{", "").replace("}", "")

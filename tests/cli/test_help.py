@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import Shop
+from rich.cells import cell_len
 
 from posctl.cli.app import COMMANDS, _app
 from posctl.cli.slips import _MEANT, meant
@@ -69,3 +70,14 @@ def test_help_is_completed(shop: Shop) -> None:
     words = ("completion", "words", "--", "help")
     assert shop.run(*words, "pen").out.startswith("pending\t")
     assert shop.run(*words, "journal", "ba").out.startswith("backup\t")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("columns", [40, 80])
+def test_help_is_as_wide_as_the_terminal(shop: Shop, lang: str, columns: int) -> None:
+    """No line is wider, Chinese counted as two columns, but an example, which is to be copied."""
+    for words in (("help",), ("pay", "-h"), ("journal", "-h"), ("training", "-h")):
+        told = shop.run("--lang", lang, *words, env={"COLUMNS": str(columns)})
+        lines = [line for line in told.out.splitlines() if not line.startswith("  posctl ")]
+        assert len(lines) > 20
+        assert [line for line in lines if cell_len(line) > columns and "| posctl" not in line] == []
