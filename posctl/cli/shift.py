@@ -70,6 +70,15 @@ def question_to_close(running: Report, closing: Closing, run: Run) -> str:
     )
 
 
+def to_close_in_short(running: Report, closing: Closing, run: Run) -> str:
+    """The same for a till, as a line above its question. Raises Busy when it may not be closed."""
+    refuse_to_close(running, closing)
+    mention_empty(running, run)
+    return _("Shift {number} · {n} paid · {money}").format(
+        number=running.shift, n=running.total.paid, money=amount(running.fee)
+    )
+
+
 def close_running(run: Run, closing: Closing) -> Report:
     """Close the shift that somebody has said yes to, or the running one. Raises Busy, JournalError,
     ConfigError.

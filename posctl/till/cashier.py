@@ -82,6 +82,11 @@ class Cashier:
         found = self._desk.journal.open_payments(self._desk.profile.merchant)
         return [payment for payment in found if self.is_here(payment)]
 
+    def open_elsewhere(self) -> list[Payment]:
+        """What is open at the merchant's other tills, oldest first."""
+        found = self._desk.journal.open_payments(self._desk.profile.merchant)
+        return [payment for payment in found if not self.is_here(payment)]
+
     def near(self, tx: Transaction) -> list[Payment]:
         """The payments of this till that the next customer's may be once more, oldest first."""
         here = self.here(self._desk.now_ms() - _NEAR_MS)

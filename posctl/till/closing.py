@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
+from posctl.errors import Busy, UsageError
 from posctl.messages import _
 from posctl.money.order import check_value
+from posctl.money.outcome import outcome_of
 from posctl.money.scan import half_width
 from posctl.paying.by_hand import close_by_hand
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers
 from posctl.paying.pay import told
+from posctl.screen.brush import named
 from posctl.till.cashier import Cashier
 from posctl.till.entry import Asks
 from posctl.till.open import Open
@@ -62,55 +65,62 @@ class Closing:
             return
         self._one = one._replace(payment=now)  # another posctl may have tried it since
         self._verdicts.open.ask_at(one.payment.request_id, inf)
-        about = which(one.payment)
-        first = _("{payment}: look at the customer's phone and the platform's console first.")
-        self._talk.note(first.format(payment=about))
-        words = _("{payment}: was it paid? 1 paid, 2 not paid, Esc: leave it open: ")
-        short = _("Paid? 1 yes, 2 no, Esc: leave it: ")
-        self._talk.ask_words(words.format(payment=about), self._said, [short])
+        first = _("Look at the customer's phone and the platform's console first.")
+        self._talk.note(first)
+        self._talk.ask_words(
+            _("Paid? 1 yes, 2 no, Esc: leave it: "),
+            self._said,
+            about=which(now),
+            if_empty=_("Type 1 for paid, 2 for not paid."),
+        )
 
     def _said(self, verdict: str) -> None:
         paid = _SAID.get(half_width(verdict).lower())
         if paid is None or self._one is None:  # it is asked again
             self._talk.note(_("Type 1 for paid, 2 for not paid."))
             return
-        words = (
-            _("{payment} was paid. What shows it, in a few words: ")
-            if paid
-            else _("{payment} was not paid. What shows it, in a few words: ")
+        self._talk.ask_words(
+            _("Paid. What shows it: ") if paid else _("Not paid. What shows it: "),
+            lambda note: self._sure(note, paid=paid),
+            about=which(self._one.payment),
+            if_empty=_("Say in a few words what shows it."),
         )
-        short = _("Paid. What shows it: ") if paid else _("Not paid. What shows it: ")
-        question = words.format(payment=which(self._one.payment))
-        self._talk.ask_words(question, lambda note: self._sure(note, paid=paid), [short])
 
     def _sure(self, note: str, *, paid: bool) -> None:
-        if self._one is None or not any(character.isalnum() for character in note):
-            return  # asked again
+        if self._one is None:
+            return
+        if not any(character.isalnum() for character in note):  # asked again
+            self._talk.note(_("Say in a few words what shows it."))
+            return
         check_value("attributes", note, _("The evidence"))
-        words = (
-            _("{payment}: close it by hand as PAID?")
-            if paid
-            else _("{payment}: close it by hand as NOT PAID?")
-        )
-        about = which(self._one.payment)
-        short = _("{payment}: PAID?") if paid else _("{payment}: NOT PAID?")
         self._talk.confirm(
-            words.format(payment=about),
+            _("Close it by hand as PAID?") if paid else _("Close it by hand as NOT PAID?"),
             lambda: self._close(note, paid=paid),
             nay=_("Nothing was closed."),
             asks=Asks.INSIST,
-            shorter=[
-                short.format(payment=about),
-                _("Close it as PAID?") if paid else _("Close it as NOT PAID?"),
-            ],
+            about=which(self._one.payment),
         )
 
     def _close(self, note: str, *, paid: bool) -> None:
+        """Close it; when another posctl has tried it since, that is said, and the question stands:
+        nobody types her evidence twice.
+        """
         if self._one is None:
             return
         now_ms, journal = self._desk.now_ms(), self._desk.journal
         payment = self._one.payment
-        done = close_by_hand(payment, self._cashier.name, note, now_ms, journal, paid=paid)
+        try:
+            done = close_by_hand(payment, self._cashier.name, note, now_ms, journal, paid=paid)
+        except (Busy, UsageError):
+            now = journal.payment(payment.request_id) or payment
+            if now.open:
+                words = _("It was tried once more meanwhile: {outcome}. Still so?")
+                self._talk.note(words.format(outcome=named(outcome_of(now.standing))))
+                self._one = self._one._replace(payment=now)
+                self._sure(note, paid=paid)
+                return
+            self._talk.note(_("It was settled meanwhile; nothing was closed by hand."))
+            done = now
         self._verdicts.settle(told(done, self._desk))
 
     def end(self) -> None:

@@ -8,7 +8,7 @@ ends with nothing has been silent for a moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import Enum, auto
 from math import inf
 
@@ -86,10 +86,10 @@ class Entry:
         self._after_end, self._end_s = "", 0.0  # what just ended a line or a scan, and when
         self._fee = 0
         self._checkout_id = ""
-        self._question = ""
-        self._shorter: list[str] = []
+        self._question = self._about = self._if_empty = ""
         self._asks = Asks.ONCE
-        self._rest: Offer | None = None  # what `+` has taken: the next amount is a part of it
+        self._rest: Offer | None = None  # the checkout of which the next amount is a part
+        self._type_it = False  # an amount is to be typed: Enter and a scan take nothing
         self._is_refused = False  # the amount that was entered last
         self._framed = False  # a scan has begun with STX
         self._doubt = ""  # a checkout_id that looks like a payment code
@@ -98,29 +98,41 @@ class Entry:
     def fresh(self) -> None:
         """Ask for the next amount; what was typed so far is dropped."""
         self.prompt, self._typed, self._rest = Prompt.AMOUNT, "", None
-        self._is_refused = False
+        self._is_refused = self._type_it = False
 
-    def take_rest(self, rest: Offer) -> None:
-        """Ask how much of a rest is paid now: all of it, unless an amount is typed."""
+    def take_rest(self, rest: Offer, *, type_it: bool = False) -> None:
+        """Ask how much of a rest is paid now: all of it, unless an amount is typed; with `type_it`
+        what is typed, for more than the rest was typed before.
+        """
         self.fresh()
-        self.offer, self._rest = None, rest
+        self.offer, self._rest, self._type_it = None, rest, type_it
 
     def watch(self) -> None:
         """Wait for a verdict; any key goes on to the next customer."""
         self.prompt, self._typed = Prompt.WATCH, ""
 
-    def ask(self, question: str, asks: Asks = Asks.ONCE, shorter: Sequence[str] = ()) -> None:
-        """A question for yes or no; `shorter`, the widest first, say it where there is little
-        room.
+    def ask(self, question: str, asks: Asks = Asks.ONCE, about: str = "") -> None:
+        """A question for yes or no, short enough for 40 columns; what it is `about`, as long as it
+        may be, stands above it.
         """
         self.prompt, self._typed = Prompt.CONFIRM, ""
-        self._question, self._shorter, self._asks = question, list(shorter), asks
+        self._question, self._about, self._asks = question, about, asks
         self._doubt = self._no_code = ""
 
-    def ask_words(self, question: str, shorter: Sequence[str] = ()) -> None:
-        """A question that is answered in words; nothing is no answer."""
+    def ask_words(self, question: str, about: str, if_empty: str) -> None:
+        """A question, as above, that is answered in words; `if_empty` is said to none."""
         self.prompt, self._typed = Prompt.WORDS, ""
-        self._question, self._shorter = question, list(shorter)
+        self._question, self._about, self._if_empty = question, about, if_empty
+
+    @property
+    def about(self) -> str:
+        """What is to stand above the question that is asked now."""
+        return self._about if self.prompt in (Prompt.CONFIRM, Prompt.WORDS) else ""
+
+    @property
+    def rest(self) -> Offer | None:
+        """The rest that `+` without a number takes: of the checkout that is spoken of."""
+        return self._rest or (self.offer if self.offer and self.offer.rest else None)
 
     @property
     def asks(self) -> Asks | None:
@@ -134,11 +146,14 @@ class Entry:
         """What stands before the cursor, without what was typed."""
         match self.prompt:
             case Prompt.AMOUNT:
-                return amount_label(self._keys.amount, self.offer, self._rest)
+                unit = self._keys.amount
+                return amount_label(unit, self.offer, self._rest, type_it=self._type_it)
             case Prompt.CHECKOUT:
                 return self._checkout_label()
+            case Prompt.CODE if self._rest is not None:  # whose order it is was not typed just now
+                return f"{self._rest.checkout_id} · {self._code_label}"
             case Prompt.CODE:
-                return _("￥{yuan} · scan the payment code: ").format(yuan=yuan(self._fee))
+                return self._code_label
             case Prompt.CONFIRM if self._asks is Asks.INSIST:
                 return _("{question} [y/n] ").format(question=self._question)
             case Prompt.CONFIRM:
@@ -153,14 +168,15 @@ class Entry:
         """The same where there is less room, the widest first."""
         match self.prompt:
             case Prompt.AMOUNT:
-                return shorter_labels(self.offer, self._rest)
-            case Prompt.CONFIRM:
-                keys = "[y/n]" if self._asks is Asks.INSIST else "[y/N]"
-                return [f"{one} {keys} " for one in (self._question, *self._shorter)]
-            case Prompt.WORDS:
-                return self._shorter
+                return shorter_labels(self.offer, self._rest, type_it=self._type_it)
+            case Prompt.CODE if self._rest is not None:
+                return [self._code_label]
             case _:
                 return []
+
+    @property
+    def _code_label(self) -> str:
+        return _("￥{yuan} · scan the payment code: ").format(yuan=yuan(self._fee))
 
     def _checkout_label(self) -> str:
         if self.offer is None or self.offer.rest:  # a rest is taken with its own key alone
@@ -225,7 +241,7 @@ class Entry:
             yield from self._code(code)
         elif self.prompt is Prompt.CONFIRM:
             yield Note(_("That was a code. First answer: y or n."))
-        elif self.prompt is Prompt.AMOUNT and (self._typed or self._is_refused):
+        elif self.prompt is Prompt.AMOUNT and (self._typed or self._is_refused or self._type_it):
             # Another amount was meant than the one that is offered.
             yield Note(_("That was a code. First the amount, then scan."))
         elif self.prompt is Prompt.AMOUNT and self._rest is not None:
@@ -293,7 +309,8 @@ class Entry:
         elif leave:
             yield Plain.LEAVE
         else:
-            self.offer = self._rest = None
+            self.fresh()
+            self.offer = None
 
     def _enter(self) -> Iterator[Wish]:
         typed, self._typed = self._typed.strip(), ""
@@ -321,7 +338,12 @@ class Entry:
     def _amount(self, typed: str) -> Iterator[Wish]:
         offer, rest = self.offer, self._rest
         if not typed:
-            if rest is not None:
+            if self._type_it and rest is not None:
+                words = _(
+                    "Type the amount, at most ￥{yuan}; + takes it all. Esc: another customer."
+                )
+                yield Note(words.format(yuan=yuan(rest.pay_fee)))
+            elif rest is not None:
                 yield from self._take(rest)
             elif offer is not None and not offer.rest:
                 yield from self._take(offer)
@@ -395,7 +417,7 @@ class Entry:
             yield Note(_("That was a payment code. First the checkout's number, then scan."))
             return
         elif has_code(typed):
-            self.ask(_("That looks like a payment code. Is it the checkout?"))
+            self.ask(_("Is it the checkout?"), about=_("That looks like a payment code."))
             self._doubt = typed
             return
         else:
@@ -432,6 +454,8 @@ class Entry:
         elif typed:
             yield Keep(typed)
             yield Words(typed)
+        else:
+            yield Note(self._if_empty)
 
     def _code(self, typed: str) -> Iterator[Wish]:
         if not typed:
@@ -439,8 +463,7 @@ class Entry:
         typed = unframed(typed)
         limits = Limits(self._profile.max_fee, self._profile.allow_card_numbers)
         if check_scanned(typed, self._checkout_id, _("The code"), limits) is not Scan.CODE:
-            yield Note(not_known(typed))
-            self.ask(_("Send it all the same?"))
+            self.ask(_("Send it all the same?"), about=not_known(typed))
             self._no_code = typed
             return
         yield Keep(mask(typed))

@@ -7,11 +7,17 @@ from posctl.money.order import yuan
 from posctl.till.wishes import Offer
 
 
-def amount_label(unit: str, offer: Offer | None, rest: Offer | None) -> str:
-    """`unit` is "yuan" or "fen"; `offer` is what a key takes, `rest` what `+` has taken."""
+def amount_label(unit: str, offer: Offer | None, rest: Offer | None, *, type_it: bool) -> str:
+    """`unit` is "yuan" or "fen"; `offer` is what a key takes, `rest` the checkout of which a part
+    is paid, with `type_it` only when its amount was typed.
+    """
     unit = _("Amount, yuan") if unit == "yuan" else _("Amount, fen")
     if rest is not None:
-        words = _("{checkout}: {unit} (Enter: ￥{yuan}): ")
+        words = (
+            _("{checkout}: {unit} (at most ￥{yuan}; +: all of it): ")
+            if type_it
+            else _("{checkout}: {unit} (Enter: ￥{yuan}): ")
+        )
         return words.format(checkout=rest.checkout_id, unit=unit, yuan=yuan(rest.pay_fee))
     if offer is None:
         return _("{unit}: ").format(unit=unit)
@@ -21,13 +27,15 @@ def amount_label(unit: str, offer: Offer | None, rest: Offer | None) -> str:
     return _("{unit} (Enter: {taken}): ").format(unit=unit, taken=taken)
 
 
-def shorter_labels(offer: Offer | None, rest: Offer | None) -> list[str]:
+def shorter_labels(offer: Offer | None, rest: Offer | None, *, type_it: bool) -> list[str]:
     """The same for a narrow terminal, without the checkout; nothing where it is short anyway."""
     about = rest or offer
     if about is None:
         return []
     if rest is not None:
-        words = _("The rest (Enter: ￥{yuan}): ")
+        words = (
+            _("At most ￥{yuan} (+: all of it): ") if type_it else _("The rest (Enter: ￥{yuan}): ")
+        )
     elif about.rest:
         words = _("+: the rest, ￥{yuan}; or amount: ")
     else:

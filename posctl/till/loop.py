@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import NamedTuple
 
-from posctl.errors import AfterSending, PosctlError
+from posctl.errors import AfterSending, Busy, PosctlError
 from posctl.hint import Say, Type
 from posctl.messages import _
 from posctl.money.order import PayRequest
 from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
 from posctl.money.record import Payment
+from posctl.money.scan import Scan, what_is
 from posctl.paying.desk import Desk
 from posctl.paying.many import Workers
 from posctl.paying.part_paid import part_paid
@@ -26,7 +27,14 @@ from posctl.till.cashier import Cashier
 from posctl.till.closing import Closing
 from posctl.till.entry import Asks, Entry, Prompt
 from posctl.till.keyboard import Keyboard
-from posctl.till.screen import draw_farewell, draw_help, draw_status, draw_welcome
+from posctl.till.screen import (
+    draw_farewell,
+    draw_help,
+    draw_status,
+    draw_welcome,
+    left_over,
+    which,
+)
 from posctl.till.sending import Sending
 from posctl.till.talk import Talk
 from posctl.till.verdicts import Verdicts
@@ -49,8 +57,8 @@ WORKERS = 4  # payments on their way at once: a till has one customer, and some 
 class Tools(NamedTuple):
     """What the till is given besides its desk. `order` makes a checked payment of members by API
     name; `operator_given` is whether somebody has said who works at the till; `receipt` counts a
-    print of a paid payment and gives its text; `report` shows the shift's; `to_close` gives what is
-    asked before somebody closes the shift, and what closes it.
+    print of a paid payment and gives its text; `report` shows the shift's; `to_close` gives the
+    sums of the shift that somebody wants to close, in a line, and what closes it.
     """
 
     order: Callable[[Mapping[str, str]], PayRequest]
@@ -77,6 +85,7 @@ class Till:
         )
         self._closing = Closing(desk, self._cashier, talk, workers, verdicts, clock)
         self._leaving = False
+        self._listed = False  # what is left stands right above the question whether to leave
 
     def run(self) -> Exit:
         """Serve customers until the cashier leaves, or the terminal is gone.
@@ -123,14 +132,13 @@ class Till:
         last = None if self._tools.operator_given else self._verdicts.takings.last_operator()
         now = str(self._cashier.anyone.members["operator_id"])
         if last not in (None, now):
-            question = _("Operator {last} took the last payment here. Is {last} still working?")
             nay = _("Operator {now} works here now. Another one: w").format(now=now)
             self._talk.confirm(
-                question.format(last=last),
+                _("Is it still that operator?"),
                 lambda: self._work_as(last),
                 nay=nay,
                 asks=Asks.INSIST,
-                shorter=[_("Still operator {last}?").format(last=last)],
+                about=_("Operator {last} took the last payment here.").format(last=last),
             )
 
     def _welcome(self) -> None:
@@ -159,7 +167,7 @@ class Till:
         verdicts = self._verdicts
         verdicts.forget_codes()
         self._talk.line("")
-        if verdicts.open or verdicts.rests:
+        if (verdicts.open or verdicts.rests) and not self._listed:
             verdicts.show_open(leaving=True)
         self._talk.show({}, lambda canvas: draw_farewell(canvas, verdicts.status()))
         left = [*self._workers.in_flight.values(), *(one.payment for one in verdicts.open)]
@@ -169,6 +177,7 @@ class Till:
 
     def _serve(self) -> None:
         while not self._leaving:
+            self._talk.head()
             self._show_prompt()
             try:
                 with self._desk.interruptible():
@@ -242,7 +251,8 @@ class Till:
             else:
                 self._talk.no()
         finally:
-            self._closing.end()
+            if self._entry.asks is None:  # else it is asked once more
+                self._closing.end()
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────
 
@@ -257,33 +267,51 @@ class Till:
             "p": lambda: self._print_receipt(number or 1),
             "x": self._report,
             "z": self._close_shift,
-            "w": lambda: self._talk.ask_words(_("Operator: "), self._work_as),
+            "w": self._ask_operator,
             "?": lambda: self._talk.show({}, draw_help),
             "q": self._leave,
         }
         commands[letter]()
 
     def _leave(self) -> None:
-        """Leave, unless something is open: then only after a yes, or a second Ctrl-C."""
+        """Leave, unless something is open or part-paid: then only after a yes, or a second
+        Ctrl-C.
+        """
         self._verdicts.look_again()
-        if self._entry.asks is Asks.LEAVE or not self._verdicts.status().open:
+        now = self._verdicts.status()
+        if self._entry.asks is Asks.LEAVE:
+            self._go()
+            return
+        if not (now.open or now.rests):
             self._leaving = True
             return
-        self._verdicts.show_open()
-        question = _("Leave all the same? What is open is not asked about then.")
-        self._talk.confirm(question, self._go, nay=_("The till goes on."), asks=Asks.LEAVE)
+        self._verdicts.show_open(leaving=True)
+        if now.open:
+            self._talk.note(_("Once you have left, nobody asks about what is open."))
+        self._talk.confirm(
+            _("Leave all the same?"),
+            self._go,
+            nay=_("The till goes on."),
+            asks=Asks.LEAVE,
+            about="   ".join(left_over(now)),
+        )
 
     def _go(self) -> None:
-        self._leaving = True
+        self._leaving = self._listed = True
 
     def _list_open(self) -> None:
         self._verdicts.look_again()
         self._verdicts.show_open()
 
     def _take_rest(self, number: int | None) -> None:
-        """Go on with a part-paid checkout; what it still needs may have been paid elsewhere."""
-        rests = self._verdicts.rests
-        rest = rests.find(number)
+        """Go on with a part-paid checkout, without a number with the one that is offered; what it
+        still needs may have been paid elsewhere.
+        """
+        rests, spoken_of = self._verdicts.rests, self._entry.rest
+        if number is None and spoken_of is not None:
+            rest = rests.of(spoken_of.checkout_id)
+        else:
+            rest = rests.find(number)
         if rest is not None:
             self._verdicts.count_rest(rest.checkout)
             rest = rests.find(rest.number)
@@ -321,10 +349,44 @@ class Till:
             verdicts.show_open()
             self._talk.note(_("Settle what is open first: r, s or c and its number. Then z."))
             return
-        question, close = self._tools.to_close(self._cashier.name)
-        verdicts.show_rests()
-        nay = _("The shift was not closed.")
-        self._talk.confirm(question, close, nay=nay, shorter=[_("Close the shift for good?")])
+        if others := self._cashier.open_elsewhere():
+            self._talk.note(_("The shift is that of all tills, and not everything is settled:"))
+            for payment in others:
+                words = _("Till {till}: {payment}")
+                self._talk.note(words.format(till=payment.machine_id, payment=which(payment)))
+            self._talk.note(_("Settle it at that till first: r or c and its number. Then z."))
+            return
+        try:
+            about, close = self._tools.to_close(self._cashier.name)
+        except Busy as error:  # the platform contradicts the journal, say
+            self._talk.complain(error)
+            self._talk.note(_("The shift goes on. Fetch the manager."))
+            return
+        verdicts.show_rests(leaving=True)
+        self._talk.confirm(
+            _("Close the shift for good?"), close, nay=_("The shift was not closed."), about=about
+        )
+
+    def _ask_operator(self) -> None:
+        now = str(self._cashier.anyone.members["operator_id"])
+        self._talk.ask_words(
+            _("Operator: "),
+            self._is_operator,
+            about=_("Now operator {now} works here. Esc: no change").format(now=now),
+            if_empty=_("Type the operator's number. Esc: no change"),
+        )
+
+    def _is_operator(self, typed: str) -> None:
+        """Take over, after a question when an article was scanned."""
+        if what_is(typed) in (Scan.GOODS, Scan.LINK):
+            self._talk.confirm(
+                _("Is it the operator?"),
+                lambda: self._work_as(typed),
+                nay=_("Nothing has changed."),
+                about=_("{typed} looks like an article's barcode.").format(typed=typed),
+            )
+            return
+        self._work_as(typed)
 
     def _work_as(self, operator: str) -> None:
         """Another cashier takes over; what is open keeps the one it was begun by."""

@@ -126,6 +126,10 @@ class Rests:
             return next(reversed(self._by_checkout.values()), None)
         return next((one for one in self if one.number == number), None)
 
+    def of(self, checkout_id: str) -> Rest | None:
+        """The one of this checkout."""
+        return next((one for one in self if one.checkout.checkout_id == checkout_id), None)
+
     def put(self, checkout: Checkout, due: Due) -> None:
         """Take in what a checkout still needs."""
         if due.rest is None:

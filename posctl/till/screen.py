@@ -102,8 +102,7 @@ def draw_farewell(canvas: Canvas, status: Status) -> None:
     else:
         draw_prose(canvas, _("You have left the till. Nothing is open."), "bold")
     if status.paid:
-        words = _("The shift goes on. To close it: z at the till, or")
-        draw_hint(canvas, (Say(words), Type(("report", "--close"))), style="")
+        draw_prose(canvas, _("The shift goes on. To close it, open the till again: z"))
 
 
 def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> None:
@@ -112,17 +111,24 @@ def draw_status(canvas: Canvas, status: Status, *, leaving: bool = False) -> Non
     shift = _("This shift {count} · ￥{yuan}")
     today = shift if status.in_shift else _("Today {count} · ￥{yuan}")
     parts.append(today.format(count=status.paid, yuan=yuan(status.paid_fee)))
+    parts += left_over(status)
+    if status.on_its_way:
+        parts.append(_("{count} on its way").format(count=status.on_its_way))
+    if not leaving:
+        parts.append(_("? help"))
+    draw_parts(canvas, parts, "bold")
+
+
+def left_over(status: Status) -> list[str]:
+    """What is open and what is part-paid, in a few words each."""
+    parts = []
     if status.open:
         words = _("▲ {count} open · ￥{yuan}")
         parts.append(words.format(count=status.open, yuan=yuan(status.open_fee)))
     if status.rests:
         words = _("{count} part-paid · ￥{yuan} due")
         parts.append(words.format(count=status.rests, yuan=yuan(status.rest_fee)))
-    if status.on_its_way:
-        parts.append(_("{count} on its way").format(count=status.on_its_way))
-    if not leaving:
-        parts.append(_("? help"))
-    draw_parts(canvas, parts, "bold")
+    return parts
 
 
 def in_yuan(fee: int) -> str:

@@ -25,6 +25,7 @@ from posctl.paying.status import ask_payment
 from posctl.screen.brush import named
 from posctl.till.cashier import Cashier
 from posctl.till.open import LATER_PAUSE_S
+from posctl.till.screen import which
 from posctl.till.talk import Talk
 from posctl.till.verdicts import Asked, Verdicts
 from posctl.till.wishes import Offer, Sale
@@ -75,7 +76,9 @@ class Sending:
         if refused.block is Block.OVER_DUE:
             checkout = refused.payment.checkout
             self._verdicts.count_rest(checkout)
-            self._talk.entry.offer = self._verdicts.rest_of(checkout)
+            rest = self._verdicts.rest_of(checkout)
+            if rest is not None:  # the same customer: the amount is asked for again
+                self._talk.entry.take_rest(rest, type_it=True)
 
     def _send(self, order: PayRequest, waived: frozenset[Block], *, numbered: bool = False) -> None:
         desk = self._desk
@@ -108,9 +111,13 @@ class Sending:
             self._verdicts.find_open()
             self._doubted(begun.payment, order)
         elif begun.block is Block.REPEAT:
-            question = _("The same amount was paid a moment ago. Take it once more?")
             again = waived | {Block.REPEAT}
-            self._talk.confirm(question, lambda: self._send(order, again))
+            words = _("{payment} was paid a moment ago.")
+            self._talk.confirm(
+                _("Take it once more?"),
+                lambda: self._send(order, again),
+                about=words.format(payment=which(begun.payment)),
+            )
         else:
             self._refused(begun, order)
 
@@ -135,7 +142,7 @@ class Sending:
             else _("▲ ￥{yuan} was paid here {since} ago.")
         )
         outcome = named(outcome_of(payment.standing))
-        self._talk.note(words.format(yuan=yuan(payment.pay_fee), outcome=outcome, since=since))
+        about = words.format(yuan=yuan(payment.pay_fee), outcome=outcome, since=since)
 
         def back() -> None:
             if payment.request_id in self._workers.in_flight:
@@ -150,7 +157,7 @@ class Sending:
             self._anothers.add(payment.request_id)
             self._send(order, frozenset())
 
-        self._talk.confirm(_("Is this ANOTHER customer?"), go_on, back)
+        self._talk.confirm(_("Is this ANOTHER customer?"), go_on, back, about=about)
 
     # ── open payments ────────────────────────────────────────────────────────────────────────
 
@@ -217,12 +224,19 @@ class Sending:
             self._verdicts.settle(told(begun.payment, self._desk))
         elif begun.block is Block.CUSTOMER_GONE:
             again = waived | {Block.CUSTOMER_GONE}
-            question = _("Is the customer still here?")
-            self._talk.confirm(question, lambda: self._ask(payment, again))
+            self._talk.confirm(
+                _("Is the customer still here?"),
+                lambda: self._ask(payment, again),
+                about=which(payment),
+            )
         elif begun.block is Block.RESTORED:
             sure = waived | {Block.RESTORED}
-            question = _("Are you sure that nobody has settled this payment since? Send it?")
-            self._talk.confirm(question, lambda: self._ask(payment, sure))
+            words = _("{payment}: are you sure that nobody has settled it since?")
+            self._talk.confirm(
+                _("Send it?"),
+                lambda: self._ask(payment, sure),
+                about=words.format(payment=which(payment)),
+            )
         else:
             self._verdicts.tell(blocked(begun, None, self._desk))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from posctl.errors import PosctlError
+from posctl.errors import Busy, PosctlError
 from posctl.messages import _
 from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
@@ -25,12 +25,21 @@ class Talk:
         self._on_no: Callable[[], None] = lambda: None
         self._on_words: Callable[[str], None] = lambda _text: None
         self._nay = ""
+        self._in_sight = ""  # what the open question is about, while it stands right above it
 
     def show(self, data: Mapping[str, object], draw: Callable[..., None]) -> bool:
         """Draw a view above the prompt; whether it was written out."""
         self.line("")
         self.status_due = True
+        self._in_sight = ""
         return self._screen.show(View(data, draw))
+
+    def head(self) -> None:
+        """What the open question is about, again when something was drawn since."""
+        about = self.entry.about
+        if about and about != self._in_sight:
+            self.note(about)
+        self._in_sight = about
 
     def line(self, text: str, *, shorter: Sequence[str] = (), keep: bool = False) -> None:
         """The line that the cashier types in; `keep` leaves it on the screen."""
@@ -45,8 +54,9 @@ class Talk:
         self._screen.line(text)
 
     def complain(self, error: PosctlError) -> None:
-        """An error, and what it advises."""
-        for line in (error.message, *lines_of(error.hint)):
+        """An error, and what it advises. Nobody runs a command here to find out what holds it."""
+        advised = () if isinstance(error, Busy) else lines_of(error.hint)
+        for line in (error.message, *advised):
             self.note(line)
         self.status_due = True
 
@@ -58,19 +68,23 @@ class Talk:
         *,
         nay: str = "",
         asks: Asks = Asks.ONCE,
-        shorter: Sequence[str] = (),
+        about: str = "",
     ) -> None:
-        """Ask. `nay` is said to a no: that nothing was sent, unless it says something else."""
+        """Ask, what it is `about` above it. `nay` is said to a no: that nothing was sent, unless it
+        says something else.
+        """
         self._on_yes, self._on_no = on_yes, on_no
         self._nay = nay or _("Nothing was sent.")
-        self.entry.ask(question, asks, shorter)
+        self._in_sight = ""
+        self.entry.ask(question, asks, about)
 
     def ask_words(
-        self, question: str, on_words: Callable[[str], None], shorter: Sequence[str] = ()
+        self, question: str, on_words: Callable[[str], None], *, about: str, if_empty: str
     ) -> None:
-        """Ask for words."""
+        """Ask for words; `if_empty` is said to none."""
         self._on_words = on_words
-        self.entry.ask_words(question, shorter)
+        self._in_sight = ""
+        self.entry.ask_words(question, about, if_empty)
 
     def yes(self) -> None:
         """The question was answered with yes."""

@@ -83,8 +83,8 @@ WORDS = {
         secret=r"AppSecret（不显示）：",
         defaults=[rf"（{name}）[^\n]*[:：] ?" for name in _DEFAULTS],
         max_fee=r"\[500000\][:：] ?",
-        practice=r"不动用真实资金。 ?\[y/N\]（是按 y，否按回车）",
-        close=r"\[y/N\]（是\s*按 y，否按回车）",
+        practice=r"不动用真实资金。 ?\[y/N\]（是按 y）",
+        close=r"\[y/N\]（是\s*按 y）",
     ),
 }
 

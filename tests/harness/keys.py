@@ -114,7 +114,7 @@ def _come_back(hand: Hand) -> None:
 def _by_hand(hand: Hand) -> None:
     hand.sell("9", "205", TORN, "CONFLICT", "Amount")
     hand.count()
-    hand.line("c 2", "was it paid?")
+    hand.line("c 2", "Paid? 1 yes")
     hand.line("2", "What shows it")
     hand.line("left", "[y/n]")
     hand.line("y", "by hand", "Amount")

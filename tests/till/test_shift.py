@@ -122,8 +122,8 @@ def test_a_shift_is_the_same_with_every_scanner(
     sell("5", "206")
     till.see("… PENDING", "again in")
     for typed, answer in (
-        ("c 2", "was it paid?"),
-        ("not-paid", "in a few words"),
+        ("c 2", "Paid? 1 yes"),
+        ("not-paid", "What shows it"),
         ("left", "[y/n]"),
     ):
         till.type(f"{typed}\r")
@@ -211,7 +211,8 @@ TYPED = (
         (SCAN, "付款失败"),
         ("\x1b", "金额"),
     ),
-    *(("30", "单号："), (SPLIT_AT, "扫付款码"), (SCAN, "还需支付"), ("+", "余款"), ("99", "只差")),
+    *(("30", "单号："), (SPLIT_AT, "扫付款码"), (SCAN, "还需支付"), ("+", "余款"), ("99", "全收")),
+    ("\x1b", "金额"),
     *(("o", "未付清"), ("x", "报表"), ("+ 1", "余款"), ("5", "扫付款码"), ("\x1b", "已取消")),
     *(("1", "单号："), ("203", "扫付款码"), ("used", "已经用过")),
     # Unknown, a contradiction, a system's error, a rate limit.
@@ -282,6 +283,7 @@ def test_every_screen_of_the_till_is_chinese(
     for line in re.split(r"[\r\n]+", SGR.sub("", said)):
         whole = line.startswith(" posctl ") or re.fullmatch(r" +[0-9a-f]{64}", line)
         assert wcswidth(line) <= columns or whole, line
+        assert not re.match(r"….*(?:y/[nN]|：)", line) or LONGEST[-9:] in line, "cut at its left"
     for line in till.text.split("\n"):
         assert not line.strip().startswith(tuple("。，；：？！）")), line
     flow = re.sub(r"\r\n +(?!posctl)", "", SGR.sub("", said))  # no edge breaks what is known

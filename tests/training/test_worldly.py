@@ -201,7 +201,7 @@ def test_the_till_closes_on_a_persons_word(
         till.see("Amount")
         till.type("c 9\r")
         till.see("There is no open payment with this number", "Amount")
-        steps = "What shows it", "close it by hand as"
+        steps = "What shows it", "Close it by hand as"
         for answers in (("\x1b",), (f"{verdict}\r", "\x1b"), (f"{verdict}\r", "seen\r", "n\r")):
             _begin_to_close(till)
             for typed, words in zip(answers, (*steps, "Nothing was closed"), strict=False):
@@ -210,13 +210,13 @@ def test_the_till_closes_on_a_persons_word(
             till.see("Amount")
         _begin_to_close(till)
         till.type("perhaps\r")
-        till.see("was it paid?")
+        till.see("Paid? 1 yes")
         till.type(f"{verdict}\r")
         till.see("What shows it")
         till.type(f"{CODE}\r")
         till.see("That was a code")
         till.type("shown on her phone\r")
-        till.see("close it by hand as")
+        till.see("Close it by hand as")
         asked = len(gateway.requests)
         till.type("y\r")
         till.see("It was closed by hand" if outcome == "fail" else "√ PAID", "Amount")
@@ -232,7 +232,7 @@ def test_the_till_closes_on_a_persons_word(
 
 def _begin_to_close(till: Counter) -> None:
     till.type("c 1\r")
-    till.see("was it paid?")
+    till.see("Paid? 1 yes")
 
 
 # What the repeat of a charged training payment is told, and what it comes to.

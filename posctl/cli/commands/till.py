@@ -107,13 +107,13 @@ def _to_close(run: Run, by: str) -> tuple[str, Callable[[], None]]:
     from posctl.cli.shift import (
         close_running,
         closing_by,
-        question_to_close,
         running_now,
         show_report,
+        to_close_in_short,
     )
     from posctl.office.report import DIMENSIONS
 
     closing, running = closing_by(run, by), running_now(run, run.own_journal())
-    question = question_to_close(running, closing, run)
+    about = to_close_in_short(running, closing, run)
     meant = closing._replace(meant=running.shift)
-    return question, lambda: show_report(close_running(run, meant), DIMENSIONS, run)
+    return about, lambda: show_report(close_running(run, meant), DIMENSIONS, run)
