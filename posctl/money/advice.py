@@ -145,10 +145,16 @@ def what_happened(end: TryEnd | None) -> str:
 
 
 def _in_detail(sentence: str, end: TryEnd | None) -> str:
-    details = [part for part in (end.code, end.sub_code, end.message) if part] if end else []
+    said = (end.code, end.sub_code, end.message) if end else ()
+    details = [part for part in said if part and not _is_class(part)]
     if not details or details[0] in ("closed", "timed out", "refused"):
         return sentence  # it has said so
     return _("{sentence} ({details})").format(sentence=sentence, details=" · ".join(details))
+
+
+def _is_class(text: str) -> bool:
+    """Whether it is an exception's name: for --json and the journal, not for people."""
+    return text.isidentifier() and text.endswith(("Error", "Exception", "Timeout"))
 
 
 def amount(fee: int) -> str:

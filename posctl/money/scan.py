@@ -21,6 +21,8 @@ _AROUND = r"[\s\x00-\x20\x7f\ufeff]+"
 _AIM = r"\][A-Za-z][0-9A-Za-z](?=[^\s])"
 _LINK = r"(?i)[a-z][a-z0-9+.-]*://|www\.|[a-z0-9-]+(?:\.[a-z0-9-]+)+/"
 _ACCOUNT = r"[!-~]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}"
+# With O for 0 and l for 1, as they are mistyped.
+_MONEY = r"[￥¥]?[0-9OolI]*[0-9][0-9OolI]*[.,。，][0-9OolI]{1,2}元?|[￥¥][0-9]+|[0-9]+元"
 # As posctl's own tills number them: till, date, time, and what tells machines apart.
 _OWN_NUMBER = r".+-[0-9]{8}-[0-9]{6}(?:-[0-9a-z]+)*"
 
@@ -34,6 +36,8 @@ class Scan(Enum):
     LINK = auto()  # a web address
     NUMBER = auto()  # a checkout's, as posctl's own tills number them
     ACCOUNT = auto()  # a customer's, which is an e-mail address: no scanner's, a program's perhaps
+    AMOUNT = auto()  # money, where a checkout's number belongs
+    WORDS = auto()  # no digit and no letter, where a checkout's number belongs
     SHORT = auto()  # too short for a code
     OTHER = auto()  # a person has to know
 
@@ -66,6 +70,19 @@ def what_is(text: str, *, allow_card_numbers: bool = False) -> Scan:
     if re.fullmatch(_ACCOUNT, text):
         return Scan.ACCOUNT
     return Scan.SHORT if len(text) < SHORTEST_CODE else Scan.OTHER
+
+
+def what_else(checkout_id: str) -> Scan | None:
+    """What a checkout's number, as typed or scanned, looks like instead; None when like one. It may
+    be one all the same: a person has to know.
+    """
+    if re.match(_LINK, checkout_id):
+        return Scan.LINK
+    if _is_goods(checkout_id):
+        return Scan.GOODS
+    if re.fullmatch(_MONEY, checkout_id):
+        return Scan.AMOUNT
+    return None if re.search("[0-9A-Za-z]", checkout_id) else Scan.WORDS
 
 
 def is_several(text: str) -> bool:

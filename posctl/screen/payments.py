@@ -495,7 +495,12 @@ def draw_due(
 ) -> None:
     """What the checkout still needs; `in_words` says fen."""
     if remaining_fee is None:
-        draw_bar(canvas, _("STILL DUE: unknown (the platform did not say)"), "yellow", gap=True)
+        draw_bar(
+            canvas,
+            _("STILL DUE: the platform did not say  Check what was to be paid"),
+            "yellow",
+            gap=True,
+        )
     elif remaining_fee == 0:
         draw_bar(canvas, _("CHECKOUT FULLY PAID"), "green", gap=True)
     else:

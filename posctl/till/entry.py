@@ -14,7 +14,7 @@ from math import inf
 
 from posctl.config.profile import Profile
 from posctl.errors import UsageError
-from posctl.messages import _
+from posctl.messages import N_, _
 from posctl.money.codes import mask
 from posctl.money.order import Limits, check_scanned, check_value, not_known, yuan
 from posctl.money.scan import (
@@ -27,6 +27,7 @@ from posctl.money.scan import (
     plain_amount,
     plain_id,
     unframed,
+    what_else,
     what_is,
 )
 from posctl.shell import lines_of
@@ -94,10 +95,13 @@ class Entry:
         self._framed = False  # a scan has begun with STX
         self._doubt = ""  # a checkout_id that looks like a payment code
         self._no_code = ""  # what was scanned as a payment code, and does not look like one
+        self._sent_code = ""  # what is on its way while a verdict is waited for
+        self._goods_lengths: set[int] = set()  # of the shop's numbers that look like barcodes
 
     def fresh(self) -> None:
         """Ask for the next amount; what was typed so far is dropped."""
         self.prompt, self._typed, self._rest = Prompt.AMOUNT, "", None
+        self._sent_code = ""
         self._is_refused = self._type_it = False
 
     def take_rest(self, rest: Offer, *, type_it: bool = False) -> None:
@@ -256,7 +260,8 @@ class Entry:
             yield Note(_("That was a payment code. First the checkout's number, then scan."))
         elif self.prompt is Prompt.WORDS:
             yield Note(_("That was a code. Here words are asked for."))
-        # Scanned once more while a verdict is waited for it says nothing new.
+        elif code != self._sent_code:  # the same once more says nothing new
+            yield Note(_("This scan was not used: a verdict is waited for."))
 
     def _keys_of(self, typed: str, now_s: float) -> str:
         """`typed` without what arrow keys send, and with one end, a CR, for each line or scan."""
@@ -351,24 +356,19 @@ class Entry:
                 self.offer = None
             return
         plain = half_width(typed).lower()
-        command = re.fullmatch(r"([a-z]+|[?+]) ?([0-9]{0,3})", plain)
+        command = re.fullmatch(_COMMAND, plain)
         if command:
             yield from self._command(command[1], command[2])
             return
-        fee = self._fen(typed)
-        if self._keys.amount == "yuan" and not 0 < int(fee) <= self._profile.max_fee:
-            most = yuan(self._profile.max_fee)
-            words = _("The amount is in yuan, from 0.01 to {most}. Help: ?")
-            raise UsageError("bad_amount", words.format(most=most))
-        check_value("pay_fee", fee, _("The amount"), max_fee=self._profile.max_fee)
-        yield Keep(f"￥{yuan(int(fee))}")
+        fee = self._fee_of(typed)
+        yield Keep(f"￥{yuan(fee)}")
         if rest is not None:
-            self._fee, self._checkout_id, self.prompt = int(fee), rest.checkout_id, _CODE
+            self._fee, self._checkout_id, self.prompt = fee, rest.checkout_id, _CODE
             yield Chosen(self._fee, self._checkout_id)
             return
-        if offer is not None and int(fee) != offer.pay_fee:
+        if offer is not None and fee != offer.pay_fee:
             self.offer = None  # another customer's
-        self._fee, self._checkout_id = int(fee), ""
+        self._fee, self._checkout_id = fee, ""
         self.prompt = Prompt.CHECKOUT if self._keys.checkout == "ask" else _CODE
 
     def _take(self, offer: Offer) -> Iterator[Wish]:
@@ -387,6 +387,21 @@ class Entry:
             word = f"{word[:20]} {number}".rstrip()
             yield Note(_("There is no command {word}. Help: ?").format(word=word))
 
+    def _fee_of(self, typed: str) -> int:
+        """The amount in fen. Raises UsageError for what is none, or more than the profile takes."""
+        if typed.lower() in _REFUND:
+            raise UsageError("bad_amount", _("The till gives no money back: fetch the manager."))
+        fee = self._fen(typed)
+        if self._keys.amount == "yuan" and not 0 < int(fee) <= self._profile.max_fee:
+            if what_is(typed) is Scan.GOODS:
+                words = _("That was an article's barcode. First the amount, then scan.")
+                raise UsageError("bad_amount", words)
+            most = yuan(self._profile.max_fee)
+            words = _("The amount is in yuan, from 0.01 to {most}. Help: ?")
+            raise UsageError("bad_amount", words.format(most=most))
+        check_value("pay_fee", fee, _("The amount"), max_fee=self._profile.max_fee)
+        return int(fee)
+
     def _fen(self, typed: str) -> str:
         """The amount in fen, as digits. Raises UsageError."""
         plain = plain_amount(typed)
@@ -395,6 +410,9 @@ class Entry:
         parts = re.fullmatch(r"([0-9]{1,10})(?:\.([0-9]{1,2}))?", plain)
         if self._keys.amount == "yuan" and parts:
             return str(int(parts[1]) * 100 + int((parts[2] or "").ljust(2, "0")))
+        if what_is(typed) in (Scan.GOODS, Scan.LINK):
+            words = _("That was an article's barcode. First the amount, then scan.")
+            raise UsageError("bad_amount", words)
         if len(re.findall("[0-9]", typed)) > 12:
             raise UsageError("bad_amount", _("That was a code. First the amount, then scan."))
         if self._keys.amount == "yuan" and re.fullmatch(r"[0-9]+\.[0-9]{3,}", half_width(typed)):
@@ -413,6 +431,14 @@ class Entry:
         elif typed in COMMANDS.values():
             words = _("{letter} is a command, not a checkout. Esc first, then {letter}.")
             raise UsageError("bad_checkout", words.format(letter=typed))
+        elif typed.lower() in _REFUND:
+            yield Note(_("The till gives no money back: fetch the manager."))
+            return
+        elif re.fullmatch(r"[a-z]+ [0-9]{1,3}", typed.lower()):  # p 2, say
+            words = _("{letter} is a command, not a checkout. Esc first, then {letter}.")
+            raise UsageError("bad_checkout", words.format(letter=typed))
+        elif re.search(r"\s", typed):
+            raise UsageError("bad_checkout", _("A checkout's number has no blank in it."))
         elif has_code(typed) and self._was_scanned(typed):
             yield Note(_("That was a payment code. First the checkout's number, then scan."))
             return
@@ -422,6 +448,12 @@ class Entry:
             return
         else:
             check_value("checkout_id", typed, _("The checkout"))
+            else_ = what_else(typed)
+            if else_ is not None and len(typed) not in self._goods_lengths:
+                about = _(_WHAT_ELSE[else_]).format(typed=typed)
+                self.ask(_("Is it the checkout?"), about=about)
+                self._doubt = typed
+                return
         yield Keep(typed)
         self._checkout_id, self.prompt = typed, _CODE
         yield Chosen(self._fee, typed)
@@ -439,10 +471,12 @@ class Entry:
             self.prompt = _CODE
             if yes:
                 yield Keep(mask(no_code))
-                yield Sale(self._fee, self._checkout_id, no_code)
+                yield from self._sell(no_code)
         elif not doubt:
             yield Answer(yes)
         elif yes:
+            if what_else(doubt) is Scan.GOODS:  # a shop's numbers are alike: asked once
+                self._goods_lengths.add(len(doubt))
             self._checkout_id, self.prompt = doubt, _CODE
             yield Chosen(self._fee, doubt)
         else:
@@ -459,19 +493,39 @@ class Entry:
 
     def _code(self, typed: str) -> Iterator[Wish]:
         if not typed:
+            yield Note(_("Scan the customer's payment code. Esc: another customer."))
             return
         typed = unframed(typed)
+        command = re.fullmatch(_COMMAND, half_width(typed).lower())
+        if command and COMMANDS.get(command[1], command[1]) in COMMANDS.values():
+            words = _("{typed} is a command, not a payment code. Esc first, then {typed}.")
+            yield Note(words.format(typed=typed))
+            return
         limits = Limits(self._profile.max_fee, self._profile.allow_card_numbers)
-        if check_scanned(typed, self._checkout_id, _("The code"), limits) is not Scan.CODE:
+        where = _("The scan") if self._was_scanned(typed) else _("What was typed")
+        if check_scanned(typed, self._checkout_id, where, limits) is not Scan.CODE:
             self.ask(_("Send it all the same?"), about=not_known(typed))
             self._no_code = typed
             return
         yield Keep(mask(typed))
-        yield Sale(self._fee, self._checkout_id, typed)
+        yield from self._sell(typed)
+
+    def _sell(self, code: str) -> Iterator[Wish]:
+        yield Sale(self._fee, self._checkout_id, code)
+        if self.prompt is Prompt.WATCH:
+            self._sent_code = code
 
 
 _YES = frozenset({"y", "yes", "是", "是的", "好"})
 _NO = frozenset({"n", "no", "否", "不", "不是"})
+_REFUND = frozenset({"退款", "退钱", "退货", "refund"})
+_COMMAND = r"([a-z]+|[?+]) ?([0-9]{0,3})"
+_WHAT_ELSE = {
+    Scan.LINK: N_("That looks like a web address."),
+    Scan.GOODS: N_("{typed} looks like an article's barcode."),
+    Scan.AMOUNT: N_("{typed} looks like an amount."),
+    Scan.WORDS: N_("{typed} is in words, not in digits or letters."),
+}
 _NUMBERED = frozenset("rcs+p")  # commands that take the number of something
 _ENDS = "\r\n\t" + ETX
 # What one scanner sends behind another end is the same end: a second Enter would answer the next

@@ -327,8 +327,8 @@ class Till:
             self._talk.note(_("Nothing was paid here today."))
             return
         if number > len(receipts):
-            words = _("Since yesterday {count} payments were paid here.")
-            self._talk.note(words.format(count=len(receipts)))
+            words = _("There is no payment {n} here: since yesterday {count} were paid.")
+            self._talk.note(words.format(n=number, count=len(receipts)))
             return
         payment = self._desk.journal.payment(receipts[-number].request_id)
         if payment is None or not payment.standing.paid:  # it was corrected elsewhere
@@ -383,7 +383,9 @@ class Till:
                 _("Is it the operator?"),
                 lambda: self._work_as(typed),
                 nay=_("Nothing has changed."),
-                about=_("{typed} looks like an article's barcode.").format(typed=typed),
+                about=_("{typed} looks like an article's barcode or a web address.").format(
+                    typed=typed
+                ),
             )
             return
         self._work_as(typed)

@@ -154,7 +154,7 @@ def draw_settled(
     holding = payment or result.blocked_by
     if holding is not None and holding.open:
         draw_stop(canvas, holding)
-    elif states_due(result):
+    elif states_due(result) and not (outcome is Outcome.BLOCKED and result.remaining_fee == 0):
         draw_due(canvas, result.remaining_fee, in_yuan)
     facts = [(_("checkout_id"), payment.checkout.checkout_id if payment else asked.checkout_id)]
     facts.append((_("request_id"), payment.request_id if payment else asked.request_id))
@@ -218,7 +218,8 @@ def _draw_open_hint(canvas: Canvas, result: Result, number: int | None) -> None:
 
 
 def _draw_find_out(canvas: Canvas, number: int) -> None:
-    draw_prose(canvas, _("Find out whether the customer was charged."), "bold")
+    draw_prose(canvas, _("Was the customer charged? The customer's phone shows it."), "bold")
+    draw_prose(canvas, _("Or have the manager look into the platform's console."))
     draw_prose(canvas, _(_BY_HAND).format(n=number), "bold")
 
 
@@ -260,19 +261,47 @@ def draw_rests(canvas: Canvas, rests: Sequence[Rest], *, leaving: bool = False) 
         draw_prose(canvas, _("To take a rest: + and its number"), "bold")
 
 
-def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment) -> None:
-    """What the platform calls a payment, in its own word, and what the profile says it means."""
-    checkout_id = payment.checkout.checkout_id
+# What a platform may call a payment. Nowhere is it documented, so none of it closes a payment but
+# by the profile's `status_words`; that it closes nothing is said in a way that fits.
+_SOUNDS = {
+    **dict.fromkeys(("SUCCESS", "SUCCEEDED", "PAID", "TRADE_SUCCESS", "FINISHED"), "success"),
+    **dict.fromkeys(("PENDING", "PROCESSING", "INIT", "WAIT", "WAITING", "PAYING"), "pending"),
+    **dict.fromkeys(("FAIL", "FAILED", "CANCELED", "CANCELLED", "CLOSED"), "fail"),
+}
+_SOUNDING = {
+    "success": (
+        N_("The platform says “success”, but not how much was paid: not yet paid for certain."),
+        N_("Look at the customer's phone, or ask for the verdict: r {n}"),
+    ),
+    "pending": (
+        N_("The platform says that the customer has not confirmed yet."),
+        N_("Do not close it by hand yet; the till goes on asking."),
+    ),
+    "fail": (
+        N_("The platform says “not successful”. That does not prove that nobody was charged."),
+        N_("Look at the customer's phone, or ask for the verdict: r {n}"),
+    ),
+}
+
+
+def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment, number: int | None) -> None:
+    """What the platform calls a payment, and what that is worth; `number` is its number here."""
+    draw_prose(canvas, which(payment), "bold", gap=True)
     if asked.word is None:
-        draw_bar(canvas, _("NO ANSWER") + f" · {checkout_id}", "yellow", gap=True)
+        draw_bar(canvas, _("NO ANSWER"), "yellow")
         if asked.end.code:
             draw_prose(canvas, advice.what_happened(asked.end))
         draw_prose(canvas, _("The platform did not say what it calls it; nothing has changed."))
         return
-    said = _("The platform says: {word}").format(word=asked.word)
-    draw_prose(canvas, f"{said} · {checkout_id}", "bold", gap=True)
-    if asked.meaning is None:  # the profile's `status_words` do not say
-        draw_prose(canvas, _("That does not tell whether it was paid; nothing has changed."))
+    meaning = asked.meaning or _SOUNDS.get(asked.word.upper())
+    if meaning is None:
+        draw_prose(canvas, _("The platform's answer does not tell whether it was paid."))
+    elif asked.meaning in (None, "pending"):  # else it is closed by it, and told so
+        what, then = _SOUNDING[meaning]
+        draw_prose(canvas, _(what))
+        if number is not None:
+            draw_prose(canvas, _(then).format(n=number), "bold")
+    draw_prose(canvas, _("The platform says: {word}").format(word=asked.word), "dim")
 
 
 SLOW_S = 3  # longer than most payments take

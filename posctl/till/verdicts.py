@@ -117,7 +117,11 @@ class Verdicts:
         while not self.asked.empty():
             payment, answer, started_ms = self.asked.get()
             settled_now = record_status(payment, answer, started_ms, self._desk)
-            self._talk.show({}, lambda canvas, a=answer, p=payment: draw_asked(canvas, a, p))
+            listed = self.open.get(payment.request_id)
+            number = listed.number if listed else None
+            self._talk.show(
+                {}, lambda canvas, a=answer, p=payment, n=number: draw_asked(canvas, a, p, n)
+            )
             if not settled_now.open or settled_now.standing.state is State.CONFLICT:
                 self.settle(told(settled_now, self._desk))
 

@@ -13,7 +13,7 @@ from posctl.config.profile import TillKeys
 from posctl.config.profiles import read as read_config
 from posctl.errors import UsageError
 from posctl.money.order import Limits, check_scanned, check_value
-from posctl.money.scan import Scan, plain_amount, unframed, what_is
+from posctl.money.scan import Scan, plain_amount, unframed, what_else, what_is
 from posctl.till.entry import Entry, Prompt
 from posctl.till.wishes import Sale
 
@@ -132,6 +132,44 @@ def test_what_is_scanned_is_known(typed: str, what: Scan) -> None:
     sold = [wish for wish in one.take(f"{typed}\r", 10.0) if isinstance(wish, Sale)]
     assert sold == ([Sale(100, "111", typed)] if what is Scan.CODE else [])
     assert one.prompt is (Prompt.CONFIRM if what in (Scan.ACCOUNT, Scan.OTHER) else Prompt.CODE)
+
+
+# What is scanned or typed where a checkout's number belongs, and what it looks like instead.
+ELSE = {
+    **dict.fromkeys(("6901028075831", "036000291452", "96385074", "16901028075838"), Scan.GOODS),
+    **dict.fromkeys(("https://x.cn/1", "www.example.com", "u.wechat.com/abc"), Scan.LINK),
+    **dict.fromkeys(("12.5O", "12.50", "￥12", "12元", "l2.50", "1.5", "12,50"), Scan.AMOUNT),
+    **dict.fromkeys(("没付", "顾客走了"), Scan.WORDS),
+    **dict.fromkeys(("111", "c1", "A12", "2026112700012", "001-20261127-225620", "1.2.3"), None),
+    **dict.fromkeys(("6901028075832", "T-12", "O12", "lot7", "A座12", "桌（外）A-101"), None),
+}
+
+
+@pytest.mark.parametrize(("typed", "what"), ELSE.items())
+def test_what_is_hardly_a_checkout_is_asked_about(typed: str, what: Scan | None) -> None:
+    """It is the checkout after a yes; a no asks for the number again."""
+    assert what_else(typed) is what
+    for answer, prompt in (("n", Prompt.CHECKOUT), ("y", Prompt.CODE)):
+        one = entry()
+        list(one.take("1\r", 1.0))
+        list(one.take(f"{typed}\r", 10.0))
+        assert one.prompt is (Prompt.CODE if what is None else Prompt.CONFIRM)
+        if what is not None:
+            assert one.about
+            list(one.take(f"{answer}\r", 20.0))
+            assert one.prompt is prompt
+
+
+def test_a_shop_whose_numbers_look_like_barcodes_is_asked_once() -> None:
+    """After a yes numbers as long are taken without a question."""
+    one = entry()
+    for number, keys in (("20000004", "y\r"), ("20000011", "")):
+        assert what_else(number) is Scan.GOODS
+        list(one.take("1\r", 1.0))
+        list(one.take(f"{number}\r", 10.0))
+        list(one.take(keys, 20.0))
+        assert one.prompt is Prompt.CODE
+        one.fresh()
 
 
 CERTAIN = (Scan.SEVERAL, Scan.GOODS, Scan.LINK, Scan.NUMBER)

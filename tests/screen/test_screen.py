@@ -122,8 +122,8 @@ VERDICTS: dict[str, tuple[dict[str, str], dict[str, str] | None, dict[str, str] 
         {"en": "√ PAID", "zh": "√ 已付款"},
         None,
         {
-            "en": "STILL DUE: unknown (the platform did not say)",
-            "zh": "还需支付 不详（平台未返回）",
+            "en": "STILL DUE: the platform did not say Check what was to be paid",
+            "zh": "整单还差多少，平台没有说 请核对应收金额",
         },
     ),
     "fail": ({"en": "× FAILED", "zh": "× 付款失败"}, NOT_CHARGED, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 import signal
@@ -19,11 +20,16 @@ from counter import LIMIT_S, Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 from merciless import Members, Merciless, paid, refused, told
+from rich.console import Console
 
 from posctl.config.profile import TillKeys
 from posctl.config.profiles import read as read_config
+from posctl.money.outcome import Event
+from posctl.money.record import StatusAnswer, TryEnd
+from posctl.screen.brush import Canvas
 from posctl.till.entry import Entry, Prompt
 from posctl.till.open import OpenPayments
+from posctl.till.screen import _SOUNDING, draw_asked
 from posctl.till.wishes import COMMANDS, Answer, Command, Keep, Note, Offer, Plain, Sale
 
 CODE = "281234567890123456"
@@ -170,7 +176,7 @@ def test_another_operator_takes_over(
     till.type("p 2\r")
     till.see("PAYMENT RECEIPT", "￥1.00", "Amount")
     till.type("p 3\r")
-    till.see("2 payments were paid here")
+    till.see("There is no payment 3 here: since yesterday 2 were paid.")
     till.type("q\r")
     assert till.end() == 0
 
@@ -432,7 +438,7 @@ def test_a_scanner_may_end_as_it_likes(
 def test_a_terminal_may_speak_gbk(counter: Callable[..., Counter], gateway: Merciless) -> None:
     """In a GBK terminal two Chinese checkouts are two."""
     till = counter(PYTHONIOENCODING="gbk")
-    for checkout in ("你", "好"):
+    for checkout in ("你1", "好1"):
         till.see("Amount")
         till.type("1\r")
         till.see("Checkout")
@@ -440,7 +446,7 @@ def test_a_terminal_may_speak_gbk(counter: Callable[..., Counter], gateway: Merc
         till.see("scan the payment code")
         till.type(f"{fresh_code()}\r")
         till.see("PAID")
-    assert [m["checkout_id"] for m in gateway.requests] == ["你", "好"]
+    assert [m["checkout_id"] for m in gateway.requests] == ["你1", "好1"]
 
 
 def test_a_code_is_echoed_nowhere(counter: Callable[..., Counter], gateway: Merciless) -> None:
@@ -596,7 +602,7 @@ def test_a_conflict_is_left_to_a_person(
     gateway.answer = lambda _members: told({"result_status": 1, "is_success": False})
     till = counter()
     sell(till, "1", "111")
-    till.see("▲ CONFLICT", "Find out whether", "c 1", "▲ 1 open", "Amount")
+    till.see("▲ CONFLICT", "Was the customer charged?", "c 1", "▲ 1 open", "Amount")
     till.type("q\r")
     till.see("Leave all the same?")
     till.type("\x03")
@@ -1359,6 +1365,16 @@ def to_the_scan() -> Entry:
     return one
 
 
+def sent(code: str) -> Entry:
+    """As the till grants it."""
+    one = to_the_scan()
+    for wish in one.take(f"{code}\r", 0.0):
+        if isinstance(wish, Sale):
+            one.fresh()
+            one.watch()
+    return one
+
+
 codes = st.tuples(st.sampled_from(["25", "28", "30", "10", "15"]), st.integers(0, 10**16 - 1)).map(
     lambda parts: f"{parts[0]}{parts[1]:016d}"
 )
@@ -1386,9 +1402,8 @@ def test_a_scan_is_one_sale_however_it_is_cut(code: str, end: str, cuts: list[in
 @given(codes, st.sampled_from(["", "\r", "\n", "\r\n"]))
 def test_a_code_out_of_turn_does_nothing(code: str, end: str) -> None:
     """Scanned once more while the verdict is waited for, or before the amount: it is dropped."""
-    one = entry()
-    one.watch()
-    assert wishes(one, code + end) == []
+    one = sent(code)
+    assert wishes(one, code + end, now_s=9.0) == []
     assert one.prompt is Prompt.WATCH
     one.fresh()
     assert wishes(one, code + end) == [Note("That was a code. First the amount, then scan.")]
@@ -1569,6 +1584,108 @@ def test_a_checkout_may_look_like_a_code() -> None:
     assert one.prompt is Prompt.CONFIRM
     wishes(one, "y\r")
     assert wishes(one, "289999999999999999\r")[-1] == Sale(100, CODE, "289999999999999999")
+
+
+# What is typed at the wrong prompt, and what it is called there.
+AT_THE_AMOUNT = {
+    "6901028075831": "an article's barcode",
+    "96385074": "an article's barcode",
+    "https://x.cn/1": "an article's barcode",
+    "退款": "gives no money back",
+}
+AT_THE_CHECKOUT = {
+    "q": "q is a command",
+    "p 2": "p 2 is a command",
+    "a b": "no blank",
+    "refund": "gives no money back",
+}
+AT_THE_CODE = {
+    "": "Scan the customer's payment code. Esc",
+    "q": "q is a command, not a payment code",
+    "c 1": "c 1 is a command, not a payment code",
+    "help": "help is a command, not a payment code",
+    "302": "The scan: this is not a payment code: it is too short",
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "words"),
+    [
+        (before, typed, words)
+        for before, table in (
+            ((), AT_THE_AMOUNT),
+            (("1\r",), AT_THE_CHECKOUT),
+            (("1\r", "111\r"), AT_THE_CODE),
+        )
+        for typed, words in table.items()
+    ],
+)
+def test_at_the_wrong_prompt_it_is_called_what_it_is(
+    before: tuple[str, ...], typed: str, words: str
+) -> None:
+    """Commands, barcodes, nothing at all: told as such, and the prompt stays."""
+    one = entry()
+    wishes(one, *before)
+    prompt = one.prompt
+    (told_so,) = wishes(one, f"{typed}\r")
+    assert isinstance(told_so, Note)
+    assert words in told_so.text
+    assert one.prompt is prompt
+
+
+def test_a_short_number_typed_by_hand_was_not_scanned() -> None:
+    """`302`, key by key, is what was typed."""
+    one = to_the_scan()
+    found = [w for second, key in enumerate("302\r") for w in wishes(one, key, now_s=10 + second)]
+    assert "What was typed: this is not a payment code" in str(found)
+
+
+def test_a_scan_while_a_verdict_is_waited_for_is_told() -> None:
+    """But for the same code once more, which a scanner reads twice."""
+    one = sent(CODE)
+    assert wishes(one, f"{CODE}\r", now_s=1.0) == []
+    assert wishes(one, f"{OTHER_CODE}\r", now_s=2.0) == [
+        Note("This scan was not used: a verdict is waited for.")
+    ]
+
+
+def test_nothing_is_no_evidence() -> None:
+    """Enter alone at a question for words says what is wanted."""
+    one = entry()
+    one.ask_words("What shows it: ", about="111", if_empty="Say it.")
+    assert wishes(one, "\r") == [Note("Say it.")]
+    assert (one.prompt, one.about) == (Prompt.WORDS, "111")
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning", "said"),
+    [
+        ("SUCCESS", None, "not yet paid for certain"),
+        ("succeeded", None, "not yet paid for certain"),
+        ("PENDING", None, "Do not close it by hand yet"),
+        ("INIT", "pending", "Do not close it by hand yet"),
+        ("FAIL", None, "does not prove that nobody was charged"),
+        ("SUCCESS", "success", None),
+        ("XYZ", None, "does not tell whether it was paid"),
+    ],
+)
+def test_what_a_platform_calls_it_is_said_in_words(
+    word: str, meaning: str | None, said: str | None
+) -> None:
+    """What it sounds like, what that is worth and what to do; its own word stands below. What the
+    profile reads closes the payment, and says so itself.
+    """
+    screen = io.StringIO()
+    canvas = Canvas(Console(file=screen, width=200))
+    end = TryEnd(event=Event.NO_VERDICT, finished_ms=0)
+    draw_asked(canvas, StatusAnswer(end, word, meaning, None), payment("a"), 1)
+    canvas.show()
+    drawn = screen.getvalue()
+    assert drawn.strip().startswith("Checkout a · ￥0.01")
+    assert f"The platform says: {word}" in drawn
+    sounds = [one for pair in _SOUNDING.values() for one in pair]
+    found = [one for one in sounds if one.format(n=1) in drawn]
+    assert (said in drawn) if said else found == []
 
 
 def test_questions_come_less_often_and_keep_their_number() -> None:
