@@ -175,7 +175,12 @@ def _usage_words(error: typer.TyperException) -> tuple[str, Hint]:
         return _own_words(error, hint)
     option = str(getattr(error, "option_name", ""))
     if hasattr(error, "possibilities"):
-        if error.possibilities:
+        from posctl.cli.slips import option_meant
+
+        known = option_meant(option, ctx.command.params if ctx else ())
+        if known:
+            hint = said(_("Did you mean {name}?").format(name=known))
+        elif error.possibilities:
             names = " / ".join(sorted(error.possibilities))
             hint = said(_("Did you mean {name}?").format(name=names))
         return _("There is no option {name}.").format(name=discreet(option)), hint

@@ -1,5 +1,8 @@
 """What people type who know other programs. Loaded for a command that does not exist alone."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from posctl.help.explain import REFUND, REFUND_WORDS
 from posctl.hint import Hint, Say, Type
 from posctl.messages import _
@@ -45,6 +48,27 @@ _MEANT = {
     "journal list": ("history",),
     "training start": ("training serve",),
 }
+
+# An option → those of posctl's that may be meant: the first that the command has.
+_OPTIONS = {
+    **dict.fromkeys(("--from", "--start", "--after", "--begin"), ("--since",)),
+    **dict.fromkeys(("--to", "--end", "--before"), ("--until",)),
+    "--date": ("--day", "--since"),
+    "--today": ("--day", "--since"),
+    **dict.fromkeys(("--amount", "--price", "--money", "--total"), ("--fee",)),
+    **dict.fromkeys(("--till", "--terminal", "--pos"), ("--machine",)),
+    **dict.fromkeys(("--store", "--branch"), ("--shop",)),
+    **dict.fromkeys(("--cashier", "--user"), ("--operator",)),
+    "--status": ("--outcome",),
+    "--reason": ("--note",),
+    **dict.fromkeys(("--barcode", "--qr", "--payment-code"), ("--code-stdin", "--scan")),
+}
+
+
+def option_meant(option: str, params: Iterable[Any]) -> str | None:
+    """The option among a command's `params` that somebody means who types `option`."""
+    there = {name for param in params for name in param.opts}
+    return next((one for one in _OPTIONS.get(option.lower(), ()) if one in there), None)
 
 
 def meant(word: str, names: list[str], path: str) -> Hint | None:

@@ -6,6 +6,7 @@ journal's predecessor is kept aside, and pruned payments are exported first.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -182,7 +183,7 @@ def restore(
     payment open in the backup is for a person. Raises Busy while a payment is being sent,
     UsageError when it comes to more than `accepted`, JournalError when the backup is not sound.
     """
-    aside = path.with_name(f"{path.name}.{stamp(int(now_s * 1000))}")
+    aside = _unused(path.with_name(f"{path.name}.{stamp(int(now_s * 1000))}"))
     _must_be_there(backup)
     _make_folder(path)
     with nobody_at_work(path):
@@ -200,6 +201,12 @@ def restore(
         finally:
             remove(draft)
     return Restored(examine(path), found, kept)
+
+
+def _unused(path: Path) -> Path:
+    """`path`, or that with a number for a second restore within one second."""
+    numbered = (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
+    return next(one for one in itertools.chain([path], numbered) if not one.exists())
 
 
 def _must_be_there(backup: Path) -> None:

@@ -167,12 +167,16 @@ def draw_dry_run(canvas: Canvas, call: Mapping[str, Any]) -> None:
     draw_pairs(canvas, plain(call))
 
 
-def draw_payments(canvas: Canvas, payments: Sequence[Payment], *, now_ms: int) -> None:
-    """A list of payments: a table where it fits, else some lines for each."""
+def draw_payments(
+    canvas: Canvas, payments: Sequence[Payment], profile: str, *, live: bool, now_ms: int
+) -> None:
+    """A list of payments: a table where it fits, else some lines for each. They may be of several
+    profiles of one merchant; `profile` is the one that was asked.
+    """
     if not payments:
         draw_prose(canvas, _("No payments."))
         return
-    draw_whose(canvas, payments)
+    draw_head(canvas, profile, live=live)
     draw_list(canvas, payments, now_ms)
 
 

@@ -7,7 +7,7 @@ from conftest import Shop
 from rich.cells import cell_len
 
 from posctl.cli.app import COMMANDS, _app
-from posctl.cli.slips import _MEANT, meant
+from posctl.cli.slips import _MEANT, _OPTIONS, meant
 from posctl.hint import Say, Type
 
 
@@ -43,6 +43,37 @@ def test_a_word_that_is_no_command_leads_to_one(
     ran = shop.run(*words)
     assert (ran.code, ran.out) == (2, "")
     assert typed in [line.removeprefix("  → ") for line in ran.err.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("history", "--from", "2026-01-01"), "--since"),
+        (("report", "--to", "2026-01-01"), "--until"),
+        (("history", "--date", "2026-01-01"), "--day"),
+        (("pay", "--amount", "1"), "--fee"),
+        (("pay", "--chekout", "1"), "--checkout"),
+    ],
+)
+def test_an_option_of_other_programs_leads_to_one(
+    shop: Shop, words: tuple[str, ...], named: str
+) -> None:
+    """What is no option here but elsewhere is refused (2), and the one that is meant is named."""
+    ran = shop.run(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"Did you mean {named}?" in ran.err
+
+
+def test_every_option_that_may_be_meant_is_one() -> None:
+    """No word of other programs leads to an option that no command has, or is itself one."""
+    root = _app()
+    groups = [root.get_command(None, name) for name in COMMANDS]
+    commands = [
+        one for group in groups for one in (group, *getattr(group, "commands", {}).values())
+    ]
+    known = {name for one in commands for param in one.params for name in param.opts}
+    assert {one for ours in _OPTIONS.values() for one in ours} <= known
+    assert not set(_OPTIONS) & known
 
 
 def test_what_may_be_meant_exists() -> None:

@@ -194,7 +194,7 @@ def _hostile(canvas: Canvas) -> None:
     draw_open(
         canvas, [open_], {open_.request_id: tries[0]}, alarms, "store-1", live=True, now_ms=NOW_MS
     )
-    draw_payments(canvas, [evil, open_], now_ms=NOW_MS)
+    draw_payments(canvas, [evil, open_], "store-1", live=True, now_ms=NOW_MS)
     draw_dry_run(canvas, {"gateway": HOSTILE})
     _draw_status(StatusAnswer(ended, HOSTILE, HOSTILE, HOSTILE), open_)(canvas)
 
@@ -275,8 +275,10 @@ def scenes() -> dict[str, Callable[[Canvas], None]]:
         "open_none": lambda canvas: draw_open(
             canvas, [], {}, [], "store-1", live=True, now_ms=NOW_MS
         ),
-        "history": lambda canvas: draw_payments(canvas, MANY, now_ms=NOW_MS),
-        "history_none": lambda canvas: draw_payments(canvas, [], now_ms=NOW_MS),
+        "history": lambda canvas: draw_payments(canvas, MANY, "store-1", live=True, now_ms=NOW_MS),
+        "history_none": lambda canvas: draw_payments(
+            canvas, [], "store-1", live=True, now_ms=NOW_MS
+        ),
         "checkout": lambda canvas: draw_checkout(
             canvas, CHECKOUT_ID, due([part, still_open]), [part, still_open], now_ms=NOW_MS
         ),

@@ -460,6 +460,19 @@ def test_more_than_was_accepted_is_never_done(journal: SqliteJournal, path: Path
     assert sorted(file.name for file in path.parent.iterdir()) == before
 
 
+def test_two_restores_within_a_second(journal: SqliteJournal, path: Path) -> None:
+    """The journal before each is kept, under a name of its own."""
+    begin(journal, "111")
+    backup = path.with_name("b.db")
+    back_up(path, backup)
+    journal.close()
+    now_s = time.time()
+    kept = [restore(path, backup, outlook(path, backup), now_s).kept_aside for _n in range(3)]
+    names = [one.name for one in kept if one]
+    assert [name.removeprefix(names[0]) for name in names] == ["", "-2", "-3"]
+    assert all(one.exists() for one in kept if one)
+
+
 def put_back(path: Path, backup: Path, later_s: int = 0) -> None:
     restore(path, backup, outlook(path, backup), time.time() + later_s)
     assert examine(path).findings == ()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Ran, Shop
+from merciless import Merciless
 
 CUT_AFTER = f"28{9:016d}"
 
@@ -47,6 +48,21 @@ def test_a_report_of_one(three: Training, option: str, value: str) -> None:
     lines = report(2, "--csv", "-").out.removeprefix("\ufeff").splitlines()
     head = {"--shop": "Only shop", "--operator": "Only operator", "--machine": "Only till"}[option]
     assert {row[head].strip() for row in csv.DictReader(lines)} == {value.format(2)}
+
+
+def test_the_head_names_the_profile_that_asks(shop: Shop) -> None:
+    """A list may hold payments of several profiles of one merchant: its head is not the latest's."""
+    with Merciless() as gateway:
+        shop.profile(gateway.url)
+        config = shop.home / "config.yaml"
+        (_default, _profiles, *own) = config.read_text().splitlines(keepends=True)
+        config.write_text(config.read_text() + "".join(own).replace("store-1", "store-2"))
+        for name in ("store-1", "store-2"):
+            ran = shop.run("--profile", name, "pay", "--fee", "100", "--checkout", name)
+            assert ran.code == 0, ran
+        for name in ("store-1", "store-2"):
+            listed = shop.run("--profile", name, "history", "--format", "text").out
+            assert listed.splitlines()[0].endswith(name)
 
 
 def test_history_says_that_there_are_more(three: Training) -> None:

@@ -161,8 +161,15 @@ def _show(payments: list[Payment], unreached: tuple[OpenOf, ...], run: Run, *, m
         more=more,
         unreached=unreached_json(unreached),
     )
-    now_ms = run.now_ms()
-    run.screen.show(View(data, lambda canvas: draw_payments(canvas, payments, now_ms=now_ms)))
+    profile, now_ms = run.load().profile, run.now_ms()
+    run.screen.show(
+        View(
+            data,
+            lambda canvas: draw_payments(
+                canvas, payments, profile.name, live=profile.live, now_ms=now_ms
+            ),
+        )
+    )
 
 
 # ── what was typed ───────────────────────────────────────────────────────────────────────────
