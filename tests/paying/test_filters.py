@@ -51,7 +51,7 @@ def test_a_report_of_one(three: Training, option: str, value: str) -> None:
 
 
 def test_the_head_names_the_profile_that_asks(shop: Shop) -> None:
-    """A list may hold payments of several profiles of one merchant: its head is not the latest's."""
+    """A list may hold payments of several profiles of one merchant; its head is the one asked."""
     with Merciless() as gateway:
         shop.profile(gateway.url)
         config = shop.home / "config.yaml"
