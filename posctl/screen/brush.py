@@ -192,7 +192,8 @@ def draw_facts(canvas: Canvas, facts: Sequence[tuple[str, str | None]]) -> None:
             canvas.print(name.append("  ").append_text(value))
         else:
             canvas.print(name)
-            if value.plain.isascii() and " " not in value.plain:  # an id
+            fits = value.cell_len + 3 <= canvas.width
+            if fits and value.plain.isascii() and " " not in value.plain:  # an id
                 draw_whole(canvas, f"   {value.plain}")
             else:
                 draw_wrapped(canvas, value, (3, 3))

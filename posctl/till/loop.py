@@ -125,6 +125,7 @@ class Till:
         verdicts.find_open()
         if verdicts.open or verdicts.rests:
             verdicts.show_open()
+            self._talk.note(_("The till was started anew, and so are these numbers."))
         self._ask_who()
 
     def _ask_who(self) -> None:

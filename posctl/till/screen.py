@@ -75,11 +75,7 @@ def draw_welcome(canvas: Canvas, profile: Profile, order: PayRequest) -> None:
     """Whose till this is; `order` has its operator, till and shop."""
     draw_head(canvas, profile.name, live=profile.live)
     members = order.members
-    names = {
-        "operator_id": _("operator_id"),
-        "machine_id": _("machine_id"),
-        "shop_id": _("shop_id"),
-    }
+    names = {"operator_id": _("Operator"), "machine_id": _("Till"), "shop_id": _("Shop")}
     draw_parts(canvas, [f"{word} {members[name]}" for name, word in names.items()], "")
 
 
@@ -156,8 +152,8 @@ def draw_settled(
         draw_stop(canvas, holding)
     elif states_due(result) and not (outcome is Outcome.BLOCKED and result.remaining_fee == 0):
         draw_due(canvas, result.remaining_fee, in_yuan)
-    facts = [(_("checkout_id"), payment.checkout.checkout_id if payment else asked.checkout_id)]
-    facts.append((_("request_id"), payment.request_id if payment else asked.request_id))
+    facts = [(_("Checkout"), payment.checkout.checkout_id if payment else asked.checkout_id)]
+    facts.append((_("Payment id"), payment.request_id if payment else asked.request_id))
     draw_facts(canvas, facts)
     _draw_reason(canvas, result)
     for warning in result.warnings:
@@ -182,6 +178,10 @@ def _remedy(problem: Problem, outcome: Outcome, *, earlier: bool) -> Hint:
         return said(_("Check the network, then scan again. If it stays so, fetch help."))
     if outcome is Outcome.REJECTED and problem.code in map(str, RATE_LIMIT_CODES):
         return said(_("Wait a moment, then scan again."))
+    if outcome is Outcome.REJECTED:
+        return said(
+            _("It is not the customer's fault, and will not get better: fetch the manager.")
+        )
     return problem.hint
 
 
@@ -231,7 +231,7 @@ def draw_numbered(
     """
     if not open_payments:
         draw_prose(canvas, "√ " + _("Nothing is open."))
-    name = _("checkout_id")
+    name = _("Checkout")
     for number, payment, *_rest in open_payments:
         outcome = outcome_of(payment.standing)
         first = payment.tries == 1 and payment.request_id in on_their_way
@@ -249,7 +249,7 @@ def draw_numbered(
 
 def draw_rests(canvas: Canvas, rests: Sequence[Rest], *, leaving: bool = False) -> None:
     """What is part-paid at this till, by number, and the key unless it is of no more use."""
-    name = _("checkout_id")
+    name = _("Checkout")
     for number, checkout, paid_fee, remaining_fee in rests:
         parts = (
             f"+{number}: " + _("STILL DUE  {money}").format(money=in_yuan(remaining_fee)),
@@ -258,7 +258,7 @@ def draw_rests(canvas: Canvas, rests: Sequence[Rest], *, leaving: bool = False) 
         )
         draw_parts(canvas, parts, "bold yellow")
     if not leaving:
-        draw_prose(canvas, _("To take a rest: + and its number"), "bold")
+        draw_prose(canvas, _("To take what is still due: + and its number"), "bold")
 
 
 # What a platform may call a payment. Nowhere is it documented, so none of it closes a payment but

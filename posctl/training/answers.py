@@ -44,8 +44,13 @@ class Refusal(Exception):
             "code": code,
             "msg": msg,
             "sub_code": sub_code,
-            "sub_msg": f"training: {sub_msg}" if sub_msg else "training",
+            "sub_msg": f"{_mark(sub_msg)}{sub_msg}" if sub_msg else "training",
         }
+
+
+def _mark(words: str) -> str:
+    """What tells the platform's own words, in its language, from a real platform's."""
+    return "training: " if words.isascii() else "演练："
 
 
 def trace_id() -> str:

@@ -38,10 +38,10 @@ _VERDICTS = {
     Says.FAILED: (2, "TRAINING_DECLINED", N_("training: declined by the channel")),
     Says.CODE_USED: (2, "TRAINING_CODE_USED", N_("training: the payment code was already used")),
     # In the wallets' own words (docs/outcomes.md), of a payment that was charged.
-    Says.CODE_INVALID: (2, "ACQ.PAYMENT_AUTH_CODE_INVALID", "training: 支付授权码无效"),
-    Says.FINISHED: (2, "ORDERPAID", "training: 订单已支付"),
-    Says.IN_PROGRESS: (2, "USERPAYING", "training: 用户支付中，需要输入密码"),
-    Says.BUSY: (2, "ACQ.SYSTEM_ERROR", "training: 系统异常"),
+    Says.CODE_INVALID: (2, "ACQ.PAYMENT_AUTH_CODE_INVALID", "演练：支付授权码无效"),
+    Says.FINISHED: (2, "ORDERPAID", "演练：订单已支付"),
+    Says.IN_PROGRESS: (2, "USERPAYING", "演练：用户支付中，需要输入密码"),
+    Says.BUSY: (2, "ACQ.SYSTEM_ERROR", "演练：系统异常"),
     Says.ANOTHERS: (1, "OPERATION_SUCCESS", N_("training: the answer to another payment")),
     Says.PENDING: (3, "TRAINING_PENDING", N_("training: waiting for the customer")),
 }

@@ -160,7 +160,7 @@ def _later_before(hand: Hand) -> None:
 
 def _operator(hand: Hand) -> None:
     hand.line("w", "Operator: ")
-    hand.line("124", "operator_id 124", "Amount")
+    hand.line("124", "Operator 124", "Amount")
 
 
 def _operator_before(hand: Hand) -> None:

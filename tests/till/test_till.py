@@ -168,7 +168,7 @@ def test_another_operator_takes_over(
     till.type("w\r")
     till.see("Operator: ")
     till.type("124\r")
-    till.see("operator_id 124", "Amount")
+    till.see("Operator 124", "Amount")
     assert shop.run("report", "--close", "--yes").code == 0
     sell(till, "2", "c2")
     till.see("This shift 1 · ￥2.00", "Amount")
@@ -396,7 +396,7 @@ def test_every_screen_has_its_words(
 def test_the_till_says_whose_it_is(counter: Callable[..., Counter], shop: Shop) -> None:
     """Training is said at the top and beside every count; the operator may be another one."""
     till = counter("--profile", "training", "till", "--operator", "77")
-    till.see("▲ TRAINING", "operator_id 77", "TRAINING   Today 0")
+    till.see("▲ TRAINING", "Operator 77", "TRAINING   Today 0")
     sell(till, "1", "1", "280000000000000001\r")
     till.see("√ PAID", "TRAINING   Today 1")
     till.type("q\r")
@@ -548,12 +548,12 @@ def test_come_back_to_an_open_payment(counter: Callable[..., Counter], gateway: 
         till.type("\r")
     till.see("▲ 2 open · ￥2.00")
     till.type("o\r")
-    till.see("1: … PENDING", "checkout_id a", "2: … PENDING", "checkout_id b")
+    till.see("1: … PENDING", "Checkout a", "2: … PENDING", "Checkout b")
     asked = len([m for m in gateway.requests if m["checkout_id"] == "b"])
     gateway.answer = lambda m: paid(m) if m["checkout_id"] == "b" else PENDING
     till.see("Amount")
     till.type("r 2\r")
-    till.see("√ PAID", "checkout_id  b", "▲ 1 open · ￥1.00")
+    till.see("√ PAID", "Checkout    b", "▲ 1 open · ￥1.00")
     assert len([m for m in gateway.requests if m["checkout_id"] == "b"]) > asked
     till.type("r 7\r")
     till.see("There is no open payment with this number")
@@ -877,7 +877,9 @@ def test_a_rest_is_never_the_next_customers(
     till.type("y\r")
     assert till.end() == 0
     again = counter()
-    again.see("+1: STILL DUE  ￥28.00", "￥30.00 paid", "To take a rest: + and its number")
+    again.see(
+        "+1: STILL DUE  ￥28.00", "￥30.00 paid", "To take what is still due: + and its number"
+    )
     again.see("Amount")
     again.type("+ 2\r")
     again.see("There is no such part-paid checkout")
@@ -1090,7 +1092,7 @@ def test_who_worked_before_a_power_cut(counter: Callable[..., Counter], gateway:
     with counter() as again:
         again.see("Operator 77 took the last payment here.", "Is it still that operator? [y/n]")
         again.type("y\r")
-        again.see("operator_id 77", "Amount")
+        again.see("Operator 77", "Amount")
         sell(again, "2", "112")
         again.see("√ PAID")
     with counter() as other:
@@ -1211,7 +1213,7 @@ def test_part_paid_checkouts_stay_in_sight(
     till.type("y\r")
     assert till.end() == 0
     again = counter()
-    again.see("+1: STILL DUE  ￥7.00", "checkout_id 112", "1 part-paid · ￥7.00 due")
+    again.see("+1: STILL DUE  ￥7.00", "Checkout 112", "1 part-paid · ￥7.00 due")
 
 
 def test_who_insists_leaves_it_open(
@@ -1228,7 +1230,7 @@ def test_who_insists_leaves_it_open(
     assert till.end() == 21
     gateway.let_go()
     again = counter()
-    again.see("1: ▲ UNKNOWN", "checkout_id 111")
+    again.see("1: ▲ UNKNOWN", "Checkout 111", "started anew, and so are these numbers")
     again.see("√ PAID", "Today 1 ")
     again.type("q\r")
     assert again.end() == 0
