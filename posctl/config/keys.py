@@ -103,6 +103,10 @@ def word_of(section: Map, key: str) -> str | None:
     odd = isinstance(found, str) and not _ODD.isdisjoint(found)
     if isinstance(found, Map | list) or odd:
         what = _("{key} is text on one line").format(key=shown(key))
+        if isinstance(found, str) and "\xa0" in found:
+            what = _("{key} has a space of another kind").format(key=shown(key))
+            mend = _("Type plain spaces, with the input method off.")
+            raise Bad("bad_value", section.lines[key], what, mend)
         # "C:\new" and "C:\Local" are such texts, as YAML reads them.
         raise Bad("bad_value", section.lines[key], what, _(DOUBLE_QUOTED) if odd else "")
     if found and found[0] in CHINESE_QUOTES:

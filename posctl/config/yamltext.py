@@ -24,10 +24,11 @@ MAX_DEPTH = 5  # the deepest key, `profiles: store-1: defaults: shop_id`, is at 
 
 # What an input method or an editor puts into a line, what it is called, what to type instead.
 _NAME = r"[\"'“”]?[A-Za-z_][A-Za-z0-9_.-]*[\"'“”]?"
+_BLANKS = "\u3000\xa0\u2000-\u200b"
 _SLIPS = (
     (r"^ *\t", N_("a tab stands before the key"), N_("Type spaces instead of the tab.")),
     (
-        r"^[ \t]*[\u3000\xa0\u2000-\u200b]",
+        rf"^[ \t]*[{_BLANKS}]",
         N_("a space of another kind stands before the key"),
         N_("Type plain spaces, with the input method off."),
     ),
@@ -42,6 +43,11 @@ _SLIPS = (
         N_('Type " around the value, or nothing.'),
     ),
     (
+        rf"(?:^\s*|[{{,]\s*){_NAME}:[{_BLANKS}]",
+        N_("a space of another kind follows the colon"),
+        N_("Type plain spaces, with the input method off."),
+    ),
+    (
         rf"(?:^\s*|[{{,]\s*){_NAME}:[^\s,}}:/]",
         N_("no space follows the colon"),
         N_("Type a space behind the colon, as in app_key: 1"),
@@ -50,6 +56,18 @@ _SLIPS = (
         r":\s*[{\[].*[，；｝］]|[｛［]",
         N_("a comma or bracket is full-width"),
         N_("Type , { } [ ] with the input method off."),
+    ),
+    (
+        rf"^\s*{_NAME}:\s+(?:\"[^\"]*|'[^']*)$",
+        N_("a quote is not closed"),
+        N_(
+            "Type the same quote behind the value; a value that holds one stands in the other kind."
+        ),
+    ),
+    (
+        rf"^\s*{_NAME}:\s+(?:[@`%]|[^\s\"'{{\[#][^\"'#]*:(?:\s|$))",
+        N_("the value needs quotes"),
+        N_("Put it in single quotes, as in secret: '@a: b'"),
     ),
 )
 CHINESE_QUOTES = "“”‘’「『＂＇"

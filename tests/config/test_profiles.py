@@ -186,6 +186,19 @@ profiles:
         ("    \tapp_key: 1", 5, "a tab stands before", "Type spaces instead"),
         ("\xa0   app_key: 1", 5, "a space of another kind", "Type plain spaces"),
         ("　　app_key: 1", 5, "a space of another kind", "Type plain spaces"),
+        ("    app_key:\xa01\n    secret_env: X", 5, "a space of another kind", "Type plain spaces"),
+        (
+            "    app_key:\u30001\n    secret_env: X",
+            5,
+            "a space of another kind",
+            "Type plain spaces",
+        ),
+        ("    app_key: 1\xa0\n    secret_env: X", 5, "app_key has a space of", "Type plain spaces"),
+        ('    app_key: "1\n    secret_env: X', 5, "a quote is not closed", "Type the same"),
+        ("    app_key: 1\n    secret: 'x", 6, "a quote is not closed", "Type the same"),
+        ("    secret: @x\n    app_key: 1", 5, "the value needs quotes", "Put it in single"),
+        ("    secret: %x\n    app_key: 1", 5, "the value needs quotes", "Put it in single"),
+        ("    secret: a: b\n    app_key: 1", 5, "the value needs quotes", "Put it in single"),
         ("    defaults: {shop_id: 1， source: a}", 5, "comma or bracket is full-width", "Type ,"),
         ("    timeout: ｛read: 5｝", 5, "comma or bracket is full-width", "Type ,"),
         ('    app_key: "1”\n    secret_env: X', 5, "quotes are Chinese", 'Type "'),
@@ -200,8 +213,8 @@ profiles:
 def test_what_an_input_method_leaves_is_named(
     rows: str, line: int, words: str, typed: str, written: Callable[..., Path]
 ) -> None:
-    """Full-width signs, tabs, other blanks, a missing blank and Chinese quotes are named with their
-    line, not with the one where YAML notices, and with what to type.
+    """Full-width signs, tabs, other blanks, a missing blank, quotes that are Chinese, not closed or
+    missing are named with their line, not with the one where YAML notices, and with what to type.
     """
     error = refused(written(f"{STORE}{rows}\n"))
     assert f", line {line}: " in error.message

@@ -59,7 +59,10 @@ def history(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help=_("From this day, 14:30 or 2026-01-31T14:30 on."), metavar="WHEN"),
+        typer.Option(
+            help=_("From this day, 14:30 (today, or on --day) or 2026-01-31T14:30 on."),
+            metavar="WHEN",
+        ),
     ] = None,
     until: Annotated[
         str | None,
