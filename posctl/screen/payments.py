@@ -144,7 +144,7 @@ def draw_status(
         draw_prose(canvas, said, "bold", gap=True)
     canvas.print()
     facts = [
-        (_("channel_name"), asked.channel_name),
+        (_("channel_name"), asked.channel_name and advice.channel(asked.channel_name)),
         (_("which means"), asked.meaning and _(_MEANINGS.get(asked.meaning, asked.meaning))),
         (_("checkout_id"), checkout_id),
     ]

@@ -28,7 +28,9 @@ def amount_label(unit: str, offer: Offer | None, rest: Offer | None, *, type_it:
 
 
 def shorter_labels(offer: Offer | None, rest: Offer | None, *, type_it: bool) -> list[str]:
-    """The same for a narrow terminal, without the checkout; nothing where it is short anyway."""
+    """The same for a narrow terminal, with the checkout where it has room; nothing where it is
+    short anyway.
+    """
     about = rest or offer
     if about is None:
         return []
@@ -40,4 +42,5 @@ def shorter_labels(offer: Offer | None, rest: Offer | None, *, type_it: bool) ->
         words = _("+: the rest, ￥{yuan}; or amount: ")
     else:
         words = _("Enter: ￥{yuan}; or amount: ")
-    return [words.format(yuan=yuan(about.pay_fee))]
+    text = words.format(yuan=yuan(about.pay_fee))
+    return [f"{about.checkout_id} · {text}", text]

@@ -1118,6 +1118,31 @@ def test_who_closes_it_as_not_paid_has_nobody_to_ask(
     assert "fresh" not in till.news
 
 
+def test_plus_takes_the_rest_that_is_offered(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """Not that of a checkout which became part-paid later; also when more than it was typed."""
+    rest = {"111": iter([500, 400]), "112": iter([700])}
+    gateway.answer = lambda m: told(
+        {"result_status": 1, "remaining_fee": next(rest[m["checkout_id"]])}
+    )
+    till = counter()
+    for checkout, fee in (("111", "2"), ("112", "2"), ("111", "1")):
+        sell(till, fee, checkout)
+        till.see("√ PAID", f"· {checkout}): ")
+    till.type("+\r")
+    till.see("111: Amount, yuan (Enter: ￥4.00): ")
+    till.type("\x1b")
+    till.see("Amount, yuan: ")
+    till.type("9\r")
+    till.see("Checkout: ")
+    till.type("111\r")
+    till.see("Only ￥4.00 is still due", "111: Amount, yuan (at most ￥4.00; +: all of it): ")
+    till.type("+\r")
+    till.see("111: Amount, yuan (Enter: ￥4.00): ")
+    assert [m["pay_fee"] for m in gateway.requests] == [200, 200, 100]
+
+
 def test_evidence_is_not_typed_twice(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:
