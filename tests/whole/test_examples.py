@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -135,3 +136,23 @@ def test_the_cron_line_of_the_page_is_that_of_the_package() -> None:
     shown = re.search(r"^\* \* \* \* \* .*retry --due.*$", PAGE, re.MULTILINE)
     assert shown
     assert shown[0] in example_text("posctl-retry.cron").splitlines()
+
+
+def test_the_line_that_backs_up_keeps_thirty(shell: Shop) -> None:
+    """The cron line of docs/operations.md adds today's checked copy and removes the oldest."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    line = re.search(r"^30 3 \* \* \* (.*)$", page, re.MULTILINE)
+    assert line
+    command = line[1].replace("/opt/posctl/bin/posctl", "posctl").replace(r"\%", "%")
+    folder = shell.home / "backup"
+    folder.mkdir()
+    for day in range(31):
+        copy = folder / f"journal-old{day}.db"
+        copy.write_text("")
+        os.utime(copy, (day, day))
+    assert sh(shell, "take.sh", "77", "100", stdin=PAID).code == 0
+    assert sh(shell, "-c", command) == Ran(0, "", "")
+    kept = sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime)
+    assert len(kept) == 30
+    assert kept[-1].read_bytes()[:6] == b"SQLite"
+    assert kept[0].name == "journal-old2.db"
