@@ -93,12 +93,13 @@ class Closing:
             self._talk.note(_("Say in a few words what shows it."))
             return
         check_value("attributes", note, _("The evidence"))
+        about = which(self._one.payment)
         self._talk.confirm(
             _("Close it by hand as PAID?") if paid else _("Close it by hand as NOT PAID?"),
             lambda: self._close(note, paid=paid),
             nay=_("Nothing was closed."),
             asks=Asks.INSIST,
-            about=which(self._one.payment),
+            about=lambda: about,
         )
 
     def _close(self, note: str, *, paid: bool) -> None:

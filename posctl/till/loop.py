@@ -139,7 +139,7 @@ class Till:
                 lambda: self._work_as(last),
                 nay=nay,
                 asks=Asks.INSIST,
-                about=_("Operator {last} took the last payment here.").format(last=last),
+                about=lambda: _("Operator {last} took the last payment here.").format(last=last),
             )
 
     def _welcome(self) -> None:
@@ -294,7 +294,7 @@ class Till:
             self._go,
             nay=_("The till goes on."),
             asks=Asks.LEAVE,
-            about="   ".join(left_over(now)),
+            about=lambda: "   ".join(left_over(self._verdicts.status())),
         )
 
     def _go(self) -> None:
@@ -365,7 +365,10 @@ class Till:
             return
         verdicts.show_rests(leaving=True)
         self._talk.confirm(
-            _("Close the shift for good?"), close, nay=_("The shift was not closed."), about=about
+            _("Close the shift for good?"),
+            close,
+            nay=_("The shift was not closed."),
+            about=lambda: about,
         )
 
     def _ask_operator(self) -> None:
@@ -384,7 +387,7 @@ class Till:
                 _("Is it the operator?"),
                 lambda: self._work_as(typed),
                 nay=_("Nothing has changed."),
-                about=_("{typed} looks like an article's barcode or a web address.").format(
+                about=lambda: _("{typed} looks like an article's barcode or a web address.").format(
                     typed=typed
                 ),
             )

@@ -112,11 +112,11 @@ class Sending:
             self._doubted(begun.payment, order)
         elif begun.block is Block.REPEAT:
             again = waived | {Block.REPEAT}
-            words = _("{payment} was paid a moment ago.")
+            about = _("{payment} was paid a moment ago.").format(payment=which(begun.payment))
             self._talk.confirm(
                 _("Take it once more?"),
                 lambda: self._send(order, again),
-                about=words.format(payment=which(begun.payment)),
+                about=lambda: about,
             )
         else:
             self._refused(begun, order)
@@ -133,16 +133,23 @@ class Sending:
 
     def _doubted(self, payment: Payment, order: PayRequest) -> None:
         """Is it another customer? If not, go back to the payment that there is."""
-        # An open one is asked about every few seconds: when it was begun says more.
-        then_ms = payment.created_ms if payment.open else payment.updated_ms
-        since = age(self._desk.now_ms() - then_ms)
-        words = (
-            _("▲ ￥{yuan} is still open here: {outcome}, begun {since} ago.")
-            if payment.open
-            else _("▲ ￥{yuan} was paid here {since} ago.")
-        )
-        outcome = named(outcome_of(payment.standing))
-        about = words.format(yuan=yuan(payment.pay_fee), outcome=outcome, since=since)
+
+        def about() -> str:
+            now = self._desk.journal.payment(payment.request_id) or payment
+            # An open one is asked about every few seconds: when it was begun says more.
+            then_ms = now.created_ms if now.open else now.updated_ms
+            words = (
+                _("▲ ￥{yuan} is still open here: {outcome}, begun {since} ago.")
+                if now.open
+                else _("▲ ￥{yuan} was paid here {since} ago.")
+                if now.standing.paid
+                else _("▲ ￥{yuan} came to nothing here {since} ago.")
+            )
+            return words.format(
+                yuan=yuan(now.pay_fee),
+                outcome=named(outcome_of(now.standing)),
+                since=age(self._desk.now_ms() - then_ms),
+            )
 
         def back() -> None:
             if payment.request_id in self._workers.in_flight:
@@ -227,7 +234,7 @@ class Sending:
             self._talk.confirm(
                 _("Is the customer still here?"),
                 lambda: self._ask(payment, again),
-                about=which(payment),
+                about=lambda: which(payment),
             )
         elif begun.block is Block.RESTORED:
             sure = waived | {Block.RESTORED}
@@ -235,7 +242,7 @@ class Sending:
             self._talk.confirm(
                 _("Send it?"),
                 lambda: self._ask(payment, sure),
-                about=words.format(payment=which(payment)),
+                about=lambda: words.format(payment=which(payment)),
             )
         else:
             self._verdicts.tell(blocked(begun, None, self._desk))

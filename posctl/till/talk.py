@@ -26,6 +26,7 @@ class Talk:
         self._on_words: Callable[[str], None] = lambda _text: None
         self._nay = ""
         self._in_sight = ""  # what the open question is about, while it stands right above it
+        self._about: tuple[str, Callable[[], str]] = "", str
 
     def show(self, data: Mapping[str, object], draw: Callable[..., None]) -> bool:
         """Draw a view above the prompt; whether it was written out."""
@@ -36,9 +37,9 @@ class Talk:
 
     def head(self) -> None:
         """What the open question is about, again when something was drawn since."""
-        about = self.entry.about
-        if about and about != self._in_sight:
-            self.note(about)
+        about, (first, now) = self.entry.about, self._about
+        if about and about != self._in_sight and (words := now() if about == first else about):
+            self.note(words)
         self._in_sight = about
 
     def line(self, text: str, *, shorter: Sequence[str] = (), keep: bool = False) -> None:
@@ -68,15 +69,15 @@ class Talk:
         *,
         nay: str = "",
         asks: Asks = Asks.ONCE,
-        about: str = "",
+        about: Callable[[], str],
     ) -> None:
-        """Ask, what it is `about` above it. `nay` is said to a no: that nothing was sent, unless it
-        says something else.
+        """Ask; what it is `about` stands above it, as it is then: a verdict that is told meanwhile
+        may change it. `nay` is said to a no: that nothing was sent, unless it says something else.
         """
         self._on_yes, self._on_no = on_yes, on_no
         self._nay = nay or _("Nothing was sent.")
-        self._in_sight = ""
-        self.entry.ask(question, asks, about)
+        self._in_sight, self._about = "", (about(), about)
+        self.entry.ask(question, asks, self._about[0])
 
     def ask_words(
         self, question: str, on_words: Callable[[str], None], *, about: str, if_empty: str

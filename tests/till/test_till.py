@@ -813,6 +813,20 @@ def test_an_open_amount_again_is_a_question(
     assert len({m["checkout_id"] for m in gateway.requests}) == 2
 
 
+def test_a_question_says_what_has_become_of_it(gateway: Merciless, numbering: Counter) -> None:
+    """What is told while a question stands is in it: an open payment that was paid meanwhile."""
+    till = numbering
+    gateway.answer = lambda _members: PENDING
+    sell_numbered(till, "12.50")
+    till.see("again in")
+    till.type("\r")
+    sell_numbered(till, "12.50")
+    till.see("▲ ￥12.50 is still open here: … PENDING", "Is this ANOTHER customer?")
+    gateway.answer = paid
+    till.see("√ PAID", "▲ ￥12.50 was paid here", "Is this ANOTHER customer?")
+    assert "still open" not in till.news.partition("√ PAID")[2]
+
+
 def test_a_young_open_payment_is_a_question(gateway: Merciless, numbering: Counter) -> None:
     """While a payment that is not a minute old is open, another amount is a question, too, until
     somebody has said that this is another customer; the very same amount is asked about again.
