@@ -22,6 +22,7 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from queue import Empty, SimpleQueue
@@ -266,6 +267,19 @@ def _first_to_connect(addresses: list[Any]) -> socket.socket:
             for key in waiting.get_map().values():
                 key.data[1].close()
     raise OSError(codes[-1], "")
+
+
+def connected(place: tuple[str, int], timeout: Timeout) -> socket.socket:
+    """A connection for who looks around and pays nothing. Raises OSError, or UnicodeError."""
+    here.flight = Flight(timeout, time.monotonic, Sent())
+    here.flight.connecting = True
+    try:
+        found = _first_to_connect(_by_turns(_resolve(*place, timeout.connect_s)))
+    except Failed:
+        raise TimeoutError from None
+    sock = socket.socket(fileno=found.detach())  # without the deadline of payments
+    sock.settimeout(timeout.connect_s)
+    return sock
 
 
 # ── the connection ───────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from posctl.money.outcome import Event
 
 
 class Timeout(NamedTuple):
-    """Seconds, above 0: `connect_s` for each step of connecting (the name, each address, the
+    """Seconds, above 0: `connect_s` for each step of connecting (the name, its addresses, the
     proxy, TLS), `read_s` for each wait on the answer, `total_s` for all of it together.
     """
 

@@ -16,6 +16,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from posctl.config.profile import Profile
 from posctl.gateway.client import proxy_for, trusting
+from posctl.gateway.connection import connected
 
 MAX_NAMES = 160  # characters of an issuer's names
 
@@ -73,7 +74,7 @@ def _handshake(
     host, port = str(parts.hostname), parts.port or 443
     proxy = proxy_for(profile.gateway, profile.proxy, environ)
     first = (host, port) if proxy is None else _address_of(proxy)
-    with socket.create_connection(first, profile.timeout.connect_s) as sock:
+    with connected(first, profile.timeout) as sock:
         if proxy is not None:
             _tunnel(sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", proxy)
         with context.wrap_socket(sock, server_hostname=host) as tls:

@@ -543,6 +543,22 @@ def test_an_address_that_swallows_costs_a_head_start(
         assert (server.connections, server.bodies()) == (1, [FORM])
 
 
+def test_who_looks_at_the_certificate_is_no_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`doctor` connects as a payment does, past an address that never answers; where none does it
+    is a timeout, and a socket that waits for the profile's time only.
+    """
+    with fault.full_port() as silent, FaultServer(answer()) as server:
+        pairs = [("127.0.0.1", silent), ("127.0.0.1", server.port)]
+        monkeypatch.setattr(socket, "getaddrinfo", addresses(*pairs))
+        with connection.connected(("gateway.test", 1), Timeout(20, 20, 10)) as sock:
+            assert sock.getpeername() == pairs[1]
+            assert (type(sock), sock.gettimeout()) == (socket.socket, 20)
+        monkeypatch.setattr(socket, "getaddrinfo", addresses(pairs[0]))
+        for timeout in (HASTY_CONNECT, Timeout(20, 20, 0.01)):
+            with pytest.raises(TimeoutError):
+                connection.connected(("gateway.test", 1), timeout)
+
+
 def test_of_two_that_connect_one_hears_the_request(
     gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
