@@ -83,6 +83,7 @@ def test_a_shift_is_never_narrowed(three: Training, shop: Shop) -> None:
     for words in ([], ["--close", "--yes"], ["--shift", "1"], ["--verify"]):
         ran = three("report", "--machine", "till-1", *words, "--json")
         assert (ran.code, ran.json["error"]["code"]) == (2, "only_of_a_span")
+        assert " report --day today --machine till-1" in ran.json["error"]["hint"]
     assert three("report", "--json").json["machine_id"] is None
 
 

@@ -20,7 +20,7 @@ from posctl.cli.shift import (
     show_report,
 )
 from posctl.errors import Interrupted, UsageError
-from posctl.hint import Say, said
+from posctl.hint import Say, Type, said
 from posctl.messages import _
 from posctl.money.order import check_value
 from posctl.money.outcome import Exit
@@ -173,6 +173,7 @@ def _refuse_clashes(options: ReportOptions, run: Run) -> None:
         raise UsageError(
             "only_of_a_span",
             _("--shop, --operator and --machine go with --day or --since/--until."),
+            (Say(_("A shift is the whole merchant's. Of today:")), Type(_of_today(options))),
         )
     if options.by is not None and options.by not in DIMENSIONS:
         raise UsageError("bad_by", _("--by is one of: {list}.").format(list=", ".join(DIMENSIONS)))
@@ -185,6 +186,13 @@ def _refuse_clashes(options: ReportOptions, run: Run) -> None:
         if not options.close:
             raise UsageError("note_without_close", _("--note goes with --close."))
         check_value("attributes", options.note, "--note")
+
+
+def _of_today(options: ReportOptions) -> tuple[str, ...]:
+    """The command for a day instead of a shift, narrowed as it was asked."""
+    asked = {"--shop": options.shop, "--operator": options.operator, "--machine": options.machine}
+    narrowed = (word for name, value in asked.items() if value for word in (name, value))
+    return "report", "--day", "today", *narrowed
 
 
 def _refuse_with_list(options: ReportOptions, ways: list[bool]) -> None:
