@@ -1,7 +1,8 @@
 """Every check has one command: `nox -s NAME`; `nox -l` lists them.
 
 They run in the environment they are started from, the one that README's test command makes (and
-`pip install -e '.[dev]'`); only `packages`, `ways`, `newest` and `lowest` make one of their own.
+`pip install -e '.[dev]'`); only `bundle`, `packages`, `ways`, `newest` and `lowest` make one of
+their own.
 """
 
 from __future__ import annotations
@@ -102,9 +103,10 @@ def windows(session: nox.Session) -> None:
         session.run(python, "-m", "pytest", "-n", "2", *told, *WINDOWS, env=here, external=True)
 
 
-@nox.session
+@nox.session(venv_backend="venv")
 def bundle(session: nox.Session) -> None:
     """A folder for a till without Python: `nox -s bundle -- PYTHON OUT.zip`, see .ci/bundle."""
+    session.install("-q", "pip", "distlib==0.4.4")  # another one's posctl.exe has other bytes
     session.run("python", ".ci/bundle", *session.posargs)
 
 

@@ -32,6 +32,7 @@ elif sys.platform == "win32":
         may_run_here,
         pytest_collection_modifyitems,
         pytest_runtest_call,
+        pytest_terminal_summary,
     )
     from on_windows import run as run_here
 

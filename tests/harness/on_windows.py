@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -120,6 +121,28 @@ def pytest_runtest_call() -> Iterator[None]:
         if missing and last is not None and "tests" in Path(last.tb_frame.f_code.co_filename).parts:
             pytest.skip(f"Windows has no {missing[1]}.{missing[2]}")
         raise
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What ran and passed, what was skipped and why: by module, and in all."""
+    told, reasons = defaultdict[str, Counter[str]](Counter), defaultdict[str, Counter[str]](Counter)
+    total = Counter[str]()
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            module = report.nodeid.partition("::")[0]
+            told[module][outcome] += 1
+            total[outcome] += 1
+            if outcome == "skipped":
+                reasons[module][report.longrepr[2].removeprefix("Skipped: ")] += 1
+    for module, counts in sorted(told.items()):
+        terminalreporter.write_line(f"{module}: {_in_words(counts)}")
+        for why, count in sorted(reasons[module].items()):
+            terminalreporter.write_line(f"  {count} {why}")
+    terminalreporter.write_line(f"{len(told)} modules: {_in_words(total)}")
+
+
+def _in_words(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
 
 
 def may_run_here(words: Sequence[str], env: Mapping[str, str]) -> bool:

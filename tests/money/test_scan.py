@@ -215,7 +215,7 @@ def test_what_pay_is_given(what: Scan, trained: Callable[..., Ran]) -> None:
     }
     for n, (how, sent) in enumerate(goes.items()):
         words = [*how.split(), *([typed] if how == "--code" else [])]
-        given = None if how == "--code" else f"]C0{typed}\r\n"
+        given = "" if how == "--code" else f"]C0{typed}\r\n"
         pay = ("pay", "--fee", "100", "--checkout", f"c{n}", "--another", "--json")
         ran = trained(*pay, *words, stdin=given)
         recorded = trained("checkout", f"c{n}", "--json").json["payments"]
