@@ -133,17 +133,18 @@ def keep_to_user(path: Path) -> None:
     """
     user = own_sid()
     if user:
-        _set_list(path, private_list(user, folder=path.is_dir()))
+        set_list(path, private_list(user, folder=path.is_dir()))
 
 
 def take_over_list(path: Path, other: Path) -> None:
     """Let those read and change `path` who may do so with `other`, as far as a list tells."""
     found = access_list(other)
     if found is not None:
-        _set_list(path, found)
+        set_list(path, found)
 
 
-def _set_list(path: Path, sddl: str) -> None:
+def set_list(path: Path, sddl: str) -> None:
+    """The access list of a text, as far as the disk keeps lists; its owner stays."""
     security, binary = ctypes.windll.advapi32, ctypes.c_void_p()
     convert = security.ConvertStringSecurityDescriptorToSecurityDescriptorW
     if not convert(ctypes.c_wchar_p(sddl), 1, ctypes.byref(binary), None):

@@ -91,6 +91,7 @@ class Shop:
     home: Path
     env: dict[str, str] = field(default_factory=dict)
     begun: bool = False
+    started: list[Any] = field(default_factory=list)
 
     @property
     def journal(self) -> Path:
@@ -123,12 +124,21 @@ class Shop:
         how.setdefault("stdin", subprocess.DEVNULL)
         how.setdefault("stdout", subprocess.PIPE)
         how.setdefault("stderr", subprocess.PIPE)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*self.command, *args],
             env=self.env | dict(env or {}),
             cwd=self.home,
             **how,
         )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """What a test that failed or was skipped left running ends: else the next one is blamed."""
+        for process in self.started:
+            if process.returncode is None:
+                with process:  # closes its pipes, waits for it
+                    process.kill()
 
     def run(
         self, *args: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None
@@ -191,7 +201,7 @@ def database() -> Iterator[Database]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path: Path) -> Iterator[Shop]:
     """A machine with nothing on it but posctl."""
     kept = ("PATH", "SYSTEMROOT", "PYTHONPATH", "PYTHONPYCACHEPREFIX")  # the last for Windows
     keep = {name: os.environ[name] for name in kept if name in os.environ}
@@ -200,7 +210,9 @@ def shop(tmp_path: Path) -> Shop:
         "POSCTL_JOURNAL": str(tmp_path / "journal.db"),
         "PYTHONUTF8": "1",
     }
-    return Shop(tmp_path, env)
+    made = Shop(tmp_path, env)
+    yield made
+    made.end()
 
 
 @pytest.fixture

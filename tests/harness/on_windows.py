@@ -34,8 +34,9 @@ import pytest
 assert sys.platform == "win32"  # for mypy
 
 from posctl.messages import use_language  # noqa: E402  as above
+from posctl.sddl import private_list  # noqa: E402  as above
 from posctl.shell import Shell, use_globals, use_shell  # noqa: E402  as above
-from posctl.windows import keep_to_user  # noqa: E402  as above
+from posctl.windows import keep_to_user, own_sid, set_list  # noqa: E402  as above
 
 # What tests import at their top, the last for PostgreSQL: no till of Windows has its server.
 _SERVER = (
@@ -80,12 +81,15 @@ _chmod = os.chmod
 
 
 def chmod(path: str | os.PathLike[str], mode: int, **how: Any) -> None:
-    """A mode that lets nobody else in becomes an access list: Windows keeps no other mode, and what
-    a new file gets is the folder's matter there, or under Wine that of the umask of its server.
+    """The mode of a file becomes an access list: Windows keeps no mode, and what a new file gets is
+    the folder's matter there, or under Wine that of the umask of its server.
     """
     _chmod(path, mode, **how)
     if not mode & 0o077:
         keep_to_user(Path(path))
+    elif not Path(path).is_dir():
+        rights = ("FR" if mode & 0o044 else "") + ("FW" if mode & 0o022 else "")
+        set_list(Path(path), f"{private_list(own_sid())}(A;;{rights};;;WD)")
 
 
 vars(os)["chmod"] = chmod
