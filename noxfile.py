@@ -100,7 +100,8 @@ def windows(session: nox.Session) -> None:
         here = {"PYTHONUTF8": "1"}
         limit = ("faulthandler_timeout=600", "faulthandler_exit_on_timeout=true")  # of one test
         told = [word for name in limit for word in ("-o", name)]
-        session.run(python, "-m", "pytest", "-n", "2", *told, *WINDOWS, env=here, external=True)
+        told += ["-n", "3", "--durations", "20"]  # most of a test under Wine waits for its server
+        session.run(python, "-m", "pytest", *told, *WINDOWS, env=here, external=True)
 
 
 @nox.session(venv_backend="venv")
