@@ -67,11 +67,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def sim(session: nox.Session) -> None:
-    """A slice of the seeded schedules; docs/testing.md tells of the long runs."""
+    """A slice of the seeded schedules, over PostgreSQL too; docs/testing.md has the long runs."""
     given = session.posargs or ["--seeds", "1000:1400", "--jobs", "6", "--everything"]
     session.run("python", "tests/harness/simulator.py", *given)
     if not session.posargs:
-        session.run("python", "tests/harness/sim_postgres.py", "--seeds", "1000:1060")
+        over = ("--seeds", "1000:1060", "--everything")
+        session.run("python", "tests/harness/sim_postgres.py", *over)
 
 
 @nox.session

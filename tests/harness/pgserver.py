@@ -168,6 +168,7 @@ default_pool_size = {self._pool}
 server_login_retry = 1
 query_wait_timeout = 5
 ignore_startup_parameters = options
+server_reset_query_always = 1
 """
         )
         self._process = subprocess.Popen(
@@ -219,6 +220,11 @@ class Between:
     def told(self) -> bool:
         raise NotImplementedError
 
+    @property
+    def tells_ends(self) -> bool:
+        """Whether one side hears that the other has hung up."""
+        return True
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -233,7 +239,11 @@ class Between:
         with suppress(OSError):
             while True:
                 client, _where = self._server.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._to))
+                except OSError:  # it is down
+                    client.close()
+                    continue
                 self._sockets += [client, server]
                 for work in (self._ask, self._tell):
                     threading.Thread(target=work, args=(client, server), daemon=True).start()
@@ -243,9 +253,91 @@ class Between:
             while data := client.recv(65536):
                 if self.asked(data):
                     server.sendall(data)
+        self._pass_end(server)
 
     def _tell(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(65536):
                 if self.told():
                     client.sendall(data)
+        self._pass_end(client)
+
+    def _pass_end(self, to: socket.socket) -> None:
+        """One side has hung up, or is dead."""
+        if self.tells_ends:
+            with suppress(OSError):
+                to.shutdown(socket.SHUT_RDWR)
+
+
+class Silent(Between):
+    """Once armed, it swallows all that one side says from a word on, over every connection."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self._word, self._left, self._side = b"", 0, ""
+        self.is_silent = threading.Event()
+
+    def arm(self, word: bytes, nth: int, side: str) -> None:
+        """From the till's `nth` `word` on: "till" swallows it and what follows, "database" what the
+        database says to it and from then on.
+        """
+        self._word, self._left, self._side = word, nth, side
+
+    def asked(self, data: bytes) -> bool:
+        if self._left and self._word in data:
+            self._left -= 1
+            if not self._left:
+                self.is_silent.set()
+        return not (self.is_silent.is_set() and self._side == "till")
+
+    def told(self) -> bool:
+        return not (self.is_silent.is_set() and self._side == "database")
+
+    @property
+    def tells_ends(self) -> bool:
+        return not (self.is_silent.is_set() and self._side)
+
+
+class Faulty(Silent):
+    """Once, at the till's `nth` `word`, does what `kind` says; silence lasts until `mend`."""
+
+    kind = ""
+    deaf_to = b""  # so long, messages with this word alone are swallowed
+    _is_due = False
+
+    def fault(self, word: bytes, nth: int, kind: str) -> None:
+        self.kind = kind
+        self.arm(word, nth, {"swallowed": "till", "answer swallowed": "database"}.get(kind, ""))
+
+    def mend(self) -> None:
+        self.is_silent.clear()
+        self.arm(b"", 0, "")
+        self.kind = ""
+        self._cut()  # the server gives up what it was in the middle of
+
+    def asked(self, data: bytes) -> bool:
+        if self.deaf_to and self.deaf_to in data:
+            return False
+        before = self.is_silent.is_set()
+        passed = super().asked(data)
+        if self.is_silent.is_set() and not before:
+            if self.kind == "cut":
+                self._cut()
+                return False
+            self._is_due = self.kind.startswith("answer ")
+        return passed
+
+    def told(self) -> bool:
+        if self._is_due and self.kind == "answer cut":
+            self._is_due = False
+            self._cut()
+            return False
+        if self._is_due and self.kind == "answer late":
+            self._is_due = False
+            threading.Event().wait(0.3)
+        return super().told()
+
+    def _cut(self) -> None:
+        for one in self._sockets[1:]:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)

@@ -28,10 +28,14 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "posctl.journal.copy": ("Side.seal",),
     "posctl.journal.postgres": (
         *("PostgresJournal.forget_codes", "PostgresJournal.mark_told", "PostgresJournal.hold"),
+        *("PostgresJournal.renew", "LEASE_MARGIN_S"),
     ),
     "posctl.journal.postgres_link": (
-        *("Link._execute", "Link._once", "Link._commit", "Link._migrate", "RETRY_S", "time"),
+        *("Link._execute", "Link.later", "Link._once", "Link._commit", "Link._migrate"),
+        *("Link.connect", "Link._noticed", "_Watch.over", "_BEGIN", "_schema_of"),
+        *("RETRY_S", "ANSWER_S", "AWAY_ANSWER_S", "LOOK_S", "time"),
     ),
+    "posctl.journal.postgres_whole": ("_checked",),
     # what is sent and read
     "posctl.gateway.client": ("Gateway.post", "Gateway._send"),
     "posctl.gateway.connection": (
@@ -47,6 +51,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     # the road of a payment
     "posctl.paying.desk": ("form_of",),
     "posctl.paying.pay": ("pay", "retry"),
+    "posctl.paying.many": ("looks_again",),
     "posctl.paying.row": ("_code_hash",),
     "posctl.paying.status": ("record_status",),
     "posctl.batch.file": ("read_batch", "_says"),

@@ -730,6 +730,15 @@ class Play:
                 Path(f"{journal}{tail}").unlink(missing_ok=True)
         self.counts[f"people lost {step.arg}"] += 1
         self._is_refused(part, list(newest)[-1:], (31,), 12)
+        self._mourn(newest, known)
+        if step.arg != "restored":
+            self._go_on("adopt", "--yes")
+        else:
+            self._go_on("restore", str(self.machine.folder / "backup.db"), "--yes")
+
+    def _mourn(self, newest: Mapping[str, Payment], known: Mapping[str, Payment]) -> None:
+        """No journal knows any more what `newest` has and `known` lacks; the operator does."""
+        lost = newest.keys() - known.keys()
         for rid, payment in newest.items():
             self.world.lost_tries[rid] += payment.tries - (known[rid].tries if rid in known else 0)
             if rid in lost and rid in self.gateway.accounts:
@@ -739,10 +748,6 @@ class Play:
                 self.known_paid.setdefault(payment.key, set()).add(rid)
         for scripted in self.schedule.parts:
             self._attempts[scripted] += self._script_id(scripted) in lost
-        if step.arg != "restored":
-            self._go_on("adopt", "--yes")
-        else:
-            self._go_on("restore", str(self.machine.folder / "backup.db"), "--yes")
 
     def _do_look(self, step: Step) -> None:
         payments = list(read_payments(self.machine.journal).values())
@@ -1020,7 +1025,18 @@ def summary(report: Report) -> str:
     counts = report.counts
     plain = ("schedules", "runs", "console", "killed", "requests", "tries", "charges", "seconds")
     lines = [", ".join(f"{counts[name]} {name}" for name in plain)]
-    for group in ("event", "point", "fault", "action", "broken", "people", "journal", "exit"):
+    for group in (
+        "event",
+        "point",
+        "fault",
+        "action",
+        "way",
+        "stall",
+        "broken",
+        "people",
+        "journal",
+        "exit",
+    ):
         found = sorted(
             (k.partition(" ")[2], n) for k, n in counts.items() if k.startswith(group + " ")
         )

@@ -6,7 +6,6 @@ COMMIT that waits for its standby.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs
 import pytest
 from conftest import Shop
 from faultserver import PAID, FaultServer, answer
-from pgserver import Between, Database
+from pgserver import Database, Faulty, Silent
 from test_events import Counter
 from test_journal_contract import new
 from test_postgres import till
@@ -25,31 +24,6 @@ from posctl.errors import JournalError
 from posctl.journal import Transaction, postgres_link
 from posctl.journal.postgres import PostgresJournal
 from posctl.money.record import Checkout, NewPayment, Payment
-
-
-class Silent(Between):
-    """Once armed, it swallows all that one side says from a word on, over every connection."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        self._word, self._left, self._side = b"", 0, ""
-        self.is_silent = threading.Event()
-
-    def arm(self, word: bytes, nth: int, side: str) -> None:
-        """From the till's `nth` `word` on: "till" swallows it and what follows, "database" what the
-        database says to it and from then on.
-        """
-        self._word, self._left, self._side = word, nth, side
-
-    def asked(self, data: bytes) -> bool:
-        if self._left and self._word in data:
-            self._left -= 1
-            if not self._left:
-                self.is_silent.set()
-        return not (self.is_silent.is_set() and self._side == "till")
-
-    def told(self) -> bool:
-        return not (self.is_silent.is_set() and self._side == "database")
 
 
 @pytest.fixture
@@ -108,48 +82,6 @@ def test_silent_after_sending(counter: Counter, silent: Silent, swallowed: str) 
     told = counter.told
     assert (told["outcome"], len(counter.server.requests)) == ("success", 1)
     assert any("record" in warning for warning in told["warnings"])
-
-
-class Faulty(Silent):
-    """Once, at the till's `nth` `word`, does what `kind` says; silence lasts until `mend`."""
-
-    kind = ""
-    _is_due = False
-
-    def fault(self, word: bytes, nth: int, kind: str) -> None:
-        self.kind = kind
-        self.arm(word, nth, {"swallowed": "till", "answer swallowed": "database"}.get(kind, ""))
-
-    def mend(self) -> None:
-        self.is_silent.clear()
-        self.arm(b"", 0, "")
-        self.kind = ""
-        self._cut()  # the server gives up what it was in the middle of
-
-    def asked(self, data: bytes) -> bool:
-        before = self.is_silent.is_set()
-        passed = super().asked(data)
-        if self.is_silent.is_set() and not before:
-            if self.kind == "cut":
-                self._cut()
-                return False
-            self._is_due = self.kind.startswith("answer ")
-        return passed
-
-    def told(self) -> bool:
-        if self._is_due and self.kind == "answer cut":
-            self._is_due = False
-            self._cut()
-            return False
-        if self._is_due and self.kind == "answer late":
-            self._is_due = False
-            threading.Event().wait(0.3)
-        return super().told()
-
-    def _cut(self) -> None:
-        for one in self._sockets[1:]:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
