@@ -75,6 +75,15 @@ EVENT_WORDS = {
     Event.VOUCHER_ELSEWHERE: N_("The answer holds the number of another checkout's payment."),
 }
 
+# No answer was read: the details are this machine's, not the platform's words.
+_UNREAD = frozenset(
+    {
+        *(Event.DNS_FAILED, Event.REFUSED, Event.NO_ROUTE, Event.CONNECT_TIMEOUT),
+        *(Event.TLS_REFUSED, Event.HANDSHAKE_CUT, Event.PROXY_REFUSED, Event.UNSENT),
+        *(Event.READ_TIMEOUT, Event.CUT, Event.GARBAGE, Event.TRUNCATED, Event.UNDECODABLE),
+    }
+)
+
 # What to do about TOP's refusals (protocol, section 6); `explain.py` says what each code means.
 _OURS = N_("posctl should never cause this: report it, with what --debug prints.")
 _CODE_HINTS = {
@@ -145,16 +154,12 @@ def what_happened(end: TryEnd | None) -> str:
 
 
 def _in_detail(sentence: str, end: TryEnd | None) -> str:
-    said = (end.code, end.sub_code, end.message) if end else ()
-    details = [part for part in said if part and not _is_class(part)]
+    details = [part for part in (end.code, end.sub_code, end.message) if part] if end else []
+    if end is not None and end.event in _UNREAD and details and details[-1].isidentifier():
+        return sentence  # an exception's name: for --json and the journal, not for people
     if not details or details[0] in ("closed", "timed out", "refused"):
         return sentence  # it has said so
     return _("{sentence} ({details})").format(sentence=sentence, details=" · ".join(details))
-
-
-def _is_class(text: str) -> bool:
-    """Whether it is an exception's name: for --json and the journal, not for people."""
-    return text.isidentifier() and text.endswith(("Error", "Exception", "Timeout"))
 
 
 def amount(fee: int) -> str:
