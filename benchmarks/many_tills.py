@@ -58,6 +58,7 @@ class Kept(pgserver.Database):
     def __enter__(self) -> Self:
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
+        self._data = data
         self.port = pgserver._free_port()
         self._server = PostgresServer(data, cleanup_mode=None)
         self._server.ensure_pgdata_inited()

@@ -212,7 +212,18 @@ CREATE INDEX IF NOT EXISTS corrections_of ON corrections (seq);
 _SCHEMA_4 = """
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, at_ms BIGINT NOT NULL);
 """
-MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
+# For lists of one till, of one operator, of what was not paid, and of the running shift, which are
+# few rows of many. In a file, which is one machine's, they would cost each payment more than they
+# save.
+_SCHEMA_5 = f"""
+CREATE INDEX IF NOT EXISTS by_till ON payments (({MERCHANT}), machine_id, created_ms, seq);
+CREATE INDEX IF NOT EXISTS by_operator ON payments (({MERCHANT}), operator_id, created_ms, seq);
+CREATE INDEX IF NOT EXISTS not_paid ON payments (({MERCHANT}), created_ms, seq)
+  WHERE state<>'success';
+CREATE INDEX IF NOT EXISTS running_shift ON payments (({MERCHANT}), created_ms, seq)
+  WHERE shift IS NULL;
+"""
+MIGRATIONS: tuple[str, ...] = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
 CORRECTING = 3  # from the first correction on, the oldest schema version that may read the journal
 # The schema version a posctl must know to work with what MIGRATIONS make. To one that knows 1 alone
 # (posctl 0.1) a row with a word of today (`Doubt.BOTH`, an event) is "damaged: restore a backup".

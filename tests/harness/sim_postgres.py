@@ -445,6 +445,14 @@ class Play(simulator.Play):
         with self._calm():  # else it is 31
             super()._is_refused(part, payments, codes, invariant, **env)
 
+    def _do_asleep(self, step: Step) -> None:
+        with self._calm():  # what is mended for the others would befall who sleeps
+            super()._do_asleep(step)
+
+    def _do_old_news(self, step: Step) -> None:
+        with self._calm():  # as above
+            super()._do_old_news(step)
+
     def _do_rebatch(self, step: Step) -> None:
         with self._calm():  # what was not recorded is rightly sent again
             super()._do_rebatch(step)
