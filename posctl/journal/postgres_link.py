@@ -39,6 +39,7 @@ ANSWER_S = 10.0  # how long a statement is; TCP itself never gives up on a peer 
 LOOK_S = 0.5  # so often the clock is looked at
 AWAY_ANSWER_S = 2.0  # once one was waited for in vain: there is a verdict to be told
 SLOW_ANSWER_S = 900.0  # of what reads or changes a whole journal, with nobody at the counter
+SLOW_RETRY_S = 120.0  # the tills go on meanwhile, and each that is in the way is so once
 LEASE_S = 15.0  # of who migrates; renewed while that lasts
 MIGRATING_S = 60.0  # how long another till's migration is waited for
 UNIQUE_TRIES = 5  # the row in the way was committed before we are told: the next look sees it
@@ -368,7 +369,7 @@ class Link:
         self._durable = "on"  # synchronous_commit: what the server has, if that is not less
         self.is_inside = False
         self._is_away = False
-        self._is_slow = False
+        self._is_slow = self._was_slow = False  # this statement; one of this transaction
         try:
             self._db: Connection[Any] | None = self._opened()
         except (psycopg.Error, JournalError) as error:
@@ -424,6 +425,7 @@ class Link:
     def slowly(self) -> Iterator[None]:
         """For what reads or changes a whole journal: its statements may take long."""
         before, self._is_slow = self._is_slow, True
+        self._was_slow = True
         try:
             yield
         finally:
@@ -557,7 +559,9 @@ class Link:
 
     def _patiently(self, once: Callable[[], T]) -> T:
         # Once waited for in vain, it is not waited for again: there is a verdict to be told.
-        deadline = time.monotonic() + (0 if self._is_away else RETRY_S)
+        began_s = time.monotonic()
+        deadline = began_s + (0 if self._is_away else RETRY_S)
+        self._was_slow = lost = False
         taken = 0
         pause_s = 0.002
         while True:
@@ -576,6 +580,8 @@ class Link:
             else:
                 self._is_away = False
                 return done
+            if self._was_slow and not lost:
+                deadline = began_s + SLOW_RETRY_S
             if taken == UNIQUE_TRIES or time.monotonic() > deadline:
                 raise self._given_up(failed) from failed
             time.sleep(random.uniform(0, pause_s))  # noqa: S311  so that rivals part

@@ -10,7 +10,7 @@ import pytest
 from pgserver import Database
 from test_journal_contract import CHECKOUT, begin, finish, new
 
-from posctl.journal import Transaction
+from posctl.journal import Transaction, postgres_link
 from posctl.journal.postgres import PostgresJournal
 from posctl.journal.postgres_link import Link
 from posctl.money.outcome import Event, Outcome
@@ -92,3 +92,26 @@ def test_a_closing_shift_holds_no_payment_up(database: Database) -> None:
         running = office.history(Filter(merchant=MERCHANT, shift=RUNNING_SHIFT))
         assert [one.request_id for one in running] == paid
         assert sum(cell.n for cell in office.sums(Filter(merchant=MERCHANT, shift=1))) == ROWS
+
+
+def test_a_closing_shift_that_a_till_disturbed_begins_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payment is marked as told after the closing has read it: however long that took, the shift
+    is closed all the same, with what it holds.
+    """
+    monkeypatch.setattr(postgres_link, "RETRY_S", 0.0)
+    url = database.url()
+    with closing(PostgresJournal(url, 5)) as office, closing(PostgresJournal(url, 5)) as till:
+        done = finish(till, begin(till, new()), Event.PAID)
+        goes: list[int] = []
+
+        def close(tx: Transaction) -> None:
+            goes.append(len(tx.sums(Filter(merchant=MERCHANT, shift=RUNNING_SHIFT))))
+            if len(goes) == 1:
+                till.mark_told([done.request_id])
+            tx.close_shift(MERCHANT, Shift(1, "{}", "h"))
+
+        office.transact(close)
+        assert goes == [1, 1]
+        assert [one.told for one in office.history(Filter(merchant=MERCHANT, shift=1))] == [True]
