@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from posctl.batch.file import BadLines, Batch, Line, request_id_of
@@ -56,8 +56,8 @@ def make_plan(
     bad = BadLines(name)
     lost = 0
     plan = Plan([], [])
-    for line in batch.lines:
-        job, known = _job(line, journal, said.get(line.number))
+    for line, found, known in _looked_up(batch.lines, journal, said):
+        job = found
         if known is not None and known.open and _is_same(known, job, profile):
             job = _as_begun(job, known)
         earlier = said[line.number].outcome if line.number in said else None
@@ -83,25 +83,48 @@ def make_plan(
     return plan
 
 
-def _job(line: Line, journal: Journal, said: Said | None) -> tuple[Job, Payment | None]:
-    """The line under the request_id that counts now, and its payment if there is one.
+LOOKED_UP = 1000  # lines whose payments are asked for at once
 
-    What its results call by another id was sent by posctl 0.1, which made ids of the whole file.
+
+def _looked_up(
+    lines: Sequence[Line], journal: Journal, said: Mapping[int, Said]
+) -> Iterator[tuple[Line, Job, Payment | None]]:
+    """Each line under the request_id that counts now, and its payment if there is one."""
+    for at in range(0, len(lines), LOOKED_UP):
+        jobs = [_first_job(line, said.get(line.number)) for line in lines[at : at + LOOKED_UP]]
+        found: list[Payment | None] = [None] * len(jobs)
+        asked = list(range(len(jobs)))
+        while asked:
+            known = journal.payments([jobs[n].request_id for n in asked])
+            again = []
+            for n in asked:
+                found[n] = known.get(jobs[n].request_id)
+                later = _next_job(jobs[n], found[n])
+                if later is not None:
+                    jobs[n] = later
+                    again.append(n)
+            asked = again
+        yield from ((job.line, job, payment) for job, payment in zip(jobs, found, strict=True))
+
+
+def _first_job(line: Line, said: Said | None) -> Job:
+    """What its results call by another id was sent by posctl 0.1, which made ids of the whole
+    file.
     """
     if line.order.request_id is not None:
-        given = Job(line, line.order.request_id, None)
-        return given, journal.payment(given.request_id)
+        return Job(line, line.order.request_id, None)
     if said is not None and said.of_old and said.request_id is not None:
-        known = journal.payment(said.request_id)
-        if known is None or known.standing.state not in UNSEEN:
-            return Job(line, said.request_id, 0), known
-    attempt = 0
-    while True:
-        job = Job(line, request_id_of(line.says, attempt), attempt)
-        known = journal.payment(job.request_id)
-        if known is None or known.standing.state not in UNSEEN:
-            return job, known
-        attempt += 1
+        return Job(line, said.request_id, 0)
+    return Job(line, request_id_of(line.says, 0), 0)
+
+
+def _next_job(job: Job, known: Payment | None) -> Job | None:
+    """What to try when the business never saw the payment of `job`; None when `job` counts."""
+    if job.attempt is None or known is None or known.standing.state not in UNSEEN:
+        return None
+    first = request_id_of(job.line.says, 0)
+    attempt = 0 if job.attempt == 0 and job.request_id != first else job.attempt + 1
+    return Job(job.line, request_id_of(job.line.says, attempt), attempt)
 
 
 def _is_same(known: Payment, job: Job, profile: Profile) -> bool:

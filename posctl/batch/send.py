@@ -20,7 +20,7 @@ from posctl.money.result import Asked, Result
 from posctl.paying.desk import Desk
 from posctl.paying.many import CHUNK, Done, Watch, send_all
 from posctl.paying.pay import blocked, told
-from posctl.paying.row import checkout_of, open_order
+from posctl.paying.row import checkout_of, open_order, read_ahead
 from posctl.text import reason
 
 BAN_TRIES = 3  # so often one line waits out a rate limit in one run
@@ -52,6 +52,10 @@ class _Lines:
             else:
                 behind.append(job)
         return jobs
+
+    def read_ahead(self, tx: Transaction, jobs: Sequence[Job]) -> None:
+        orders = [job.order for job in jobs]
+        read_ahead(tx, orders, self._desk.profile, to_send=True)
 
     def open(self, tx: Transaction, job: Job) -> Payment | Tell | Refuse:
         paid = self._paid_by_another(tx, job)

@@ -7,7 +7,7 @@ writing are one step, whoever else is at it. Times are milliseconds since the ep
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from posctl.errors import JournalError
 from posctl.hint import Hint, Say, Type
@@ -65,8 +65,25 @@ def not_begun(place: str | Path) -> JournalError:
     )
 
 
+class Ahead(NamedTuple):
+    """What a transaction is about to ask for. With `to_send`, those of `request_ids` that are open
+    are claimed if they are free, and let go again unless their `start_try` follows; `new` rows are
+    to be inserted.
+    """
+
+    request_ids: Sequence[str] = ()
+    checkouts: Sequence[Checkout] = ()
+    code_hashes: Sequence[str] = ()
+    vouchers: Sequence[str] = ()
+    new: int = 0
+    to_send: bool = False
+
+
 class Transaction(Protocol):
     """One atomic, durable step. Inside it nothing else changes the payments it reads."""
+
+    def ahead(self, what: Ahead) -> None:
+        """Ask for all of it at once, where asking takes long. What it answers is the same."""
 
     def payment(self, request_id: str) -> Payment | None:
         """The payment with this id, of whatever merchant."""
@@ -172,8 +189,8 @@ class Journal(Protocol):
         `work` may run more than once and must do nothing that cannot be repeated.
         """
 
-    def let_go(self, payment: Payment) -> None:
-        """Stop being the one that sends `payment`."""
+    def let_go(self, *payments: Payment) -> None:
+        """Stop being the one that sends `payments`."""
 
     def hold_sweep(self) -> bool:
         """Make this process the one that runs `retry --due`; False while another one does."""
@@ -197,6 +214,9 @@ class Journal(Protocol):
 
     def payment(self, request_id: str) -> Payment | None:
         """The payment with this id."""
+
+    def payments(self, request_ids: Collection[str]) -> dict[str, Payment]:
+        """Those that there are, by their ids."""
 
     def named(self, name: str) -> list[Payment]:
         """The payment with this request_id; else those with this payment_order_id or

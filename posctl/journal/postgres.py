@@ -23,6 +23,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,16 @@ import psycopg
 
 from posctl.errors import ConfigError, JournalError
 from posctl.hint import Say, Type
-from posctl.journal import T
-from posctl.journal.postgres_link import CORRECTING, Link, Stale, expect_one
+from posctl.journal import Ahead, T
+from posctl.journal.postgres_known import Known
+from posctl.journal.postgres_link import CORRECTING, Gathered, Later, Link, Stale, gathered, plain
 from posctl.journal.postgres_whole import NEXT_COUNT, Note
 from posctl.journal.rows import (
     COLUMNS,
     CORRECTIONS,
     LATEST_SHIFT,
     MANY_NAMED,
+    MERCHANT,
     OF_CHECKOUT,
     OF_MERCHANT,
     OF_SHIFTS,
@@ -112,14 +115,12 @@ class PostgresJournal:
         self._renewing: threading.Thread | None = None
         self._leaving = threading.Event()
         self._my_try: dict[int, int] = {}
-        # Of the transaction that runs: what it claims and lets go, what each checkout has had.
+        # Of the transaction that runs: what it knows, what it claims and lets go.
+        self._known = Known()
         self._claimed: set[int] = set()
         self._let_go: set[int] = set()
-        self._counted: dict[Checkout, int] = {}
         self._inserted: set[int] = set()
-        self._alarmed: dict[Checkout, Payment | None] = {}  # as it was read
         self._numbers: dict[int, Payment] = {}  # that it was given, and what they stand for
-        self._code_key: bytes | None = None
         self._paid_for = "", ""  # the profile and merchant of the latest payment
         self._paying_for: tuple[str, str] | None = None  # of the transaction that runs
         try:
@@ -133,12 +134,14 @@ class PostgresJournal:
 
     def transact(self, work: Callable[[PostgresJournal], T]) -> T:
         def step() -> T:
-            self._claimed, self._let_go, self._counted, self._numbers = set(), set(), {}, {}
-            self._inserted, self._alarmed, self._paying_for = set(), {}, None
+            self._claimed, self._let_go, self._numbers = set(), set(), {}
+            self._known, self._inserted, self._paying_for = Known(), set(), None
             self._note.refuse_unless_whole()
             done = work(self)
             if not self._note.is_asked:  # nothing was read
-                self._link.execute("SELECT 1")
+                self._link.wait()
+            if unsent := self._known.claimed - self._claimed - self._held:
+                self._link.later(*self._unclaimed(unsent))
             if self._claimed:  # before COMMIT: the server may take its time to acknowledge it
                 self._go_on_renewing()
             return done
@@ -147,62 +150,108 @@ class PostgresJournal:
         self._paid_for = self._paying_for or self._paid_for
         self._note.acknowledged(self._numbers)
         self._held = (self._held | self._claimed) - self._let_go
+        for seq in self._let_go:
+            self._my_try.pop(seq, None)
         self._claimed, self._let_go = set(), set()
         if self._held:
             self._go_on_renewing()
         return done
 
+    def ahead(self, what: Ahead) -> None:
+        """All in one message, of what is not known yet. What is claimed, nobody waits for: sweepers
+        that wait for each other's rows, each in its order, deadlock.
+        """
+        known = self._known
+        asked: list[Later] = []
+        if what.to_send and (ids := [one for one in what.request_ids if one not in known.sought]):
+            known.sought.update(ids)
+            claim = _CLAIM_FREE.format(wait="SKIP LOCKED")
+            asked.append(Later(claim, (ids, self._me, *self._claimant()), known.has_claimed))
+        asked += self._unread(what)
+        if (missing := what.new - len(known.numbers)) > 0:
+            asked.append(Later(_NUMBERS, (missing,), known.has_numbers))
+        if asked:
+            for one in asked:
+                self._link.later(*one)
+            self._link.wait()
+
+    def _unread(self, what: Ahead) -> Iterator[Later]:
+        """What asks for the payments that are not known yet."""
+        known = self._known
+        if ids := [one for one in what.request_ids if one not in known.by_id]:
+            yield self._read("request_id = ANY(%s)", (ids,), partial(known.has_ids, ids))
+        if checkouts := [one for one in what.checkouts if one not in known.by_checkout]:
+            columns = [list(column) for column in zip(*checkouts, strict=True)]
+
+            def of_checkouts(cursor: psycopg.Cursor[Any]) -> None:
+                rows = [(self._sound(row), *row[-2:]) for row in cursor.fetchall()]
+                known.has_checkouts(checkouts, rows)
+
+            yield Later(_OF_CHECKOUTS, columns, of_checkouts)
+        if hashes := [one for one in what.code_hashes if one not in known.by_code]:
+
+            def with_codes(cursor: psycopg.Cursor[Any]) -> None:
+                known.has_codes(hashes, [(self._sound(row), row[-1]) for row in cursor.fetchall()])
+
+            yield Later(_WITH_CODES, (hashes,), with_codes)
+        if vouchers := [one for one in what.vouchers if one not in known.by_voucher]:
+            either = "payment_order_id = ANY(%s) OR channel_order_id = ANY(%s)"
+            then = partial(known.has_vouchers, vouchers)
+            yield self._read(either, (vouchers, vouchers), then)
+
+    def _read(
+        self, where: str, values: Sequence[Any], then: Callable[[list[Payment]], object]
+    ) -> Later:
+        statement = f"SELECT {COLUMNS} FROM payments WHERE {where}"
+        return Later(
+            statement, values, lambda cursor: then([self._sound(row) for row in cursor.fetchall()])
+        )
+
     def code_key(self) -> bytes:
-        if self._code_key is None:
-            (key,) = self._one_row("SELECT code_key FROM whole", ())
-            self._code_key = str(key).encode()
-        return self._code_key
+        return self._note.code_key
 
     def with_code(self, code_hash: str) -> list[Payment]:
-        return self._select("WHERE code_hash=%s", (code_hash,))
+        self.ahead(Ahead(code_hashes=(code_hash,)))
+        return list(self._known.by_code[code_hash])
 
     def insert(self, new: NewPayment) -> Payment:
-        if new.code_hash is not None:
+        code_hashes = () if new.code_hash is None else (new.code_hash,)
+        self.ahead(Ahead(checkouts=(new.checkout,), code_hashes=code_hashes, new=1))
+        known = self._known
+        if new.code_hash is not None and known.by_code[new.code_hash]:
             self._link.later(
                 "UPDATE payments SET code_hash=NULL WHERE code_hash=%s AND closed_ms IS NOT NULL",
                 (new.code_hash,),
             )
-        nth = self._counted.get(new.checkout)
-        if nth is None:
-            self.payments_of(new.checkout)
-            nth = self._counted[new.checkout]
-        row = self._one_row(
-            f"""INSERT INTO payments (request_id, profile, live, gateway, app_key, shop_id,
-                  checkout_id, nth, order_id, operator_id, machine_id, pay_channel, pay_fee,
-                  pay_request, state, created_ms, updated_ms, merchant, own_id, code_hash,
-                  begun_count)
-                VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,{NEXT_COUNT})
-                RETURNING {COLUMNS}, begun_count""",
+        nth = known.counted[new.checkout] + 1
+        number = known.numbers.pop(0)
+        said = [
+            plain(value)
+            for value in (
+                *(new.request_id, new.profile, new.live, new.gateway, new.app_key),
+                *(new.checkout.shop_id, new.checkout.checkout_id, new.order_id, new.operator_id),
+                *(new.machine_id, new.pay_channel, new.pay_fee, new.pay_request),
+            )
+        ]
+        merchant = plain(named_merchant(new))
+        blank = (None,) * len(Verdict._fields)
+        made = self._sound(
             (
-                new.request_id,
-                new.profile,
-                new.live,
-                new.gateway,
-                new.app_key,
-                new.checkout.shop_id,
-                new.checkout.checkout_id,
-                nth + 1,
-                new.order_id,
-                new.operator_id,
-                new.machine_id,
-                new.pay_channel,
-                new.pay_fee,
-                new.pay_request,
-                NEW.state,
-                new.created_ms,
-                new.created_ms,
-                named_merchant(new),
-                new.own_id,
-                new.code_hash,
+                *(number, *said, NEW.state, NEW.doubt, NEW.paid, *blank, None, 0),
+                *(new.created_ms, new.created_ms, None, False, None, None),
+                *(merchant, new.own_id, None, None),
+            )
+        )
+        self._link.later_row(
+            _INSERT,
+            (
+                *(number, *said, nth, NEW.state, new.created_ms, new.created_ms, merchant),
+                *(new.own_id, new.code_hash),
             ),
+            lambda begun_count: self._numbers.update({begun_count: made}),
         )
         paid_for = new.profile, new.checkout.merchant_name
-        if new.live and paid_for != self._paid_for:
+        if new.live and paid_for != (self._paying_for or self._paid_for):
             # Only when it changes: every till would wait for every other at this row.
             self._link.later(
                 """INSERT INTO paid_for SELECT %s, %s WHERE NOT EXISTS
@@ -211,39 +260,29 @@ class PostgresJournal:
                 (*paid_for, *paid_for),
             )
         self._paying_for = paid_for
-        self._counted[new.checkout] = nth + 1
-        self._numbers[row[-1]] = made = self._sound(row)
+        known.has_inserted(made, new.code_hash)
         self._inserted.add(made.seq)
         return made
 
     def hold(self, payment: Payment) -> bool:
         if payment.seq in self._inserted:  # nobody else knows of it
-            claim = f"{_CLAIM} VALUES (%s, %s, %s, %s, clock_timestamp() + {_LEASE}) {_UNLESS}"
-            self._link.later(expect_one(claim), (payment.seq, *self._claimant()))
-            self._claimed.add(payment.seq)
-            return True
-        # The first claim of a transaction may wait for who is at the row this moment. A sweep's
-        # others do not: sweepers that wait for each other's rows, each in its order, deadlock.
-        wait = "SKIP LOCKED" if self._claimed else ""
-        claimed = self._link.execute(
-            f"""WITH free AS (
-                  SELECT seq FROM payments WHERE seq=%s AND NOT EXISTS (
-                    SELECT 1 FROM claims WHERE claims.seq=payments.seq AND owner<>%s
-                      AND expires_at > clock_timestamp())
-                  FOR UPDATE {wait})
-                {_CLAIM} SELECT seq, %s, %s, %s, clock_timestamp() + {_LEASE} FROM free
-                {_UNLESS}""",
-            (payment.seq, self._me, *self._claimant()),
-        )
-        if claimed.rowcount != 1:
-            return False
+            self._link.later_row(_CLAIM, (payment.seq, *self._claimant()))
+        elif payment.request_id in self._known.sought:
+            if payment.seq not in self._known.claimed:
+                return False
+        else:
+            claimed = self._link.execute(
+                _CLAIM_FREE.format(wait=""), ([payment.request_id], self._me, *self._claimant())
+            )
+            if claimed.rowcount != 1:
+                return False
         self._claimed.add(payment.seq)
         return True
 
     def hold_sweep(self) -> bool:
         if _SWEEP not in self._held:
             claimed = self._link.execute(
-                f"{_CLAIM} VALUES (%s, %s, %s, %s, clock_timestamp() + {_LEASE}) {_UNLESS}",
+                f"{_CLAIMS} VALUES (%s, %s, %s, %s, clock_timestamp() + {_LEASE}) {_UNLESS}",
                 (_SWEEP, *self._claimant()),
             )
             if claimed.rowcount != 1:
@@ -255,39 +294,33 @@ class PostgresJournal:
     def _claimant(self) -> tuple[str, str, int, float]:
         return self._me, socket.gethostname(), os.getpid(), self._lease_s
 
-    def let_go(self, payment: Payment) -> None:
-        if payment.seq in self._held:
-            self._held.discard(payment.seq)
+    def let_go(self, *payments: Payment) -> None:
+        if held := self._held.intersection(payment.seq for payment in payments):
+            self._held -= held
+            for seq in held:
+                self._my_try.pop(seq, None)
             with suppress(JournalError):  # the lease will end; an outcome waits to be told
-                self._link.execute(*self._unclaimed(payment))
+                self._link.execute(*self._unclaimed(held))
 
-    def _unclaimed(self, payment: Payment) -> tuple[str, Sequence[Any]]:
-        return "DELETE FROM claims WHERE seq=%s AND owner=%s", (payment.seq, self._me)
+    def _unclaimed(self, seqs: Collection[int]) -> tuple[str, Sequence[Any]]:
+        return "DELETE FROM claims WHERE owner=%s AND seq = ANY(%s)", (self._me, list(seqs))
 
     def start_try(self, payment: Payment, who: Who, now_ms: int) -> Payment:
         if payment.seq not in self._held | self._claimed:
             raise AssertionError("start_try of a payment that this process does not hold")
         standing = begin_try(payment.standing)
         tries = payment.tries + 1
-        self._link.later(
-            f"""WITH row AS (
-                  UPDATE payments SET state=%s, doubt=%s, tries=%s, updated_ms=%s, told=FALSE
-                  WHERE {_UNCHANGED} RETURNING seq), try AS (
-                INSERT INTO tries (seq, n, kind, started_ms, host, pid, machine_id, operator_id)
-                SELECT seq, %s,'pay',%s,%s,%s,%s,%s FROM row)
-                SELECT 1 / count(*) FROM row""",
-            (*standing[:2], tries, now_ms, *_as_read(payment), tries, now_ms, *who),
+        self._link.later_row(
+            _START, (*_as_read(payment), standing.state, standing.doubt, tries, now_ms, *who)
         )
         self._my_try[payment.seq] = tries
-        return payment._replace(standing=standing, tries=tries, updated_ms=now_ms, told=False)
+        begun = payment._replace(standing=standing, tries=tries, updated_ms=now_ms, told=False)
+        self._known.has_written(begun)
+        return begun
 
     def end_try(self, payment: Payment, end: TryEnd) -> None:
         n = self._my_try.get(payment.seq, payment.tries)
-        self._link.later(
-            """UPDATE tries SET event=%s, finished_ms=%s, http_status=%s, code=%s, sub_code=%s,
-                 message=%s, raw=%s WHERE seq=%s AND n=%s""",
-            (*end, payment.seq, n),
-        )
+        self._link.later_row(_END, (payment.seq, n, *end))
 
     def finish_try(
         self,
@@ -302,24 +335,15 @@ class PostgresJournal:
         # The lease ended and another process is at it: of what we know, only "paid" is final.
         if n != payment.tries and not standing.paid:
             return payment
-        settled = self._settle(
-            payment,
-            standing,
-            end.finished_ms,
-            """result_status=%s, remaining_fee=%s, current_pay_fee=%s, current_payment_channel=%s,
-               payment_order_id=%s, channel_order_id=%s, result_code=%s, result_message=%s,
-               trace_id=%s, warnings=%s,""",
-            (*verdict, json.dumps(warnings) if warnings else None),
-        )
-        return settled._replace(verdict=verdict, warnings=tuple(warnings))
+        told = payment._replace(verdict=verdict, warnings=tuple(warnings))
+        said = (*verdict, json.dumps(warnings) if warnings else None)
+        return self._settle(told, standing, end.finished_ms, _FINISH, said)
 
     def resolve(
         self, payment: Payment, standing: Standing, by: str, note: str, now_ms: int
     ) -> Payment:
-        settled = self._settle(
-            payment, standing, now_ms, "resolved_by=%s, resolved_note=%s, told=TRUE,", (by, note)
-        )
-        return settled._replace(resolved_by=by, resolved_note=note, told=True)
+        told = payment._replace(resolved_by=by, resolved_note=note, told=True)
+        return self._settle(told, standing, now_ms, _RESOLVE, (by, note, True))
 
     def correct(self, payment: Payment, by: str, note: str, now_ms: int) -> Payment:
         standing = corrected(payment.standing)
@@ -342,50 +366,45 @@ class PostgresJournal:
         )
         (done,) = self._payments(f"SELECT {COLUMNS} FROM payments WHERE seq=%s", (payment.seq,))
         self._numbers[number] = done
+        self._known.forget()
         return done
 
     def settle(self, payment: Payment, standing: Standing, now_ms: int) -> Payment:
-        return self._settle(payment, standing, now_ms)
+        return self._settle(payment, standing, now_ms, _SETTLE, ())
 
     def _settle(
         self,
         payment: Payment,
         standing: Standing,
         now_ms: int,
-        more: str = "",
-        values: Sequence[Any] = (),
+        into: Gathered,
+        more: Sequence[Any],
     ) -> Payment:
+        """`payment` is as it was read but for `more`, the values of what else `into` writes."""
         if not payment.open:
             raise AssertionError("a closed payment never changes")
         closed_ms = None if standing.open else now_ms
         pay_request = payment.pay_request if standing.open else masked(payment.pay_request)
-        count = "closed_count" if standing.open else NEXT_COUNT
         settled = payment._replace(
             standing=standing, updated_ms=now_ms, closed_ms=closed_ms, pay_request=pay_request
         )
 
-        def numbered(cursor: psycopg.Cursor[Any]) -> None:
-            (number, _one) = cursor.fetchone() or (None, 1)
-            if closed_ms is not None and number is not None:
-                self._numbers[number] = settled
+        def numbered(closed_count: int) -> None:
+            if closed_ms is not None:
+                self._numbers[closed_count] = settled
 
-        self._link.later(
-            expect_one(
-                f"""UPDATE payments SET {more} state=%s, doubt=%s, paid=%s, updated_ms=%s,
-                      closed_ms=%s, pay_request=%s, code_hash=CASE WHEN %s THEN code_hash END,
-                      closed_count={count}
-                    WHERE {_UNCHANGED}""",
-                returning="closed_count",
-            ),
+        self._link.later_row(
+            into,
             (
-                *(*values, *standing, now_ms, closed_ms, pay_request),
-                *(standing.paid is not False, *_as_read(payment)),
+                *(*_as_read(payment), *standing, now_ms, closed_ms, pay_request),
+                *(standing.paid is not False, *more),
             ),
             numbered,
         )
         if closed_ms is not None and payment.seq in self._held:
-            self._link.later(*self._unclaimed(payment))
+            self._link.later_row(_UNCLAIM, (payment.seq, self._me))
             self._let_go.add(payment.seq)
+        self._known.has_written(settled)
         return settled
 
     def add_status(self, payment: Payment, who: Who, started_ms: int, end: TryEnd) -> None:
@@ -399,26 +418,18 @@ class PostgresJournal:
         )
 
     def raise_alarm(self, payment: Payment, event: Event, text: str, now_ms: int) -> None:
-        self._alarmed.clear()
-        self._link.execute(
+        self._link.later(
             "INSERT INTO alarms (seq, at_ms, event, text) VALUES (%s,%s,%s,%s)",
             (payment.seq, now_ms, event, text),
         )
+        self._known.forget()
 
     def alarmed(self, checkout: Checkout) -> Payment | None:
-        if self._link.is_inside and checkout in self._alarmed:
-            return self._alarmed[checkout]
-        rows = self._link.execute(
-            f"""SELECT request_id FROM payments
-               WHERE {_OF_CHECKOUT}
-                 AND seq IN (SELECT seq FROM alarms WHERE acknowledged_ms IS NULL)
-               ORDER BY seq DESC LIMIT 1""",
-            checkout,
-        ).fetchall()
-        return self.payment(rows[0][0]) if rows else None
+        self.ahead(Ahead(checkouts=(checkout,)))
+        return self._known.alarmed[checkout]
 
     def acknowledge(self, request_id: str, by: str, now_ms: int) -> int:
-        self._alarmed.clear()
+        self._known.forget()
         return self._link.execute(
             """UPDATE alarms SET acknowledged_by=%s, acknowledged_ms=%s
                WHERE acknowledged_ms IS NULL
@@ -427,10 +438,9 @@ class PostgresJournal:
         ).rowcount
 
     def voucher_elsewhere(self, checkout: Checkout, vouchers: Sequence[str]) -> bool:
-        known = self._select(
-            "WHERE payment_order_id = ANY(%s) OR channel_order_id = ANY(%s)", 2 * (list(vouchers),)
-        )
-        return any(is_elsewhere(payment, checkout) for payment in known)
+        self.ahead(Ahead(vouchers=vouchers))
+        known = [self._known.by_voucher[voucher] for voucher in vouchers]
+        return any(is_elsewhere(one, checkout) for found in known for one in found.values())
 
     def close_shift(self, merchant: Merchant, shift: Shift) -> None:
         self._link.execute(
@@ -500,8 +510,14 @@ class PostgresJournal:
         return True
 
     def payment(self, request_id: str) -> Payment | None:
-        found = self._select("WHERE request_id=%s", (request_id,))
-        return found[0] if found else None
+        if self._link.is_inside:
+            self.ahead(Ahead(request_ids=(request_id,)))
+            return self._known.by_id[request_id]
+        return self.payments((request_id,)).get(request_id)
+
+    def payments(self, request_ids: Collection[str]) -> dict[str, Payment]:
+        found = self._select("WHERE request_id = ANY(%s)", (list(request_ids),))
+        return {payment.request_id: payment for payment in found}
 
     def named(self, name: str) -> list[Payment]:
         names = list(spellings(name))
@@ -512,18 +528,10 @@ class PostgresJournal:
         )
 
     def payments_of(self, checkout: Checkout) -> list[Payment]:
-        rows = self._link.execute(
-            f"""SELECT {COLUMNS}, EXISTS (SELECT 1 FROM alarms
-                  WHERE alarms.seq=payments.seq AND acknowledged_ms IS NULL), nth FROM payments
-                WHERE {_OF_CHECKOUT} ORDER BY nth""",
-            checkout,
-        ).fetchall()
-        found = [self._sound(row) for row in rows]
-        self._counted[checkout] = rows[-1][-1] if rows else 0
-        with_alarm = [one for one, row in zip(found, rows, strict=True) if row[-2]]
         if self._link.is_inside:
-            self._alarmed[checkout] = max(with_alarm, key=lambda one: one.seq, default=None)
-        return found
+            self.ahead(Ahead(checkouts=(checkout,)))
+            return list(self._known.by_checkout[checkout])
+        return self._select(f"WHERE {_OF_CHECKOUT} ORDER BY nth", checkout)
 
     def last_try(self, payment: Payment) -> Try | None:
         rows = self._tries("WHERE seq=%s AND n=%s", (payment.seq, payment.tries))
@@ -713,12 +721,100 @@ _OF_MERCHANT, _OF_CHECKOUT, _OF_SHIFTS = (
     clause.replace("?", "%s") for clause in (OF_MERCHANT, OF_CHECKOUT, OF_SHIFTS)
 )
 _LEASE = "%s * INTERVAL '1 second'"
-_CLAIM = "INSERT INTO claims (seq, owner, host, pid, expires_at)"
+_CLAIMS = "INSERT INTO claims (seq, owner, host, pid, expires_at)"
 _UNLESS = """ON CONFLICT (seq) DO UPDATE SET owner=excluded.owner, host=excluded.host,
     pid=excluded.pid, expires_at=excluded.expires_at
   WHERE claims.owner=excluded.owner OR claims.expires_at <= clock_timestamp()"""
-_UNCHANGED = """seq=%s AND closed_ms IS NULL AND tries=%s AND state=%s
-  AND doubt IS NOT DISTINCT FROM %s"""
+_CLAIM_FREE = f"""WITH free AS (
+    SELECT seq FROM payments WHERE request_id = ANY(%s) AND closed_ms IS NULL AND NOT EXISTS (
+      SELECT 1 FROM claims WHERE claims.seq=payments.seq AND owner<>%s
+        AND expires_at > clock_timestamp())
+    FOR UPDATE {{wait}})
+  {_CLAIMS} SELECT seq, %s, %s, %s, clock_timestamp() + {_LEASE} FROM free
+  {_UNLESS} RETURNING seq"""
+_NUMBERS = "SELECT nextval(pg_get_serial_sequence('payments', 'seq')) FROM generate_series(1, %s)"
+_WITH_CODES = f"SELECT {COLUMNS}, code_hash FROM payments WHERE code_hash = ANY(%s)"
+_OF_CHECKOUTS = f"""SELECT {COLUMNS}, EXISTS (SELECT 1 FROM alarms
+      WHERE alarms.seq=payments.seq AND acknowledged_ms IS NULL), nth
+  FROM unnest(%s::BOOLEAN[], %s::TEXT[], %s::TEXT[], %s::TEXT[]) AS asked(l, m, s, c)
+    JOIN payments ON live=l AND {MERCHANT}=m AND shop_id=s AND checkout_id=c
+  ORDER BY nth"""
+
+# What is written, in this order: a row, who sends it, its try; how that ended, where it stands.
+_INSERT = gathered(
+    1,
+    f"""INSERT INTO payments (seq, request_id, profile, live, gateway, app_key, shop_id,
+          checkout_id, order_id, operator_id, machine_id, pay_channel, pay_fee, pay_request, nth,
+          state, created_ms, updated_ms, merchant, own_id, code_hash, begun_count)
+        SELECT v.*, {NEXT_COUNT} FROM {{rows}}""",
+    """seq BIGINT, request_id TEXT, profile TEXT, live BOOLEAN, gateway TEXT, app_key TEXT,
+       shop_id TEXT, checkout_id TEXT, order_id TEXT, operator_id TEXT, machine_id TEXT,
+       pay_channel TEXT, pay_fee BIGINT, pay_request TEXT, nth BIGINT, state TEXT,
+       created_ms BIGINT, updated_ms BIGINT, merchant TEXT, own_id BOOLEAN, code_hash TEXT""",
+    returning="seq, begun_count AS number",
+)
+_CLAIM = gathered(
+    2,
+    f"""{_CLAIMS} SELECT v.seq, v.owner, v.host, v.pid,
+          clock_timestamp() + v.lease_s * INTERVAL '1 second' FROM {{rows}} {_UNLESS}""",
+    "seq BIGINT, owner TEXT, host TEXT, pid BIGINT, lease_s FLOAT8",
+    returning="seq, pid AS number",
+)
+_AS_READ = "seq BIGINT, tries_read BIGINT, state_read TEXT, doubt_read TEXT"
+_UNCHANGED = """payments.seq=v.seq AND payments.closed_ms IS NULL
+  AND payments.tries=v.tries_read AND payments.state=v.state_read
+  AND payments.doubt IS NOT DISTINCT FROM v.doubt_read"""
+_START = gathered(
+    3,
+    f"""UPDATE payments SET state=v.new_state, doubt=v.new_doubt, tries=v.n,
+          updated_ms=v.now_ms, told=FALSE FROM {{rows}} WHERE {_UNCHANGED}""",
+    f"""{_AS_READ}, new_state TEXT, new_doubt TEXT, n BIGINT, now_ms BIGINT, host TEXT, pid BIGINT,
+        machine_id TEXT, operator_id TEXT""",
+    returning="v.*, v.n AS number",
+    also=""", try AS (
+      INSERT INTO tries (seq, n, kind, started_ms, host, pid, machine_id, operator_id)
+      SELECT seq, n, 'pay', now_ms, host, pid, machine_id, operator_id FROM done)""",
+)
+_END = gathered(
+    4,
+    """UPDATE tries SET event=v.event, finished_ms=v.finished_ms, http_status=v.http_status,
+         code=v.code, sub_code=v.sub_code, message=v.message, raw=v.raw
+       FROM {rows} WHERE tries.seq=v.seq AND tries.n=v.n""",
+    """seq BIGINT, n BIGINT, event TEXT, finished_ms BIGINT, http_status BIGINT, code TEXT,
+       sub_code TEXT, message TEXT, raw TEXT""",
+)
+
+
+def _settling(more: str = "") -> Gathered:
+    """Where a payment stands now, and `more` columns."""
+    names = [pair.split()[0] for pair in more.split(",")] if more else []
+    also = "".join(f"{name}=v.{name}, " for name in names)
+    return gathered(
+        5,
+        f"""UPDATE payments SET {also}state=v.state, doubt=v.doubt, paid=v.paid,
+              updated_ms=v.now_ms, closed_ms=v.closed_ms, pay_request=v.pay_request,
+              code_hash=CASE WHEN v.keeps_code THEN payments.code_hash END,
+              closed_count=CASE WHEN v.closed_ms IS NULL THEN payments.closed_count
+                ELSE {NEXT_COUNT} END
+            FROM {{rows}} WHERE {_UNCHANGED}""",
+        f"""{_AS_READ}, state TEXT, doubt TEXT, paid BOOLEAN, now_ms BIGINT, closed_ms BIGINT,
+            pay_request TEXT, keeps_code BOOLEAN{", " if more else ""}{more}""",
+        returning="payments.closed_count AS number, v.seq",
+    )
+
+
+_SETTLE = _settling()
+_FINISH = _settling(
+    """result_status BIGINT, remaining_fee BIGINT, current_pay_fee BIGINT,
+       current_payment_channel BIGINT, payment_order_id TEXT, channel_order_id TEXT,
+       result_code TEXT, result_message TEXT, trace_id TEXT, warnings TEXT"""
+)
+_RESOLVE = _settling("resolved_by TEXT, resolved_note TEXT, told BOOLEAN")
+_UNCLAIM = gathered(
+    6,
+    "DELETE FROM claims USING {rows} WHERE claims.seq=v.seq AND claims.owner=v.owner",
+    "seq BIGINT, owner TEXT",
+)
 
 
 def _as_read(payment: Payment) -> tuple[int, int, str, str | None]:

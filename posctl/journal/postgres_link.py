@@ -233,9 +233,10 @@ OLDEST = 2
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.
 # All of it in every transaction, and for it alone: behind a pooler the next one may be another
 # server process. Nothing here takes the snapshot: who waits for a lock first sees what came before.
+# A lock is waited for well within ANSWER_S: what is hung up on at COMMIT is not run again.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ",
-    "SET LOCAL lock_timeout = '10s'",
+    "SET LOCAL lock_timeout = '4s'",
     "SET LOCAL idle_in_transaction_session_timeout = '30s'",
     "SET LOCAL synchronous_commit = '{durable}'",
 )
@@ -265,7 +266,9 @@ _FIRST_VERSION = """INSERT INTO posctl_schema SELECT %s + 1, 1
   WHERE NOT EXISTS (SELECT 1 FROM posctl_schema)"""
 _NEXT_VERSION = f"""UPDATE posctl_schema SET version=version + 1, oldest=greatest(oldest, {OLDEST})
   WHERE version=%s"""
-# What `expect_one` makes of a statement that changed no row.
+_SETTINGS = "SELECT current_setting('synchronous_commit'), current_schema()"
+_VERSION = "SELECT version, oldest FROM posctl_schema"
+# What `gathered` makes of a statement that left out a row.
 _STALE = "22012"
 _TAKEN = "23505"  # a unique index has such a row
 _REPEATABLE = ("40001", "40P01", "55P03", _TAKEN)  # serialisation, deadlock, lock_timeout
@@ -294,7 +297,7 @@ _IN_THE_WAY = (
 )
 
 
-class _Later(NamedTuple):
+class Later(NamedTuple):
     """A statement that waits for the next one."""
 
     statement: str
@@ -302,12 +305,44 @@ class _Later(NamedTuple):
     then: Callable[[Cursor[Any]], object] | None = None
 
 
-def expect_one(statement: str, returning: str = "1") -> str:
-    """`statement`, an UPDATE or INSERT, as one that fails unless it changes a row, and answers with
-    `returning`. It may then wait for COMMIT, which does not happen if it fails.
+class Gathered(NamedTuple):
+    """A statement that changes many rows at once: they are gathered until something is waited for,
+    and go out in the order of `rank`. Its first column is `seq`, one row each.
     """
-    return f"""WITH one AS ({statement} RETURNING {returning} AS it)
-        SELECT (SELECT it FROM one), 1 / (SELECT count(*) FROM one)"""
+
+    rank: int
+    statement: str
+    is_counted: bool
+
+
+def gathered(
+    rank: int, statement: str, columns: str, *, returning: str | None = None, also: str = ""
+) -> Gathered:
+    """`statement` with `{rows}` for rows of `columns`, "name TYPE, …", which it knows as `v`.
+
+    With `returning`, a `seq` and a `number` for each row, it fails unless it changes every row; so
+    it may wait for COMMIT, which then does not happen. `also` is done with those rows, `done`.
+    """
+    pairs = [pair.split() for pair in columns.split(",")]
+    arrays = ", ".join(f"%s::{kind}[]" for _name, kind in pairs)
+    rows = f"unnest({arrays}) AS v({', '.join(name for name, _kind in pairs)})"
+    whole = statement.format(rows=rows)
+    if returning is None:
+        return Gathered(rank, whole, is_counted=False)
+    return Gathered(
+        rank,
+        f"""WITH done AS ({whole} RETURNING {returning}){also}
+            SELECT array_agg(seq ORDER BY seq), array_agg(number ORDER BY seq),
+              1 / CASE WHEN count(*) = %s THEN 1 ELSE 0 END FROM done""",
+        is_counted=True,
+    )
+
+
+class _Row(NamedTuple):
+    """One row of what is gathered; `then` is given its number."""
+
+    values: Sequence[Any]
+    then: Callable[[Any], object] | None
 
 
 class _Watch:
@@ -365,7 +400,9 @@ class Link:
         self._asked_schema = _schema_of(self._conninfo)
         self._watch = _Watch()
         self._warned: str | None = None  # what the server warned of since the last COMMIT
-        self._later: list[_Later] = []  # of the transaction that runs
+        self._later: list[Later] = []  # of the transaction that runs
+        self._rows: dict[Gathered, list[_Row]] = {}  # that come after those
+        self._found_version: tuple[int, int] | None = None  # when the connection was made
         self._durable = "on"  # synchronous_commit: what the server has, if that is not less
         self.is_inside = False
         self._is_away = False
@@ -380,18 +417,35 @@ class Link:
 
     def connect(self) -> Connection[Any]:
         """A fresh connection of its own. Raises psycopg.Error, JournalError."""
+        return self._fit_connection()[0]
+
+    def _fit_connection(self) -> tuple[Connection[Any], str, tuple[int, int] | None]:
+        """With its synchronous_commit, and what the journal says of its version, if it does."""
         # No prepared statements: they would not survive a pooler.
         db = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
         try:
-            self._refuse_unfit(db)
+            found: list[Cursor[Any]] = []
+
+            def ask() -> None:
+                with db.pipeline():  # in one message
+                    found.append(db.execute(_SETTINGS))
+                    found.append(db.execute(_VERSION))
+
+            version: tuple[int, int] | None = None
+            with suppress(psycopg.errors.UndefinedTable):
+                self._waited(db, ask)
+                version = found[1].fetchone()
+            durable, schema = found[0].fetchone() or ("", None)
+            self._refuse_unfit(db, schema)
         except BaseException:
             db.close()
             raise
-        return db
+        return db, durable, version
 
-    def _refuse_unfit(self, db: Connection[Any]) -> None:
-        """A pooler may drop the URL's `options`: stores that were to be apart would share a
-        journal. Raises JournalError, for another encoding than UTF-8, too.
+    def _refuse_unfit(self, db: Connection[Any], found: str | None) -> None:
+        """A pooler may drop the URL's `options`, so that the schema `found` is another one: stores
+        that were to be apart would share a journal. Raises JournalError, for another encoding than
+        UTF-8, too.
         """
         if db.info.parameter_status("server_encoding") != "UTF8":
             raise JournalError(
@@ -400,11 +454,7 @@ class Link:
                 _("Make one that is: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"),
             )
         asked = self._asked_schema
-        if asked is None:
-            return
-        row = self._waited(db, lambda: db.execute("SELECT current_schema()")).fetchone()
-        found = row[0] if row else None
-        if found != asked:
+        if asked is not None and found != asked:
             raise JournalError(
                 "journal_schema",
                 _(
@@ -454,16 +504,30 @@ class Link:
         """Inside a transaction: a statement that nobody waits for. It is sent with the next one, or
         with COMMIT; `then` is given its answer.
         """
-        self._later.append(_Later(statement, values, then))
+        self._later = [*self._waiting(), Later(statement, values, then)]
+
+    def later_row(
+        self,
+        into: Gathered,
+        values: Sequence[Any],
+        then: Callable[[Any], object] | None = None,
+    ) -> None:
+        """The same for one more row of `into`; `then` is given its number."""
+        self._rows.setdefault(into, []).append(_Row(values, then))
+
+    def wait(self) -> None:
+        """Send all that nobody has waited for, and wait."""
+        waiting = self._waiting()
+        if waiting:
+            self._send(waiting)
 
     def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """The same statement for each of `rows`, inside a transaction, in few round trips."""
         db = self._connected()
-        if self._later:
-            self._execute("SELECT 1", ())
-        plain = [[_plain(value) for value in row] for row in rows]
+        self.wait()
+        values = [[plain(value) for value in row] for row in rows]
         with db.cursor() as cursor, self.slowly():
-            self._waited(db, lambda: cursor.executemany(statement.encode(), plain))
+            self._waited(db, lambda: cursor.executemany(statement.encode(), values))
 
     def transact(self, step: Callable[[], T]) -> T:
         """Run `step` in one transaction, again when it did not happen."""
@@ -482,21 +546,25 @@ class Link:
         return self._db
 
     def _opened(self) -> Connection[Any]:
-        db = self.connect()
+        db, durable, self._found_version = self._fit_connection()
         db.add_notice_handler(self._noticed)
-        (found,) = self._waited(db, lambda: db.execute("SHOW synchronous_commit")).fetchone() or (
-            "",
-        )
-        self._durable = "on" if found in ("off", "local") else found
+        self._durable = "on" if durable in ("off", "local") else durable
         return db
 
     def _execute(self, statement: str, values: Sequence[Any]) -> Cursor[Any]:
+        return self._send([*self._waiting(), Later(statement, values)])
+
+    def _waiting(self) -> list[Later]:
+        later, self._later = self._later, []
+        rows, self._rows = self._rows, {}
+        return [*later, *(_as_one(each, rows[each]) for each in sorted(rows))]
+
+    def _send(self, together: Sequence[Later]) -> Cursor[Any]:
+        """In one message; what comes back of the last."""
         db = self._connected()
-        waiting, self._later = self._later, []
-        together = [*waiting, _Later(statement, values)]
 
         def ask() -> list[Cursor[Any]]:
-            if not waiting:
+            if len(together) == 1:
                 return [_asked(db, together[0])]
             with db.pipeline():
                 return [_asked(db, one) for one in together]
@@ -509,12 +577,13 @@ class Link:
 
     def _once(self, step: Callable[[], T]) -> T:
         db = self._connected()
-        self._later = [_Later(each.format(durable=self._durable)) for each in _BEGIN]
+        self._later = [Later(each.format(durable=self._durable)) for each in _BEGIN]
+        self._rows = {}
         self.is_inside = True
         try:
             done = step()
         except BaseException as error:
-            self._later = []
+            self._later, self._rows = [], {}
             self._roll_back(db)
             if isinstance(error, psycopg.Error) and error.sqlstate == _STALE:
                 raise Stale from error
@@ -605,8 +674,10 @@ class Link:
         """
         until_s = time.monotonic() + MIGRATING_S
         failed = 0
+        seen = self._found_version
         while True:
-            version = self._version()
+            version = self._version() if seen is None else self._refuse_newer(*seen)
+            seen = None
             if version == 0 and not begin:
                 raise not_begun(self.shown)
             if version >= len(MIGRATIONS):
@@ -635,12 +706,14 @@ class Link:
     def _version(self) -> int:
         """The schema's version, 0 for none. Raises JournalError for one of the future."""
         try:
-            row = self._execute("SELECT version, oldest FROM posctl_schema", ()).fetchone()
+            row = self._execute(_VERSION, ()).fetchone()
         except psycopg.errors.UndefinedTable:
             return 0
         except psycopg.Error as error:
             raise self._as_journal_error(error) from error
-        version, oldest = row if row is not None else (0, 0)
+        return self._refuse_newer(*(row if row is not None else (0, 0)))
+
+    def _refuse_newer(self, version: int, oldest: int) -> int:
         if oldest > len(MIGRATIONS):
             raise JournalError(
                 "journal_newer",
@@ -768,11 +841,29 @@ def _conninfo(url: str) -> str:
     return make_conninfo("", **_CONNECT | {k: str(v) for k, v in given.items() if v is not None})
 
 
-def _asked(db: Connection[Any], one: _Later) -> Cursor[Any]:
-    return db.execute(one.statement.encode(), [_plain(value) for value in one.values])
+def _asked(db: Connection[Any], one: Later) -> Cursor[Any]:
+    return db.execute(one.statement.encode(), [plain(value) for value in one.values])
 
 
-def _plain(value: Any) -> Any:
+def _as_one(into: Gathered, rows: Sequence[_Row]) -> Later:
+    """One statement for all of `rows`."""
+    columns = [
+        [plain(value) for value in column] for column in zip(*(r.values for r in rows), strict=True)
+    ]
+    if not into.is_counted:
+        return Later(into.statement, columns)
+    then = {row.values[0]: row.then for row in rows if row.then is not None}
+
+    def answered(cursor: Cursor[Any]) -> None:
+        seqs, numbers, _one = cursor.fetchone() or ((), (), 1)
+        for seq, number in zip(seqs, numbers, strict=True):
+            if seq in then:
+                then[seq](number)
+
+    return Later(into.statement, [*columns, len(rows)], answered)
+
+
+def plain(value: Any) -> Any:
     """What psycopg and PostgreSQL take: an enum's value, a text without NUL."""
     if isinstance(value, Enum):
         value = value.value

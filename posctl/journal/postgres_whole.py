@@ -42,9 +42,10 @@ class Whole(NamedTuple):
     moved_to: str | None
     former: tuple[str, ...]
     unknown: tuple[int, ...]
+    code_key: bytes
 
 
-_WHOLE = """SELECT id, moved_to, former, ARRAY(
+_WHOLE = """SELECT id, moved_to, former, code_key, ARRAY(
     SELECT asked FROM unnest(%s::BIGINT[]) AS asked
     WHERE NOT EXISTS (SELECT 1 FROM payments WHERE begun_count=asked)
       AND NOT EXISTS (SELECT 1 FROM payments WHERE closed_count=asked)
@@ -60,8 +61,8 @@ def whole(link: Link, counts: Iterable[int] = ()) -> Whole:
 def _whole_in(row: Sequence[Any] | None) -> Whole:
     if row is None:
         raise AssertionError("this table always has a row")
-    journal_id, moved_to, former, unknown = row
-    return Whole(journal_id, moved_to, tuple(former.split()), tuple(unknown))
+    journal_id, moved_to, former, code_key, unknown = row
+    return Whole(journal_id, moved_to, tuple(former.split()), tuple(unknown), code_key.encode())
 
 
 def refuse_unless_whole(
@@ -140,6 +141,7 @@ class Note:
             said = self._file.read() if self._file else None
             found = refuse_unless_whole(link, (said,), note=path)
             # Another address of the same journal is no other journal.
+            self.code_key = found.code_key
             reached = 0 if said or path is None else _known_elsewhere(path, found.id)
             self._mark = Mark(found.id, reached)
             if reached:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from posctl.journal import T, not_begun
+from posctl.journal import Ahead, T, not_begun
 from posctl.journal.companion import Companion, Mark, is_mounted_alone, machine
 from posctl.journal.rows import (
     CORRECTIONS,
@@ -160,6 +160,9 @@ class SqliteJournal:
                 self._tell_beside(count)
             return done
 
+    def ahead(self, _what: Ahead) -> None:
+        """Nothing: the file is at hand."""
+
     def code_key(self) -> bytes:
         (key,) = self._db.execute("SELECT code_key FROM whole").fetchone()
         return str(key).encode()
@@ -252,8 +255,9 @@ class SqliteJournal:
             self._held.add(offset)
         return True
 
-    def let_go(self, payment: Payment) -> None:
-        self._let_go_byte(payment.seq)
+    def let_go(self, *payments: Payment) -> None:
+        for payment in payments:
+            self._let_go_byte(payment.seq)
 
     def _let_go_byte(self, offset: int) -> None:
         if offset in self._held:
@@ -505,6 +509,10 @@ class SqliteJournal:
     def payment(self, request_id: str) -> Payment | None:
         found = list(self._select("WHERE request_id=?", (request_id,)))
         return found[0] if found else None
+
+    def payments(self, request_ids: Collection[str]) -> dict[str, Payment]:
+        found = ((one, self.payment(one)) for one in request_ids)
+        return {request_id: payment for request_id, payment in found if payment is not None}
 
     def named(self, name: str) -> list[Payment]:
         found = list(self._select("WHERE request_id IN (?,?)", spellings(name)))

@@ -1,13 +1,13 @@
 """What an exchange says of a payment, and the row that it closes."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from posctl.gateway.exchange import Exchange
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import PAY_METHOD, Answer, ErrorAnswer, Reply, Unreadable, read_reply
-from posctl.journal import Transaction
+from posctl.journal import Ahead, Transaction
 from posctl.money import advice
 from posctl.money.admit import due
 from posctl.money.codes import codes_of, wallet_codes_in, without_codes
@@ -82,6 +82,7 @@ def forget_codes(reply: Reply, codes: tuple[str, ...]) -> Reply:
 
 def close_row(tx: Transaction, payment: Payment, reading: Reading) -> tuple[Payment, Reading]:
     """Write down how a try of `payment` ended, inside a transaction; what counts of `reading`."""
+    read_ahead(tx, ((payment, reading),))
     current = tx.payment(payment.request_id)
     if current is None:
         raise vanished(payment.request_id)
@@ -99,6 +100,22 @@ def close_row(tx: Transaction, payment: Payment, reading: Reading) -> tuple[Paym
     return tx.finish_try(current, end, standing, reading.verdict, warnings), reading
 
 
+def read_ahead(tx: Transaction, answers: Sequence[tuple[Payment, Reading]]) -> None:
+    """Ask for all that writing `answers` down asks for."""
+    tx.ahead(
+        Ahead(
+            request_ids=[payment.request_id for payment, _reading in answers],
+            checkouts=[one.checkout for one, reading in answers if not _pays_all(reading)],
+            vouchers=[name for one, reading in answers for name in _new_vouchers(one, reading)],
+        )
+    )
+
+
+def _pays_all(reading: Reading) -> bool:
+    """Whether it says that the checkout needs nothing more, whatever was paid on it before."""
+    return reading.end.event is Event.PAID and reading.verdict.remaining_fee == 0
+
+
 # So little tells no payment from another.
 _NO_VOUCHERS = frozenset({"0", "-", "null", "none"})
 
@@ -107,16 +124,21 @@ def _against_others(tx: Transaction, payment: Payment, reading: Reading) -> Read
     """`reading`, unless its voucher belongs to a payment of another checkout: a stale answer on a
     kept connection, or a cache. Then nothing that it says counts.
     """
+    news = _new_vouchers(payment, reading)
+    if not news or not tx.voucher_elsewhere(payment.checkout, news):
+        return reading
+    end = reading.end._replace(event=Event.VOUCHER_ELSEWHERE)
+    return reading._replace(end=_without_words(end), verdict=payment.verdict)
+
+
+def _new_vouchers(payment: Payment, reading: Reading) -> list[str]:
+    """What `reading` calls the payment by, and the row does not."""
     told, known = reading.verdict, payment.verdict
     vouchers = {told.payment_order_id, told.channel_order_id} - {
         known.payment_order_id,
         known.channel_order_id,
     }
-    news = [one for one in vouchers if one and one.lower() not in _NO_VOUCHERS]
-    if not news or not tx.voucher_elsewhere(payment.checkout, news):
-        return reading
-    end = reading.end._replace(event=Event.VOUCHER_ELSEWHERE)
-    return reading._replace(end=_without_words(end), verdict=known)
+    return [one for one in vouchers if one and one.lower() not in _NO_VOUCHERS]
 
 
 def believed(payment: Payment, reading: Reading, desk: Desk) -> Reading:

@@ -23,15 +23,18 @@ from posctl.money.codes import codes_of
 from posctl.money.outcome import FROM_ANOTHER, Event, ban_s
 from posctl.money.record import Payment
 from posctl.money.result import Result
-from posctl.paying.answer import Reading, believed, close_row, read_exchange, unrecorded
+from posctl.paying.answer import Reading, believed, close_row, read_ahead, read_exchange, unrecorded
 from posctl.paying.desk import Desk, after_sending, form_of, looks_again
-from posctl.paying.pay import as_result, told
+from posctl.paying.pay import as_result, still_due, told
 
 WORKERS = 128  # so many payments are on their way at the most
 # A longer ban is not waited out: nobody sits there, and a payment may grow too old to be resent.
 MAX_BAN_WAIT_S = 60.0
 _LEFT = Exchange(Event.INTERRUPTED_UNSENT, may_have_left=False)
 _LOST = Exchange(Event.CUT, may_have_left=True)
+# So long an answer that is there waits for others: far from a database a commit takes long, and
+# nobody sits there.
+GATHER_S = 0.05
 CHUNK = 64  # payments opened in one commit, as soon as so many more may be on their way
 
 J = TypeVar("J")
@@ -45,6 +48,9 @@ class Work(Protocol[J]):
 
     def take(self, most: int) -> list[J]:
         """The next jobs, at most `most`; none when all that is left waits for others."""
+
+    def read_ahead(self, tx: Transaction, jobs: Sequence[J]) -> None:
+        """Ask for all that opening these jobs asks for, and claim what is open of them."""
 
     def open(self, tx: Transaction, job: J) -> Payment | Tell | Refuse:
         """Claim the job's payment and write its try, or say why it is not sent. Repeatable."""
@@ -110,6 +116,11 @@ class _Sending(Generic[J]):
         self._stopping = stopping
 
     @property
+    def has_room(self) -> bool:
+        """Whether a whole chunk more may be on its way."""
+        return len(self._workers.in_flight) <= WORKERS - CHUNK
+
+    @property
     def _going_on(self) -> bool:
         return not self.interrupts and self.failure is None
 
@@ -120,8 +131,7 @@ class _Sending(Generic[J]):
 
     def open_chunk(self) -> tuple[int, list[Done[J]]]:
         """One commit for the tries of a chunk: how many were taken, and what is not sent."""
-        full = len(self._workers.in_flight) > WORKERS - CHUNK
-        if not self._going_on or full or self._workers.banned_s():
+        if not self._going_on or not self.has_room or self._workers.banned_s():
             return 0, []
         taken = self._work.take(CHUNK)
         try:
@@ -145,14 +155,20 @@ class _Sending(Generic[J]):
         return len(taken), unsent
 
     def _open(self, jobs: Sequence[J]) -> list[Payment | Tell | Refuse]:
+        def open_all(tx: Transaction) -> list[Payment | Tell | Refuse]:
+            self._work.read_ahead(tx, jobs)
+            return [self._work.open(tx, job) for job in jobs]
+
         self._since_s = self._desk.uptime_s()
-        return self._desk.journal.transact(lambda tx: [self._work.open(tx, job) for job in jobs])
+        return self._desk.journal.transact(open_all)
 
     def collect(self) -> list[Done[J]]:
         """Wait for answers, or for the end of a ban; what was recorded."""
         try:
             with self._desk.interruptible():
                 self._workers.wait(None if self._workers.in_flight else self._workers.banned_s())
+                if not (self.has_room and self._work.waiting()):  # nothing waits for this one
+                    self._workers.gather(min(CHUNK, len(self._workers.in_flight)), GATHER_S)
         except KeyboardInterrupt:
             self.interrupts += 1
             self._workers.give_up()
@@ -167,7 +183,7 @@ class _Sending(Generic[J]):
         return [
             Done(
                 self._jobs[one.request_id],
-                as_result(one, None, (), self._desk, resumed=one.tries > 1),
+                as_result(one, None, (), None, resumed=one.tries > 1),
             )
             for one in self._workers.in_flight.values()
         ]
@@ -196,17 +212,22 @@ def record(
         try:
             closed = desk.journal.transact(lambda tx: _close_rows(tx, answers, desk))
         except JournalError:
-            closed = [(unrecorded(payment, reading), reading) for payment, reading in answers]
+            rows = [unrecorded(payment, reading) for payment, reading in answers]
+            closed = [
+                (row, reading, row.remaining_fee)
+                for row, (_payment, reading) in zip(rows, answers, strict=True)
+            ]
             notes = ("not_recorded",)
     except Exception as bug:
         raise after_sending(answers[0][0].request_id, advice.next_step(answers[0][0])) from bug
     if forget and any(codes_of(payment.pay_request) for payment, _reading in answers):
         with suppress(JournalError):  # the next command that closes a payment catches up
             desk.journal.forget_codes()
+    desk.journal.let_go(*(payment for payment, _reading, _fee in closed))
     settled = []
-    for payment, reading in closed:
-        desk.journal.let_go(payment)
-        result = as_result(payment, reading.end, notes, desk, resumed=payment.tries > 1)
+    for payment, reading, remaining_fee in closed:
+        resumed = payment.tries > 1
+        result = as_result(payment, reading.end, notes, remaining_fee, resumed=resumed)
         ban = ban_s(reading.end.event, reading.end.code, reading.end.message)
         settled.append(Settled(payment.request_id, result, ban))
     return settled
@@ -214,16 +235,17 @@ def record(
 
 def _close_rows(
     tx: Transaction, answers: Sequence[tuple[Payment, Reading]], desk: Desk
-) -> list[tuple[Payment, Reading]]:
+) -> list[tuple[Payment, Reading, int | None]]:
     """In the order in which they came over each connection: once one was another payment's, none
-    after it is believed.
+    after it is believed. Each with what its checkout still needs.
     """
+    read_ahead(tx, answers)
     closed = []
     for payment, reading in answers:
         row, counted = close_row(tx, payment, believed(payment, reading, desk))
         if counted.end.event in FROM_ANOTHER:
             desk.gateway.mistrust(counted.connection)
-        closed.append((row, counted))
+        closed.append((row, counted, still_due(row, tx)))
     return closed
 
 
@@ -249,6 +271,7 @@ class Workers:
         self._todo: queue.SimpleQueue[tuple[Payment, float] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Payment, Reading]] = queue.SimpleQueue()
         self._some_done = threading.Event()
+        self._awaited = 1
         self._leaving = threading.Event()
         self._banned_until_s = 0.0
         self._threads: list[threading.Thread] = []
@@ -280,6 +303,18 @@ class Workers:
     def wait(self, timeout_s: float | None = None) -> None:
         """Until an answer is there. Takes none, so that an interrupt here loses none."""
         self._some_done.wait(timeout_s)
+
+    def gather(self, count: int, timeout_s: float) -> None:
+        """Until `count` answers are there. Takes none, either."""
+        self._awaited = count
+        try:
+            self._some_done.clear()  # before looking: what comes later sets it again
+            if self._done.qsize() < count:
+                self._some_done.wait(timeout_s)
+        finally:
+            self._awaited = 1
+            if self.some_arrived:
+                self._some_done.set()
 
     @property
     def some_arrived(self) -> bool:
@@ -313,7 +348,8 @@ class Workers:
                     break
             reading = self._read(payment, _LEFT) if left_s else self._post(payment, since_s)
             self._done.put((payment, reading))
-            self._some_done.set()
+            if self._done.qsize() >= self._awaited:
+                self._some_done.set()
             self._wake()
 
     def _post(self, payment: Payment, since_s: float) -> Reading:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from posctl.errors import JournalError
 from posctl.gateway.exchange import Exchange
 from posctl.hint import Hint, Say, said
+from posctl.journal import Journal, Transaction
 from posctl.messages import _
 from posctl.money import advice
 from posctl.money.admit import Block, Refuse, Tell, due
@@ -127,7 +128,10 @@ def told(payment: Payment, desk: Desk) -> Result:
     """What is recorded once more; nothing is sent."""
     last = desk.journal.last_try(payment)
     notes = () if payment.told or payment.open else ("told_late",)
-    return as_result(payment, last.end if last else None, notes, desk, resumed=True)
+    remaining_fee = None
+    with suppress(JournalError):
+        remaining_fee = still_due(payment, desk.journal)
+    return as_result(payment, last.end if last else None, notes, remaining_fee, resumed=True)
 
 
 def _used_up(result: Result, order: PayRequest, *, sent: bool) -> Result:
@@ -172,10 +176,14 @@ def _send(
     try:
         reading = read_exchange(payment, exchange, desk.now_ms(), desk.profile.decline_codes)
         reading = reading._replace(connection=sent.connection)
-        payment, end, recorded = _record(payment, reading, desk)
-        if not recorded:
+        recorded = _record(payment, reading, desk)
+        if recorded is None:
             notes = (*notes, "not_recorded")
-        result = as_result(payment, end, notes, desk, resumed=resumed)
+            payment, end = unrecorded(payment, reading), reading.end
+            remaining_fee = payment.remaining_fee
+        else:
+            payment, end, remaining_fee = recorded
+        result = as_result(payment, end, notes, remaining_fee, resumed=resumed)
     except Exception as bug:
         raise after_sending(payment.request_id, advice.next_step(payment)) from bug
     if interrupted and result.outcome is Outcome.NOT_SENT:
@@ -183,30 +191,43 @@ def _send(
     return result, end
 
 
-def _record(payment: Payment, reading: Reading, desk: Desk) -> tuple[Payment, TryEnd, bool]:
-    """Write the answer down; False when that failed.
-
-    The verdict is worth telling even then, and the row still reads as unknown.
+def _record(
+    payment: Payment, reading: Reading, desk: Desk
+) -> tuple[Payment, TryEnd, int | None] | None:
+    """Write the answer down; the row, the answer as it counts and what is still due. None when that
+    failed: the verdict is worth telling even then, and the row still reads as unknown.
     """
+
+    def close(tx: Transaction) -> tuple[Payment, Reading, int | None]:
+        closed, counted = close_row(tx, payment, reading)
+        return closed, counted, still_due(closed, tx)
+
     try:
-        closed, reading = desk.journal.transact(lambda tx: close_row(tx, payment, reading))
+        closed, counted, remaining_fee = desk.journal.transact(close)
     except JournalError:
-        return unrecorded(payment, reading), reading.end, False
-    if reading.end.event in FROM_ANOTHER:
-        desk.gateway.mistrust(reading.connection)
+        return None
+    if counted.end.event in FROM_ANOTHER:
+        desk.gateway.mistrust(counted.connection)
     if not closed.open and codes_of(payment.pay_request):
         with suppress(JournalError):  # the next command that closes a payment catches up
             desk.journal.forget_codes()
-    return closed, reading.end, True
+    return closed, counted.end, remaining_fee
 
 
 # ── what to tell ─────────────────────────────────────────────────────────────────────────────
 
 
 def as_result(
-    payment: Payment, end: TryEnd | None, notes: tuple[str, ...], desk: Desk, *, resumed: bool
+    payment: Payment,
+    end: TryEnd | None,
+    notes: tuple[str, ...],
+    remaining_fee: int | None,
+    *,
+    resumed: bool,
 ) -> Result:
-    """What to tell of a payment; `end` is how its latest try ended."""
+    """What to tell of a payment; `end` is how its latest try ended, `remaining_fee` what its
+    checkout still needs, in fen.
+    """
     outcome = outcome_of(payment.standing)
     warnings = [advice.warning(code) for code in (*payment.warnings, *notes)]
     if outcome is Outcome.PENDING and end and EVENT_TABLE[end.event] is not Outcome.PENDING:
@@ -216,19 +237,20 @@ def as_result(
         outcome=outcome,
         payment=payment,
         resumed=resumed,
-        remaining_fee=_still_due(payment, desk),
+        remaining_fee=remaining_fee,
         warnings=tuple(warnings),
         problem=advice.problem_of(payment, end),
     )
 
 
-def _still_due(payment: Payment, desk: Desk) -> int | None:
-    """Fen: what is due is stated by a success only, this one or the last one on this checkout."""
+def still_due(payment: Payment, journal: Journal | Transaction) -> int | None:
+    """Fen: what is due is stated by a success only, this one or the last one on this checkout.
+
+    Raises JournalError.
+    """
     if payment.standing.paid:
         return payment.remaining_fee
-    with suppress(JournalError):
-        return due(desk.journal.payments_of(payment.checkout)).remaining_fee
-    return None
+    return due(journal.payments_of(payment.checkout)).remaining_fee
 
 
 def blocked(refuse: Refuse, order: PayRequest | None, desk: Desk) -> Result:

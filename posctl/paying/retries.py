@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from posctl.errors import PosctlError
-from posctl.journal import Transaction
+from posctl.journal import Ahead, Transaction
 from posctl.money.admit import Block, Refuse, Tell
 from posctl.money.outcome import ban_s
 from posctl.money.record import Payment, Try
@@ -86,6 +86,9 @@ class _Resends:
 
     def take(self, most: int) -> list[str]:
         return [self.left.popleft() for _n in range(min(most, len(self.left)))]
+
+    def read_ahead(self, tx: Transaction, jobs: Sequence[str]) -> None:
+        tx.ahead(Ahead(request_ids=jobs, to_send=True))
 
     def open(self, tx: Transaction, job: str) -> Payment | Tell | Refuse:
         return reopen(tx, job, self._how.desk, self._how.waived, automatic=self._how.automatic)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from posctl.config.profile import Profile
 from posctl.errors import Busy, JournalError
-from posctl.journal import Transaction
+from posctl.journal import Ahead, Transaction
 from posctl.messages import _
 from posctl.money.admit import Ask, Block, Refuse, Resume, Start, Tell, Unsure, admit, may_resend
 from posctl.money.codes import on_training_sheet, one_time_code
@@ -67,6 +67,7 @@ def open_near(
     request_id = order.request_id or fresh_id
     wire = order.wire(request_id)
     ask = Ask(checkout, order.request_id, wire, order.pay_fee, waived, desk.now_ms(), near)
+    read_ahead(tx, (order,), desk.profile)
     known = tx.payment(order.request_id) if order.request_id else None
     code_hash = _code_hash(tx, order, desk.profile)
     with_code = tx.with_code(code_hash) if code_hash else []
@@ -83,6 +84,24 @@ def open_near(
     if isinstance(decision, Resume):
         return _begin(tx, decision.payment, desk)
     return decision
+
+
+def read_ahead(
+    tx: Transaction, orders: Sequence[PayRequest], profile: Profile, *, to_send: bool = False
+) -> None:
+    """Ask for all that opening rows for `orders` asks for; with `to_send`, claim those that are
+    open.
+    """
+    hashes = [_code_hash(tx, order, profile) for order in orders]
+    tx.ahead(
+        Ahead(
+            request_ids=[order.request_id for order in orders if order.request_id],
+            checkouts=[checkout_of(order, profile) for order in orders],
+            code_hashes=[one for one in hashes if one],
+            new=len(orders),
+            to_send=to_send,
+        )
+    )
 
 
 def _code_hash(tx: Transaction, order: PayRequest, profile: Profile) -> str | None:

@@ -257,7 +257,7 @@ def test_codes_are_forgotten_when_one_closes_alone(till: Till) -> None:
 def test_a_pending_one_that_nobody_heard_of_yet(till: Till) -> None:
     """Told while its latest try is on its way, it is pending, without a warning."""
     till.pay(PENDING)
-    result = as_result(till.payment(), None, (), till.desk, resumed=True)
+    result = as_result(till.payment(), None, (), None, resumed=True)
     assert (result.outcome, result.warnings) == (Outcome.PENDING, ())
 
 
