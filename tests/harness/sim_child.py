@@ -481,10 +481,11 @@ def lease_for_ever(_connections: list[Db]) -> None:
         self._held.add(paid.seq)
         return True
 
-    def let_go(self: Any, paid: Any) -> None:
-        if paid.seq in self._held:
-            self._held.discard(paid.seq)
-            mark(self, paid.seq).unlink(missing_ok=True)
+    def let_go(self: Any, *payments: Any) -> None:
+        for paid in payments:
+            if paid.seq in self._held:
+                self._held.discard(paid.seq)
+                mark(self, paid.seq).unlink(missing_ok=True)
 
     patch(sqlite.SqliteJournal, "hold", hold)
     patch(sqlite.SqliteJournal, "let_go", let_go)
@@ -516,8 +517,11 @@ def hold_for_everyone(_connections: list[Db]) -> None:
         self._held.add(paid.seq)
         return True
 
+    def let_go(self: Any, *payments: Any) -> None:
+        self._held -= {paid.seq for paid in payments}
+
     patch(sqlite.SqliteJournal, "hold", hold)
-    patch(sqlite.SqliteJournal, "let_go", lambda self, paid: self._held.discard(paid.seq))
+    patch(sqlite.SqliteJournal, "let_go", let_go)
 
 
 def told_too_early(_connections: list[Db]) -> None:

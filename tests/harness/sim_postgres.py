@@ -651,7 +651,7 @@ _KINDS = (
     ("'status'", "status"),
     ("INSERT INTO tries", "begin"),
     ("UPDATE tries SET event", "record"),
-    ("resolved_by=%s", "resolve"),
+    ("resolved_by=v.resolved_by", "resolve"),
 )
 
 
@@ -663,8 +663,11 @@ def watch_database(points: sim_child.Points, _connections: list[sim_child.Db]) -
     once, commit, migrate = link._once, link._commit, link._migrate
     forget, told = postgres.PostgresJournal.forget_codes, postgres.PostgresJournal.mark_told
 
-    def executed(self: Any, statement: str, values: Any) -> Any:
+    def notice(statement: str) -> None:
         kinds.extend([kind for mark, kind in _KINDS if mark in statement][:1])
+
+    def executed(self: Any, statement: str, values: Any) -> Any:
+        notice(statement)
         return execute(self, statement, values)
 
     def put_off(self: Any, statement: str, *more: Any) -> None:
@@ -677,6 +680,8 @@ def watch_database(points: sim_child.Points, _connections: list[sim_child.Db]) -
         return once(self, step)
 
     def committed(self: Any, db: Any) -> None:
+        for one in (*self._later, *sorted(self._rows)):  # they go out with COMMIT
+            notice(one.statement)
         if kinds:
             points.reach(f"{kinds[-1]}.before_commit")
         commit(self, db)
