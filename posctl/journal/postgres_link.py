@@ -36,6 +36,7 @@ from posctl.messages import _
 
 RETRY_S = 10.0  # how long a busy or vanished database is waited for
 ANSWER_S = 10.0  # how long a statement is; TCP itself never gives up on a peer that acknowledges
+LOCK_S = 4.0  # how long a row is: well within ANSWER_S, so that nobody is hung up on at COMMIT
 LOOK_S = 0.5  # so often the clock is looked at
 AWAY_ANSWER_S = 2.0  # once one was waited for in vain: there is a verdict to be told
 SLOW_ANSWER_S = 900.0  # of what reads or changes a whole journal, with nobody at the counter
@@ -233,10 +234,9 @@ OLDEST = 2
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.
 # All of it in every transaction, and for it alone: behind a pooler the next one may be another
 # server process. Nothing here takes the snapshot: who waits for a lock first sees what came before.
-# A lock is waited for well within ANSWER_S: what is hung up on at COMMIT is not run again.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ",
-    "SET LOCAL lock_timeout = '4s'",
+    "SET LOCAL lock_timeout = '{lock_ms:.0f}ms'",
     "SET LOCAL idle_in_transaction_session_timeout = '30s'",
     "SET LOCAL synchronous_commit = '{durable}'",
 )
@@ -577,7 +577,9 @@ class Link:
 
     def _once(self, step: Callable[[], T]) -> T:
         db = self._connected()
-        self._later = [Later(each.format(durable=self._durable)) for each in _BEGIN]
+        self._later = [
+            Later(each.format(durable=self._durable, lock_ms=LOCK_S * 1000)) for each in _BEGIN
+        ]
         self._rows = {}
         self.is_inside = True
         try:
