@@ -19,7 +19,7 @@ from pgserver import Database
 from posctl.config.profiles import read as read_config
 from posctl.errors import JournalError
 from posctl.gateway.exchange import Exchange, Sent
-from posctl.journal import Journal, Transaction
+from posctl.journal import Ahead, Journal, Transaction, postgres_link
 from posctl.journal.open import open_journal
 from posctl.money.outcome import Doubt, Event, Outcome, Standing, State, advance, resolve
 from posctl.money.record import (
@@ -718,3 +718,99 @@ def test_a_code_is_at_one_payment(journal: Journal) -> None:
     finish(journal, second, Event.FAILED, Verdict(2))
     assert carrying() == []
     assert len(journal.transact(lambda tx: tx.code_key())) >= 32
+
+
+# ── what a transaction asks for ahead ────────────────────────────────────────────────────────
+
+
+def elsewhere(n: int) -> Checkout:
+    return CHECKOUT._replace(checkout_id=f"c-{n}")
+
+
+def test_what_was_asked_for_ahead_is_as_this_transaction_wrote_it(journal: Journal) -> None:
+    """New rows, codes, tries, verdicts and vouchers, without a look into the journal again."""
+    names = [f"r-{n:07d}" for n in range(4)]
+    places = [elsewhere(n) for n in range(4)]
+
+    def opened(tx: Transaction) -> list[Payment]:
+        tx.ahead(Ahead(names, places, ["h-1", "h-2"], new=4, to_send=True))
+        begun = []
+        for name, place in zip(names, places, strict=True):
+            assert (tx.payment(name), tx.payments_of(place), tx.alarmed(place)) == (None, [], None)
+            row = tx.insert(new(name, place, code_hash="h-1" if place == places[1] else None))
+            assert tx.hold(row)
+            begun.append(tx.start_try(row, WHO, 1001))
+            assert tx.payment(name) == begun[-1]
+            assert tx.payments_of(place) == [begun[-1]]
+        assert tx.with_code("h-1") == [begun[1]]
+        assert tx.with_code("h-2") == []
+        return begun
+
+    begun = journal.transact(opened)
+    assert [journal.payment(name) for name in names] == begun
+    assert len({one.seq for one in begun}) == 4
+
+    def closed(tx: Transaction) -> list[Payment]:
+        tx.ahead(Ahead(names, places, ["h-1"], ["V-1", "V-2"]))
+        assert not tx.voucher_elsewhere(places[0], ["V-1", "V-2"])
+        done = []
+        for n, event in enumerate((Event.PAID, Event.FAILED, Event.CUT)):
+            verdict = Verdict(1, 0, payment_order_id="V-1") if event is Event.PAID else Verdict()
+            end = TryEnd(event, 1002)
+            done.append(
+                tx.finish_try(begun[n], end, advance(begun[n].standing, event), verdict, ())
+            )
+            assert tx.payment(names[n]) == done[-1]
+            assert tx.payments_of(places[n]) == [done[-1]]
+        assert tx.with_code("h-1") == []
+        assert tx.voucher_elsewhere(places[1], ["V-1"])
+        assert tx.voucher_elsewhere(places[1], ["V-1", "never asked for"])
+        assert not tx.voucher_elsewhere(places[0], ["V-1"])
+        assert not tx.voucher_elsewhere(places[1], ["V-2"])
+        return done
+
+    done = journal.transact(closed)
+    assert [journal.payment(one.request_id) for one in done] == done
+    assert journal.payments(names) == {one.request_id: one for one in (*done, begun[3])}
+    assert [str(one.standing.state) for one in done] == ["success", "fail", "unknown"]
+    assert all(len(journal.tries_of(one)) == 1 for one in begun)
+    journal.let_go(*begun)
+
+
+def test_what_was_written_before_it_was_asked_for(journal: Journal) -> None:
+    """A voucher, a code and a checkout that nobody asked for ahead are read as just written."""
+
+    def both(tx: Transaction) -> None:
+        row = tx.insert(new(code_hash="h"))
+        assert tx.hold(row)
+        begun = tx.start_try(row, WHO, 1001)
+        assert tx.with_code("h") == [begun]
+        verdict = Verdict(1, 0, payment_order_id="V")
+        paid = advance(begun.standing, Event.PAID)
+        done = tx.finish_try(begun, TryEnd(Event.PAID, 1002), paid, verdict, ())
+        assert tx.voucher_elsewhere(elsewhere(1), ["V"])
+        assert tx.payment("r-0000001") == done
+        tx.raise_alarm(done, Event.PAID, "twice", 1003)
+        assert tx.alarmed(CHECKOUT) == done
+
+    journal.transact(both)
+
+
+def test_a_row_of_many_that_is_not_as_it_was_read_changes_none(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them was closed meanwhile: nothing of the whole step happened."""
+    monkeypatch.setattr(postgres_link, "RETRY_S", 0.1)  # it would be run again for so long
+    first, second = (begin(journal, new(f"r-{n:07d}", elsewhere(n))) for n in range(2))
+    gone = resolve(second.standing, paid=False)
+    journal.transact(lambda tx: tx.resolve(second, gone, "anna", "left", 1002))
+
+    def both(tx: Transaction) -> None:
+        for one in (first, second):
+            paid_now = advance(one.standing, Event.PAID)
+            tx.finish_try(one, TryEnd(Event.PAID, 1003), paid_now, Verdict(1, 0), ())
+
+    with pytest.raises((JournalError, AssertionError)):
+        journal.transact(both)
+    states = [one.standing.state for one in journal.payments([first.request_id]).values()]
+    assert states == [State.SENDING]

@@ -23,7 +23,7 @@ from pgserver import Database
 from test_journal_contract import CHECKOUT, WHO, begin, end_leases, finish, new
 
 from posctl.errors import ConfigError, JournalError
-from posctl.journal import Transaction, postgres_link
+from posctl.journal import Ahead, Transaction, postgres_link
 from posctl.journal import postgres as postgres_module
 from posctl.journal.place import masked_url
 from posctl.journal.postgres import PostgresJournal
@@ -834,3 +834,30 @@ def test_doctor_looks_at_a_database(own_database: Database, shop: Shop) -> None:
     own_database.kill()
     assert journal() == (31, "bad")
     own_database.start()
+
+
+def test_what_is_claimed_ahead_and_not_sent_is_free_again(
+    journal: PostgresJournal, other: PostgresJournal
+) -> None:
+    """A chunk is claimed at once: what another process holds stays its own, what is closed is not
+    claimed, and what is not sent in the end is anybody's as soon as that is committed.
+    """
+    places = [CHECKOUT._replace(checkout_id=f"c-{n}") for n in range(4)]
+    mine, theirs, closed, left = (
+        begin(journal, new(f"r-{n:07d}", place)) for n, place in enumerate(places)
+    )
+    finish(journal, closed, Event.PAID)
+    journal.let_go(mine, left)
+    ids = [one.request_id for one in (mine, theirs, closed, left)]
+
+    def sends_one(tx: Transaction) -> list[bool]:
+        tx.ahead(Ahead(ids, to_send=True))
+        held = [tx.hold(one) for one in (mine, theirs)]
+        tx.start_try(mine, WHO, 2000)
+        return held
+
+    assert other.transact(sends_one) == [True, False]
+    assert journal.transact(lambda tx: [tx.hold(one) for one in (theirs, left)]) == [True, True]
+    assert not journal.transact(lambda tx: tx.hold(mine))
+    other.let_go(mine)
+    assert journal.transact(lambda tx: tx.hold(mine))
