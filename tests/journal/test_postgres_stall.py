@@ -165,6 +165,29 @@ def test_silent_to_a_process(database: Database, silent: Silent, tmp_path: Path)
         assert len(server.requests) == 2
 
 
+FREED = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event='SyncRep'"
+
+
+def until_commits_wait(server: Database) -> None:
+    """A new setting reaches each process of a server in its own time."""
+    waits = threading.Event()
+
+    def write() -> None:
+        while not waits.is_set():
+            server.execute(
+                "CREATE TABLE IF NOT EXISTS written (); INSERT INTO written DEFAULT VALUES"
+            )
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    while not server.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event='SyncRep'"):
+        pass
+    waits.set()
+    while writing.is_alive():
+        server.execute(FREED)
+        writing.join(0.05)
+
+
 def test_a_commit_that_came_with_a_warning_sends_nothing(shop: Shop, own_server: Database) -> None:
     """The standby is gone, and somebody frees the till by cancelling its wait: "committed locally",
     the server says, and a failover would lose the row. Nothing is sent.
@@ -174,6 +197,7 @@ def test_a_commit_that_came_with_a_warning_sends_nothing(shop: Shop, own_server:
         setattr(one, "journal", PostgresJournal(own_server.url(), 5))  # noqa: B010  as a file's
         own_server.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
         own_server.execute("SELECT pg_reload_conf()")
+        until_commits_wait(own_server)
         ends: list[object] = []
 
         def pay() -> None:
@@ -184,8 +208,7 @@ def test_a_commit_that_came_with_a_warning_sends_nothing(shop: Shop, own_server:
 
         paying = threading.Thread(target=pay)
         paying.start()
-        freed = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event='SyncRep'"
-        while paying.is_alive() and not own_server.execute(freed):
+        while paying.is_alive() and not own_server.execute(FREED):
             paying.join(0.05)
         paying.join(60)
         own_server.execute("ALTER SYSTEM RESET synchronous_standby_names")
