@@ -31,9 +31,9 @@ SEAMS: dict[str, tuple[str, ...]] = {
         *("PostgresJournal.renew", "LEASE_MARGIN_S"),
     ),
     "posctl.journal.postgres_link": (
-        *("Link._execute", "Link.later", "Link._once", "Link._commit", "Link._migrate"),
-        *("Link.connect", "Link._noticed", "_Watch.over", "_BEGIN", "_schema_of"),
-        *("RETRY_S", "ANSWER_S", "AWAY_ANSWER_S", "LOOK_S", "time"),
+        *("Link._execute", "Link._once", "Link._commit", "Link._migrate"),
+        *("Link._fit_connection", "Link._noticed", "_Watch.over", "_BEGIN", "_schema_of"),
+        *("RETRY_S", "ANSWER_S", "AWAY_ANSWER_S", "LOCK_S", "LOOK_S", "time"),
     ),
     "posctl.journal.postgres_whole": ("_checked",),
     # what is sent and read

@@ -659,8 +659,7 @@ def watch_database(points: sim_child.Points, _connections: list[sim_child.Db]) -
     """The points of `sim_schedule.POINTS` where a journal in a database has them."""
     kinds: list[str] = []
     link = postgres_link.Link
-    execute, later = link._execute, link.later
-    once, commit, migrate = link._once, link._commit, link._migrate
+    execute, once, commit, migrate = link._execute, link._once, link._commit, link._migrate
     forget, told = postgres.PostgresJournal.forget_codes, postgres.PostgresJournal.mark_told
 
     def notice(statement: str) -> None:
@@ -669,10 +668,6 @@ def watch_database(points: sim_child.Points, _connections: list[sim_child.Db]) -
     def executed(self: Any, statement: str, values: Any) -> Any:
         notice(statement)
         return execute(self, statement, values)
-
-    def put_off(self: Any, statement: str, *more: Any) -> None:
-        kinds.extend([kind for mark, kind in _KINDS if mark in statement][:1])
-        later(self, statement, *more)
 
     def begun(self: Any, step: Callable[[], Any]) -> Any:
         kinds.clear()
@@ -698,7 +693,6 @@ def watch_database(points: sim_child.Points, _connections: list[sim_child.Db]) -
         return passed
 
     patch(link, "_execute", executed)
-    patch(link, "later", put_off)
     patch(link, "_once", begun)
     patch(link, "_commit", committed)
     patch(link, "_migrate", between("create.before", migrate, "create.after"))
@@ -749,14 +743,14 @@ def durable_by_session(_connections: list[sim_child.Db]) -> None:
     """
     begin = tuple(one for one in postgres_link._BEGIN if "synchronous_commit" not in one)
     patch(postgres_link, "_BEGIN", begin)
-    connect = postgres_link.Link.connect
+    connect = postgres_link.Link._fit_connection
 
     def connected(self: Any) -> Any:
-        db = connect(self)
-        db.execute("SET synchronous_commit = 'on'")
-        return db
+        made = connect(self)
+        made[0].execute("SET synchronous_commit = 'on'")
+        return made
 
-    patch(postgres_link.Link, "connect", connected)
+    patch(postgres_link.Link, "_fit_connection", connected)
 
 
 def schema_not_looked_at(_connections: list[sim_child.Db]) -> None:
@@ -831,6 +825,7 @@ def be_child(fd: int) -> None:
         times_s = map(float, spec["env"]["SIM_ANSWER_S"].split(","))
         for name, time_s in zip(("ANSWER_S", "AWAY_ANSWER_S", "LOOK_S"), times_s, strict=True):
             patch(postgres_link, name, time_s)
+        patch(postgres_link, "LOCK_S", postgres_link.ANSWER_S * 0.4)
         if margin_s := spec["env"].get("SIM_MARGIN_S"):
             patch(postgres, "LEASE_MARGIN_S", float(margin_s))
         return become(spec, report)
