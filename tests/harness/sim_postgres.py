@@ -194,12 +194,13 @@ def read_journal(place: Place) -> Snapshot:
         """SELECT request_id, state, tries,
              EXISTS (SELECT 1 FROM tries t WHERE t.seq = p.seq AND n = p.tries
                      AND event IS NULL AND kind = 'pay'),
-             pay_request, closed_ms IS NULL, shop_id, checkout_id
+             pay_request, closed_ms IS NULL, shop_id, checkout_id, created_ms::FLOAT8 / 1000,
+             (SELECT started_ms::FLOAT8 / 1000 FROM tries t WHERE t.seq = p.seq AND n = p.tries)
            FROM payments p""",
     )
     return {
-        request_id: Row(state, tries, running, wire, is_open, (shop, checkout))
-        for request_id, state, tries, running, wire, is_open, shop, checkout in found
+        request_id: Row(state, tries, running, wire, is_open, (shop, checkout), *s)
+        for request_id, state, tries, running, wire, is_open, shop, checkout, *s in found
     }
 
 
