@@ -759,21 +759,6 @@ def schema_not_looked_at(_connections: list[sim_child.Db]) -> None:
     patch(postgres_link, "_schema_of", lambda _conninfo: None)
 
 
-def renewed_wholesale(_connections: list[sim_child.Db]) -> None:
-    """All claims of a process are renewed as long as it holds anything."""
-
-    def renew(self: Any) -> None:
-        if self._held | self._claimed:
-            with suppress(psycopg.Error), self._link.connect() as db:
-                db.execute(
-                    """UPDATE claims SET expires_at = clock_timestamp() + %s * INTERVAL '1 second'
-                       WHERE owner=%s""",
-                    (self._lease_s, self._me),
-                )
-
-    patch(postgres.PostgresJournal, "renew", renew)
-
-
 def lost_time_unnoticed(_connections: list[sim_child.Db]) -> None:
     """Whatever the database has forgotten, it is whole and the latest."""
     patch(postgres_whole, "_checked", lambda _link, found, *_args: found)
@@ -788,7 +773,6 @@ OWN_BUGS: Mapping[str, Callable[[list[sim_child.Db]], None]] = {
         no_look_after_ban,
         durable_by_session,
         schema_not_looked_at,
-        renewed_wholesale,
         lost_time_unnoticed,
     )
 }
@@ -798,12 +782,11 @@ KNOWN: Mapping[str, Known] = {
     for bug, seed, invariants in (
         ("hold_for_everyone", 0, (6,)),
         ("timeout_is_failure", 3, (1,)),
-        ("no_deadline", 1, (5,)),
+        ("no_deadline", 4, (5,)),
         ("warned_is_clean", 26, (1, 2)),
         ("no_look_after_ban", 0, (1, 2, 8)),
         ("durable_by_session", 2, (2, 4)),
         ("schema_not_looked_at", 2, (12,)),
-        ("renewed_wholesale", 1, (5,)),
         ("lost_time_unnoticed", 12, (12,)),
     )
 }
