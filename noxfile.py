@@ -71,7 +71,7 @@ def sim(session: nox.Session) -> None:
     given = session.posargs or ["--seeds", "1000:1400", "--jobs", "6", "--everything"]
     session.run("python", "tests/harness/simulator.py", *given)
     if not session.posargs:
-        over = ("--seeds", "0:60")
+        over = ("--seeds", "0:60", "--everything")
         session.run("python", "tests/harness/sim_postgres.py", *over)
 
 

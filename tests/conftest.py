@@ -141,19 +141,25 @@ class Shop:
                     process.kill()
 
     def run(
-        self, *args: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None
+        self,
+        *args: str,
+        stdin: str | bytes = b"",
+        env: Mapping[str, str] | None = None,
+        limit_s: float = 60,
     ) -> Ran:
         """Posctl as a process, to its end."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         full = self.env | dict(env or {})
         if sys.platform == "linux" and may_fork([*POSCTL, *args], full):
-            code, out, err = run_forked(args, full, self.home, given, limit_s=60, host=self.host)
+            code, out, err = run_forked(
+                args, full, self.home, given, limit_s=limit_s, host=self.host
+            )
             return Ran(code, _text(out), _text(err))
         if sys.platform == "win32" and may_run_here(args, full):
             code, out, err = run_here(args, full, self.home, given, self.host)
             return Ran(code, _text(out), _text(err))
         process = self.start(*args, env=env, stdin=subprocess.PIPE)
-        out, err = process.communicate(given, timeout=60)
+        out, err = process.communicate(given, timeout=limit_s)
         return Ran(process.returncode, _text(out), _text(err))
 
     def profile(self, url: str, name: str = "store-1", **keys: Any) -> None:

@@ -25,7 +25,7 @@ from posctl.money.record import Payment
 from posctl.money.result import Result
 from posctl.paying.answer import Reading, believed, close_row, read_ahead, read_exchange, unrecorded
 from posctl.paying.desk import Desk, after_sending, form_of, looks_again
-from posctl.paying.pay import as_result, still_due, told
+from posctl.paying.pay import as_result, due_if_known, still_due, told
 
 WORKERS = 128  # so many payments are on their way at the most
 # A longer ban is not waited out: nobody sits there, and a payment may grow too old to be resent.
@@ -183,7 +183,7 @@ class _Sending(Generic[J]):
         return [
             Done(
                 self._jobs[one.request_id],
-                as_result(one, None, (), None, resumed=one.tries > 1),
+                as_result(one, None, (), due_if_known(one, self._desk), resumed=one.tries > 1),
             )
             for one in self._workers.in_flight.values()
         ]

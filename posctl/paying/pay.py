@@ -128,10 +128,8 @@ def told(payment: Payment, desk: Desk) -> Result:
     """What is recorded once more; nothing is sent."""
     last = desk.journal.last_try(payment)
     notes = () if payment.told or payment.open else ("told_late",)
-    remaining_fee = None
-    with suppress(JournalError):
-        remaining_fee = still_due(payment, desk.journal)
-    return as_result(payment, last.end if last else None, notes, remaining_fee, resumed=True)
+    end, remaining_fee = last.end if last else None, due_if_known(payment, desk)
+    return as_result(payment, end, notes, remaining_fee, resumed=True)
 
 
 def _used_up(result: Result, order: PayRequest, *, sent: bool) -> Result:
@@ -251,6 +249,13 @@ def still_due(payment: Payment, journal: Journal | Transaction) -> int | None:
     if payment.standing.paid:
         return payment.remaining_fee
     return due(journal.payments_of(payment.checkout)).remaining_fee
+
+
+def due_if_known(payment: Payment, desk: Desk) -> int | None:
+    """The same outside a transaction: None, too, where the journal does not say."""
+    with suppress(JournalError):
+        return still_due(payment, desk.journal)
+    return None
 
 
 def blocked(refuse: Refuse, order: PayRequest | None, desk: Desk) -> Result:

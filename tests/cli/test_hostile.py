@@ -413,7 +413,7 @@ def store(shop: Shop, gateway: FaultServer) -> Shop:
 
 def run(shop: Shop, *args: str | bytes, stdin: bytes = b"", env: Mapping[str, str] = {}) -> Ran:
     if all(isinstance(word, str) for word in args):
-        return shop.run(*map(str, args), stdin=stdin, env=env)
+        return shop.run(*map(str, args), stdin=stdin, env=env, limit_s=LIMIT_S)
     words: Any = [word.encode() if isinstance(word, str) else word for word in args]
     process = shop.start(*words, env=env, stdin=-1)
     out, err = process.communicate(stdin, timeout=LIMIT_S)

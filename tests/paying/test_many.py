@@ -387,6 +387,18 @@ def test_when_more_are_taken(
     assert asked == ([many.CHUNK] if takes else [])
 
 
+def test_what_is_left_on_its_way_says_what_its_checkout_needs(till: Till) -> None:
+    """Whoever is interrupted twice is told what the last success of the checkout said."""
+    till.pay(says(model(1, current_pay_fee=40, remaining_fee=60)), pay_fee="40")
+    till.pay(LOST, request_id="order-0002", pay_fee="60", channel_account="")
+    crew: Any = SimpleNamespace(in_flight={"order-0002": till.begin("order-0002")})
+    work: Any = SimpleNamespace()
+    sending: Any = many._Sending(work, till.desk, crew, lambda: None)
+    sending._jobs = {"order-0002": "order-0002"}
+    (left,) = sending.left_behind()
+    assert left.result.remaining_fee == 60
+
+
 # ── the threads ──────────────────────────────────────────────────────────────────────────────
 
 
