@@ -201,7 +201,8 @@ def test_what_is_left_out_stays_out(fresh: Shop) -> None:
 def test_a_secret_that_can_be_none_is_asked_again(fresh: Shop) -> None:
     """An empty secret, or one with a space in it, is no secret."""
     at = ALL.index(TYPED)
-    answers = [*ALL[:at], (TYPED[0], "two words\n"), ("holds no secret", f"{SECRET}\n")]
+    again = f"visible ASCII characters.\n{TYPED[0]}"  # what is typed before it asks is dropped
+    answers = [*ALL[:at], (TYPED[0], "two words\n"), (again, TYPED[1])]
     shown = answered(fresh, [*answers, *ALL[at + 1 :]])
     assert shown.exit_code == 0, shown.text
     assert load(str(config_of(fresh)), None, {}).profile.secret.reveal({}) == SECRET

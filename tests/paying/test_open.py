@@ -195,8 +195,9 @@ def test_since_when_a_payment_is_open(trained: Training, shop: Shop) -> None:
         db.execute("UPDATE payments SET created_ms = created_ms - ?", (25 * HOUR_MS,))
         (begun_ms,) = db.execute("SELECT created_ms FROM payments").fetchone()
     db.close()
+    shop.env["TZ"] = "UTC"
     said = trained("retry", opened["request_id"], "--json").json["error"]["message"]
-    assert time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begun_ms / 1000)) in said
+    assert time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(begun_ms / 1000)) in said
 
 
 # ── rate limits ──────────────────────────────────────────────────────────────────────────────
