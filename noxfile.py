@@ -27,13 +27,6 @@ OTHERS = (
     *("tests/screen/test_locale.py", "tests/cli/test_light.py", "tests/cli/test_start_up.py"),
     *("tests/cli/test_completion.py", "tests/gateway/test_gateway.py", "tests/gateway/test_top.py"),
 )
-# What runs on Windows, too: tests/windows/left_out.txt says what of it does not.
-WINDOWS = (
-    *("tests/money", "tests/config", "tests/gateway", "tests/paying", "tests/batch"),
-    *("tests/journal/test_companion.py", "tests/journal/test_journal.py"),
-    *("tests/journal/test_journal_contract.py", "tests/journal/test_journal_copy.py"),
-    *("tests/journal/test_care.py", "tests/journal/test_place.py", "tests/journal/test_storage.py"),
-)
 
 
 @nox.session
@@ -92,7 +85,9 @@ def mutate(session: nox.Session) -> None:
 
 @nox.session
 def windows(session: nox.Session) -> None:
-    """The smoke test and WINDOWS on Windows, or under Wine, with $POSCTL_WINDOWS_PYTHON."""
+    """The smoke test and the tests on Windows, or under Wine, with $POSCTL_WINDOWS_PYTHON;
+    tests/windows/left_out.txt says what is left out.
+    """
     python = os.environ.get("POSCTL_WINDOWS_PYTHON")
     if not python:
         session.skip("POSCTL_WINDOWS_PYTHON is not set: docs/windows.md")
@@ -102,7 +97,7 @@ def windows(session: nox.Session) -> None:
         limit = ("faulthandler_timeout=600", "faulthandler_exit_on_timeout=true")  # of one test
         told = [word for name in limit for word in ("-o", name)]
         told += ["-n", "3", "--durations", "20"]  # most of a test under Wine waits for its server
-        session.run(python, "-m", "pytest", *told, *WINDOWS, env=here, external=True)
+        session.run(python, "-m", "pytest", *told, env=here, external=True)
 
 
 @nox.session(venv_backend="venv")

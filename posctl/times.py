@@ -50,12 +50,15 @@ def zone_fault(environ: Mapping[str, str], os_name: str) -> ZoneFault | None:
     the other way round: UTC+8 is eight hours behind.
     """
     name = environ.get("TZ", "").removeprefix(":")
+    turned = re.fullmatch(r"(?:UTC?|GMT)[+-]?0*[1-9].*", name)
     if os_name == "nt":
         known = r"|UTC|GMT|[A-Za-z]{3}[+-]?\d{1,2}(:\d\d){0,2}([A-Za-z]{3})?"
-        return None if re.fullmatch(known, environ.get("TZ", "")) else "windows"
+        if not re.fullmatch(known, environ.get("TZ", "")):
+            return "windows"
+        return "turned" if turned else None
     if name in ("", "UTC", "GMT", "Z") or _is_zone(name, environ):
         return None
-    if re.fullmatch(r"(?:UTC?|GMT)[+-]?0*[1-9].*", name):
+    if turned:
         return "turned"
     posix = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[+-]?\d{1,3}(?::\d\d){0,2}(?:[A-Za-z<].*)?"
     return None if re.fullmatch(posix, name) else "none"

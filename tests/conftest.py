@@ -32,7 +32,9 @@ elif sys.platform == "win32":
     from on_windows import (  # noqa: F401  hooks
         may_run_here,
         pytest_collection_modifyitems,
+        pytest_ignore_collect,
         pytest_runtest_call,
+        pytest_runtest_setup,
         pytest_terminal_summary,
     )
     from on_windows import run as run_here

@@ -390,7 +390,7 @@ def zone(environ: Mapping[str, str], os_name: str) -> Check:
     if fault is None:
         words = _("Shifts, days and receipts are in {zone}.")
         return Check("zone", "good", words.format(zone=here))
-    if fault == "windows":
+    if os_name == "nt":  # it has no list of zones
         hint = _("Remove TZ: Windows' own time zone then holds. Or, for China, set TZ=CST-8.")
     else:
         hint = _zone_hint("" if fault == "turned" else name)

@@ -6,7 +6,8 @@ calls posctl in this process, but for one command line in fifty, and what a test
 `Shop.start`.
 
 A test is skipped when it reaches for a module or a name that Windows has not, and when
-`tests/windows/left_out.txt` says why. Everything else must pass.
+`tests/windows/left_out.txt` says why; a module that stands there is not even read. Everything else
+must pass.
 """
 
 from __future__ import annotations
@@ -96,12 +97,22 @@ vars(os)["chmod"] = chmod
 
 
 def left_out() -> dict[str, str]:
-    """The beginning of a test's id → why it does not run on Windows."""
+    """The beginning of a test's id, or a whole module → why it does not run on Windows."""
     lines = [line for line in LEFT_OUT.read_text("utf-8").splitlines() if "|" in line]
     return {
         begin.strip(): why.strip()
         for begin, _, why in (line.partition("|") for line in lines if not line.startswith("#"))
     }
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """True for a module that is left out as a whole; pytest's own mind otherwise."""
+    return _name(collection_path) in left_out() or None
+
+
+def _name(path: Path) -> str:
+    """`room/test_module.py` of a path, whatever it is written in."""
+    return "/".join(path.parts[-2:])
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -114,7 +125,16 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    return (yield from _skipped_for_want())
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
+    return (yield from _skipped_for_want())
+
+
+def _skipped_for_want() -> Iterator[None]:
     """A test that reaches itself for what Windows has not is skipped; posctl's own reach fails."""
     try:
         return (yield)
@@ -142,6 +162,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{module}: {_in_words(counts)}")
         for why, count in sorted(reasons[module].items()):
             terminalreporter.write_line(f"  {count} {why}")
+    for name, why in sorted(left_out().items()):
+        if "::" not in name:
+            terminalreporter.write_line(f"tests/{name}: not run: {why}")
     terminalreporter.write_line(f"{len(told)} modules: {_in_words(total)}")
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,17 @@ def test_a_time_zone_that_windows_does_not_know(tz: str, *, warned: bool) -> Non
     environ = {"TZ": tz} if tz else {}
     assert zone(environ, "nt").status == ("warn" if warned else "good")
     assert zone(environ, "posix").status == "good"
+
+
+@pytest.mark.parametrize(
+    "tz", ["UTC+8", "GMT+08:00", "Asia/Shanghai", "Asia/Shanghi", "CST", "北京"]
+)
+def test_a_wrong_time_zone_on_windows(tz: str) -> None:
+    """What is no zone to Windows, or turned, is told there with what Windows understands."""
+    found = zone({"TZ": tz}, "nt")
+    assert found.status == "warn"
+    assert ("the sign is the other way round" in found.message) == ("+" in tz)
+    assert "TZ=CST-8" in as_text(found.hint)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +237,8 @@ def test_a_secret_that_others_can_read_is_bad(shop: Shop) -> None:
         ran = shop.run("doctor", "--json")
     assert ran.code == 3
     assert checks(ran)["secret"]["status"] == "bad"
-    assert "chmod 600" in checks(ran)["secret"]["hint"]
+    typed = "icacls" if sys.platform == "win32" else "chmod 600"
+    assert typed in checks(ran)["secret"]["hint"]
     assert checks(ran)["gateway"]["status"] == "good"  # the rest is looked at all the same
 
 

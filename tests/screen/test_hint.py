@@ -299,6 +299,7 @@ def test_what_keeps_others_out_is_the_systems_own(
     """On Windows the rights of others are taken away by icacls, which knows no modes."""
     folder = tmp_path / "a b"
     folder.mkdir()
+    monkeypatch.setattr(shell_module, "ON_WINDOWS", False)
     assert keep_others_out(folder, "o-w") == Type(("o-w", str(folder)), program="chmod")
     monkeypatch.setattr(shell_module, "ON_WINDOWS", True)
     monkeypatch.setenv("USERNAME", "till")
