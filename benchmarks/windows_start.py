@@ -1,7 +1,7 @@
-"""How long posctl takes to start on Windows, or under Wine, by each command given, one after the
-other, N times: `python benchmarks/windows_start.py N COMMAND…`. The shortest and the median, in
-seconds, and their ratios to those of the first command. Wine's own figures say nothing of Windows;
-the ratios say a little.
+"""How long posctl takes on Windows, or under Wine, by each command line given, one after the other,
+N times: `python benchmarks/windows_start.py N "posctl.exe --version"…`; `{n}` in a line is a number
+of its own each time. The shortest and the median, in seconds, and their ratios to those of the
+first line. Wine's own figures say nothing of Windows; the ratios say a little.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import time
 
 
 def took_s(command: str) -> float:
+    line = command.format(n=time.time_ns())
     began_s = time.perf_counter()
-    subprocess.run(
-        f"{command} --version", stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=True
-    )
+    subprocess.run(line, stdin=subprocess.PIPE, capture_output=True, check=True)
     return time.perf_counter() - began_s
 
 

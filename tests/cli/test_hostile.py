@@ -272,8 +272,12 @@ def chmod(mode: int) -> Row:
     )
 
 
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
 def secret_in_a_fifo(shop: Shop) -> None:
-    os.mkfifo(shop.home / "pipe")
+    fifo(shop.home / "pipe")
     written(lambda text: text.replace("secret: helloworld", "secret_file: pipe"))(shop)
 
 
@@ -284,7 +288,7 @@ def no_config(shop: Shop) -> None:
 BOMB = "a: &a [x, x]\n" + "".join(f"b{i}: &b{i} [*a, *a]\n" for i in range(30))
 CONFIGS = {
     "folder": instead(Path.mkdir),
-    "FIFO": instead(os.mkfifo),
+    "FIFO": instead(fifo),
     "missing": instead(lambda path: None),
     "dangling link": instead(lambda path: path.symlink_to("nowhere")),
     "device": Row(pay("--config", "/dev/zero"), "/dev/zero", 3),

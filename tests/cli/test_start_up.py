@@ -33,6 +33,7 @@ ALWAYS = {
     *room("cli", "app early framework run"),
     *room("money", "admit advice codes order outcome record refusal result scan"),
     *room("screen", "brush contract screen streams"),
+    *(("posctl.sddl", "posctl.windows") if sys.platform == "win32" else ()),
 }
 WITH_JOURNAL = ALWAYS | {
     *("posctl.cli.commands", "posctl.files", "posctl.screen.payments"),
