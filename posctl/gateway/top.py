@@ -310,8 +310,9 @@ def _text(value: object) -> str | None:
     text = value.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1]
-    # A lone surrogate (`"\ud800"`) can be neither stored nor printed.
-    return text[:MAX_TEXT].encode("utf-8", "replace").decode() or None
+    # A lone surrogate (`"\ud800"`) can be neither stored nor printed; NUL is in no database's text.
+    text = text[:MAX_TEXT].replace("\0", "\ufffd")
+    return text.encode("utf-8", "replace").decode() or None
 
 
 def _digits(value: int) -> str | None:

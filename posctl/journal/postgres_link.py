@@ -866,7 +866,9 @@ def _as_one(into: Gathered, rows: Sequence[_Row]) -> Later:
 
 
 def plain(value: Any) -> Any:
-    """What psycopg and PostgreSQL take: an enum's value, a text without NUL."""
+    """What psycopg and PostgreSQL take: an enum's value, a text without NUL; also in a list."""
+    if isinstance(value, list):
+        return [plain(one) for one in value]
     if isinstance(value, Enum):
         value = value.value
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value

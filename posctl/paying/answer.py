@@ -141,11 +141,11 @@ def _new_vouchers(payment: Payment, reading: Reading) -> list[str]:
     return [one for one in vouchers if one and one.lower() not in _NO_VOUCHERS]
 
 
-def believed(payment: Payment, reading: Reading, desk: Desk) -> Reading:
-    """`reading`, unless it came over a connection that gave another payment's answer before: then
-    this one is, likely, one of another payment, too, and it is as if none had come.
+def believed(payment: Payment, reading: Reading, desk: Desk, lied: Collection[int] = ()) -> Reading:
+    """`reading`, unless it came over a connection that gave another payment's answer before, or is
+    in `lied`: then this one is, likely, one of another payment, too, and it is as if none had come.
     """
-    if desk.gateway.trusts(reading.connection):
+    if reading.connection not in lied and desk.gateway.trusts(reading.connection):
         return reading
     end = _without_words(reading.end)._replace(event=Event.CUT)
     return reading._replace(end=end, verdict=payment.verdict)

@@ -212,14 +212,13 @@ def record(
         try:
             closed = desk.journal.transact(lambda tx: _close_rows(tx, answers, desk))
         except JournalError:
-            rows = [unrecorded(payment, reading) for payment, reading in answers]
-            closed = [
-                (row, reading, row.remaining_fee)
-                for row, (_payment, reading) in zip(rows, answers, strict=True)
-            ]
+            closed = _unrecorded(answers, desk)
             notes = ("not_recorded",)
     except Exception as bug:
         raise after_sending(answers[0][0].request_id, advice.next_step(answers[0][0])) from bug
+    for _payment, reading, _fee in closed:
+        if reading.end.event in FROM_ANOTHER:
+            desk.gateway.mistrust(reading.connection)
     if forget and any(codes_of(payment.pay_request) for payment, _reading in answers):
         with suppress(JournalError):  # the next command that closes a payment catches up
             desk.journal.forget_codes()
@@ -237,15 +236,31 @@ def _close_rows(
     tx: Transaction, answers: Sequence[tuple[Payment, Reading]], desk: Desk
 ) -> list[tuple[Payment, Reading, int | None]]:
     """In the order in which they came over each connection: once one was another payment's, none
-    after it is believed. Each with what its checkout still needs.
+    after it is believed. Each with what its checkout still needs. Repeatable.
     """
     read_ahead(tx, answers)
     closed = []
+    lied: set[int] = set()
     for payment, reading in answers:
-        row, counted = close_row(tx, payment, believed(payment, reading, desk))
+        row, counted = close_row(tx, payment, believed(payment, reading, desk, lied))
         if counted.end.event in FROM_ANOTHER:
-            desk.gateway.mistrust(counted.connection)
+            lied.add(counted.connection)
         closed.append((row, counted, still_due(row, tx)))
+    return closed
+
+
+def _unrecorded(
+    answers: Sequence[tuple[Payment, Reading]], desk: Desk
+) -> list[tuple[Payment, Reading, int | None]]:
+    """The same for answers that the journal could not take in."""
+    closed = []
+    lied: set[int] = set()
+    for payment, reading in answers:
+        counted = believed(payment, reading, desk, lied)
+        if counted.end.event in FROM_ANOTHER:
+            lied.add(counted.connection)
+        row = unrecorded(payment, counted)
+        closed.append((row, counted, row.remaining_fee))
     return closed
 
 

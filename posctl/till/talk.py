@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
-from posctl.errors import Busy, PosctlError
+from posctl.errors import Busy, JournalError, PosctlError
 from posctl.messages import _
 from posctl.screen.screen import Screen, View
 from posctl.shell import lines_of
@@ -38,8 +39,13 @@ class Talk:
     def head(self) -> None:
         """What the open question is about, again when something was drawn since."""
         about, (first, now) = self.entry.about, self._about
-        if about and about != self._in_sight and (words := now() if about == first else about):
-            self.note(words)
+        if about and about != self._in_sight:
+            words = about
+            if about == first:
+                with suppress(JournalError):  # it stands as it was asked: no till ends for that
+                    words = now()
+            if words:
+                self.note(words)
         self._in_sight = about
 
     def line(self, text: str, *, shorter: Sequence[str] = (), keep: bool = False) -> None:

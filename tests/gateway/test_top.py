@@ -353,6 +353,7 @@ TEXTS: list[tuple[object, str | None]] = [
     ('a"', 'a"'),
     ('""a""', '"a"'),
     ("\ud800", "?"),
+    ("a\0b", "a\ufffdb"),
     ("x" * 1025, "x" * 1024),
 ]
 

@@ -176,7 +176,12 @@ def test_whatever_the_other_side_says_can_be_recorded(place_of_all: Place, text:
     end = TryEnd(Event.FAILED, 1002, 200, text, text, text, text)
     verdict = Verdict(2, result_message=text, trace_id=text)
     standing = advance(begun.standing, Event.FAILED)
-    journal.transact(lambda tx: tx.finish_try(begun, end, standing, verdict, ()))
+
+    def record(tx: Transaction) -> None:
+        assert not tx.voucher_elsewhere(begun.checkout, [f"voucher {text}"])
+        tx.finish_try(begun, end, standing, verdict, ())
+
+    journal.transact(record)
     found = journal.payment(rid)
     assert found is not None
     kept = text if "sqlite" in type(journal).__module__ else text.replace("\0", "\ufffd")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -288,6 +288,33 @@ def test_nothing_is_believed_after_anothers_answer(till: Till) -> None:
     assert list(raw.values()) == [None, "connection_cut"]
     assert [one.result.resumed for one in settled] == [True] * 3
     assert [one.ban_s for one in settled] == [None] * 3
+
+
+@pytest.mark.parametrize("how", ["again", "never"])
+def test_anothers_answer_is_one_however_often_it_is_recorded(till: Till, how: str) -> None:
+    """A transaction that runs again, as over a shared journal, finds the same; and what cannot be
+    recorded is told no other way: nothing after it is taken for a payment's own.
+    """
+    anothers = says(model(1, request_id="somebody-else"))
+    pairs = [sent_and_answered(till, does, f"000{n}") for n, does in enumerate((anothers, PAID))]
+    answers = [(one, reading._replace(connection=7)) for one, reading in pairs]
+    transact = till.journal.transact
+
+    def not_at_once(work: Callable[[Any], Any]) -> Any:
+        def undone(tx: Any) -> None:
+            work(tx)
+            raise JournalError("away", "It broke at the end.")
+
+        if how == "never":
+            transact(undone)
+        with suppress(JournalError):
+            transact(undone)
+        return transact(work)
+
+    till.journal.transact = not_at_once  # type: ignore[method-assign]
+    settled = record(answers, till.desk)
+    assert [str(one.result.outcome) for one in settled] == ["conflict", "unknown"]
+    assert till.gateway.mistrusted == {7}
 
 
 def test_codes_are_forgotten_once_for_a_group(till: Till) -> None:

@@ -827,6 +827,31 @@ def test_a_question_says_what_has_become_of_it(gateway: Merciless, numbering: Co
     assert "still open" not in till.news.partition("√ PAID")[2]
 
 
+def test_a_question_outlasts_the_journal(
+    shop: Shop, gateway: Merciless, numbering: Counter
+) -> None:
+    """A verdict that cannot be recorded while a question stands is told, the question stands on as
+    it was asked, and the till goes on.
+    """
+    till = numbering
+    gateway.answer = lambda _members: PENDING
+    sell_numbered(till, "12.50")
+    till.see("again in")
+    till.type("\r")
+    sell_numbered(till, "12.50")
+    till.see("▲ ￥12.50 is still open here: … PENDING", "Is this ANOTHER customer?")
+
+    def answer_unrecorded(members: Members) -> bytes:
+        with closing(sqlite3.connect(shop.journal)) as db, db:
+            db.execute("UPDATE payments SET pay_fee=1")  # damaged: no row agrees with itself
+        return paid(members)
+
+    gateway.answer = answer_unrecorded
+    till.see("√ PAID", "▲ ￥12.50 is still open here", "Is this ANOTHER customer?")
+    till.type("n\r")
+    till.see("Nothing was sent.", "is damaged", "Amount")
+
+
 def test_a_young_open_payment_is_a_question(gateway: Merciless, numbering: Counter) -> None:
     """While a payment that is not a minute old is open, another amount is a question, too, until
     somebody has said that this is another customer; the very same amount is asked about again.
