@@ -97,7 +97,7 @@ def windows(session: nox.Session) -> None:
         limit = ("faulthandler_timeout=600", "faulthandler_exit_on_timeout=true")  # of one test
         told = [word for name in limit for word in ("-o", name)]
         told += ["-n", "3", "--durations", "20"]  # most of a test under Wine waits for its server
-        session.run(python, "-m", "pytest", *told, env=here, external=True)
+        session.run(python, "-m", "pytest", *told, "tests", env=here, external=True)
 
 
 @nox.session(venv_backend="venv")
