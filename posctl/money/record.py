@@ -94,6 +94,12 @@ class Payment(NamedTuple):
     def live(self) -> bool:
         return self.checkout.live
 
+    def tried_since(self, seen: Self) -> bool:
+        """Whether a try has begun or ended since it was `seen` so: one that was on its way then may
+        have charged after whoever looked.
+        """
+        return self.tries != seen.tries or self.standing != seen.standing
+
     @property
     def as_booked(self) -> Self:
         """As it was closed, whatever was corrected since: so a closed shift has it, for ever."""

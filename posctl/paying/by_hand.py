@@ -73,7 +73,8 @@ def refuse_by_hand(looked_at: Payment, now: Payment, *, paid: bool, correct: boo
         raise _not_by_hand(now, paid=paid)
     if correct and now.standing.paid == paid:
         raise _so_already(now, paid=paid)
-    if now.tries != looked_at.tries:
+    # What is to be corrected was closed since, and so stands otherwise.
+    if now.tries != looked_at.tries or (not correct and now.tried_since(looked_at)):
         raise _tried_again(now)
 
 
@@ -90,7 +91,7 @@ def _so_already(payment: Payment, *, paid: bool) -> UsageError:
 def _tried_again(payment: Payment) -> Busy:
     return Busy(
         "tried_again",
-        _("The payment was tried again since you looked at it."),
+        _("A try of this payment began or ended since you looked at it."),
         (Say(_("Look again:")), Type(("show", payment.request_id))),
     )
 

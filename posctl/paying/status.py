@@ -59,8 +59,9 @@ def ask_checkout(shop_id: str, checkout_id: str, buyer_id: int, desk: Desk) -> S
 def record_status(payment: Payment, asked: StatusAnswer, started_ms: int, desk: Desk) -> Payment:
     """Record the question and its answer; close the payment where the profile says how to read it.
 
-    `payment` is as it was when the question was asked: a try that has begun since is newer than the
-    answer. One that another process is sending right now is left open: its own answer is coming.
+    `payment` is as it was when the question was asked: a try that has begun or ended since is newer
+    than the answer. One that another process is sending right now is left open: its own answer is
+    coming.
     """
     event = WORD_EVENTS.get(asked.meaning or "")
 
@@ -68,7 +69,7 @@ def record_status(payment: Payment, asked: StatusAnswer, started_ms: int, desk: 
         current = tx.payment(payment.request_id) or payment
         who = desk.who(current.machine_id, current.operator_id)
         tx.add_status(current, who, started_ms, asked.end)
-        if event is None or (current.open and current.tries != payment.tries):
+        if event is None or (current.open and current.tried_since(payment)):
             return current
         if not current.open:
             if contradicts(current.standing, event):

@@ -44,10 +44,12 @@ from posctl.journal import Transaction
 from posctl.money.admit import Block
 from posctl.money.order import Limits, check
 from posctl.money.outcome import Event, Exit, Outcome, Standing, State
-from posctl.money.record import Payment
+from posctl.money.record import Payment, StatusAnswer, TryEnd
 from posctl.money.result import Result
+from posctl.paying.answer import read_exchange
 from posctl.paying.by_hand import close_by_hand, correct_by_hand, person
 from posctl.paying.desk import Patience
+from posctl.paying.many import record
 from posctl.paying.pay import as_result, told
 from posctl.paying.retries import due_at_ms
 from posctl.paying.row import open_order
@@ -790,6 +792,23 @@ def test_a_person_closes_nothing_that_moved(till: Till) -> None:
         close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=False)
     assert closed.value.code == "closed"
     assert till.payment().standing.paid is True
+
+
+def test_a_person_closes_nothing_that_was_on_its_way(till: Till) -> None:
+    """A try that was on its way when somebody looked may have charged after that: once it has
+    ended without an answer, the word counts no more (30), nor does what a status said then.
+    """
+    till.pay(LOST)
+    on_its_way = till.begin(till.first_id())
+    seen = till.payment()
+    record([(on_its_way, read_exchange(on_its_way, LOST(b"", Sent()), 5))], till.desk)
+    with pytest.raises(Busy) as tried:
+        close_by_hand(seen, "me", "seen", 5, till.journal, paid=False)
+    assert tried.value.code == "tried_again"
+    said = StatusAnswer(TryEnd(Event.NO_VERDICT, 5), "CLOSED", "fail")
+    assert record_status(seen, said, 5, till.desk).open
+    assert till.payment().open
+    close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=False)
 
 
 def by_hand(till: Till, *, paid: bool) -> Payment:
