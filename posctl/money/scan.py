@@ -137,9 +137,10 @@ def _made_plain(found: re.Match[str]) -> str:
 
 def plain_amount(text: str) -> str:
     """An amount as digits and a point, however it was typed: full-width, with `。` or a comma for
-    the point, with ￥ before it or 元 behind it. What is no amount stays none.
+    the point, with ￥ before it or 元 behind it. What is no amount stays none; two numbers are not
+    one.
     """
-    text = re.sub(r"\s", "", half_width(text))
+    text = re.sub(r"(?<![0-9.,])\s+|\s+(?![0-9.,])", "", half_width(text))
     text = re.sub(r"^(?:[￥¥]|CNY|RMB)|(?:元|块|圆)(?:整)?$", "", text, flags=re.IGNORECASE)
     whole, point, cents = text.partition("." if "." in text else ",")
     return f"{whole or '0'}.{cents}" if point and cents else text

@@ -12,7 +12,7 @@ from posctl.messages import N_, _
 from posctl.money import advice
 from posctl.money.codes import CODE_FIELDS, masked
 from posctl.money.order import grouped
-from posctl.money.outcome import Event, Exit, Outcome, outcome_of
+from posctl.money.outcome import Event, Exit, Outcome, State, outcome_of
 from posctl.screen.brush import (
     LOOKS,
     STILL_OPEN,
@@ -476,7 +476,11 @@ def draw_verdict(
         draw_prose(canvas, _("Nothing was sent."), "bold")
     elif outcome not in (Outcome.SUCCESS, Outcome.PENDING):
         # While it is pending "may have been charged" reads as a contradiction.
-        draw_prose(canvas, advice.money(outcome), "bold")
+        by_hand = outcome is Outcome.FAIL and payment and payment.standing.state is State.RESOLVED
+        draw_prose(canvas, _(_NOT_PAID) if by_hand else advice.money(outcome), "bold")
+
+
+_NOT_PAID = N_("Somebody says: not charged. If the phone still asks to pay, cancel it there.")
 
 
 def draw_stop(canvas: Canvas, payment: Payment) -> None:

@@ -21,11 +21,14 @@ from posctl.till.open import Open
 from posctl.till.screen import which
 from posctl.till.talk import Talk
 from posctl.till.verdicts import Verdicts
+from posctl.till.wishes import COMMANDS
 
 _SAID = {
     **dict.fromkeys(("1", "paid", "已付", "已付款", "付了"), True),
     **dict.fromkeys(("2", "not-paid", "not paid", "未付", "未付款", "没付"), False),
 }
+
+_FEW = 2  # signs that say something: "未付" does
 
 
 class Closing:
@@ -89,7 +92,11 @@ class Closing:
     def _sure(self, note: str, *, paid: bool) -> None:
         if self._one is None:
             return
-        if not any(character.isalnum() for character in note):  # asked again
+        if half_width(note).lower() in COMMANDS.values():
+            words = _("{letter} is a command. Say in a few words what shows it; Esc: leave it.")
+            self._talk.note(words.format(letter=note))
+            return
+        if sum(character.isalnum() for character in note) < _FEW:  # asked again
             self._talk.note(_("Say in a few words what shows it."))
             return
         check_value("attributes", note, _("The evidence"))

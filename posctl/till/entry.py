@@ -104,6 +104,12 @@ class Entry:
         self._sent_code = ""
         self._is_refused = self._type_it = False
 
+    def ask_code(self, pay_fee: int, checkout_id: str) -> None:
+        """Ask for the code of a payment whose amount and checkout are known."""
+        self.fresh()
+        self.offer = None
+        self._fee, self._checkout_id, self.prompt = pay_fee, checkout_id, _CODE
+
     def take_rest(self, rest: Offer, *, type_it: bool = False) -> None:
         """Ask how much of a rest is paid now: all of it, unless an amount is typed; with `type_it`
         what is typed, for more than the rest was typed before.
@@ -254,14 +260,23 @@ class Entry:
         elif self.prompt is Prompt.AMOUNT and offer is not None and now_s < offer.scan_until_s:
             yield from self._take(offer)
             yield from self._code(code)
-        elif self.prompt is Prompt.AMOUNT:
+        elif self.prompt is Prompt.AMOUNT and offer is not None and offer.rest:
+            words = _("That was a code. To take the rest of ￥{yuan} with it: +, then scan.")
+            yield Note(words.format(yuan=yuan(offer.pay_fee)))
+        else:
+            yield from self._unasked(code)
+
+    def _unasked(self, code: str) -> Iterator[Wish]:
+        """Say that a payment code was not used, and what is asked for instead."""
+        if self.prompt is Prompt.AMOUNT:
             yield Note(_("That was a code. First the amount, then scan."))
         elif self.prompt is Prompt.CHECKOUT:
             yield Note(_("That was a payment code. First the checkout's number, then scan."))
         elif self.prompt is Prompt.WORDS:
-            yield Note(_("That was a code. Here words are asked for."))
+            yield Note(sentences(_("That was a code."), self._if_empty))
         elif code != self._sent_code:  # the same once more says nothing new
-            yield Note(_("This scan was not used: a verdict is waited for."))
+            waits = _("This scan was not used: a verdict is waited for.")
+            yield Note(sentences(waits, _(ANOTHER_PHONE)))
 
     def _keys_of(self, typed: str, now_s: float) -> str:
         """`typed` without what arrow keys send, and with one end, a CR, for each line or scan."""
@@ -290,10 +305,10 @@ class Entry:
             self._typed = self._typed[:-1]
         elif key == "\x15":
             self._typed = ""
-        elif key.isprintable() and len(self._typed) < MAX_TYPED:
+        elif (key.isprintable() or key in _BLANKS) and len(self._typed) < MAX_TYPED:
             if self.prompt is Prompt.WATCH:
                 yield Plain.NEXT
-            self._typed += key
+            self._typed += " " if key in _BLANKS else key
 
     def _cancel(self, *, leave: bool) -> Iterator[Wish]:
         """One step back: what is typed, the customer, and at last the till."""
@@ -359,6 +374,10 @@ class Entry:
         command = re.fullmatch(_COMMAND, plain)
         if command:
             yield from self._command(command[1], command[2])
+            return
+        if (named := re.fullmatch(r"(?i)(?:p|receipt) +(\S+)", half_width(typed))) is not None:
+            yield Keep(f"p {named[1]}")
+            yield Command("p", None, named[1])
             return
         fee = self._fee_of(typed)
         yield Keep(f"￥{yuan(fee)}")
@@ -484,7 +503,7 @@ class Entry:
 
     def _words(self, typed: str) -> Iterator[Wish]:
         if has_code(typed):
-            yield Note(_("That was a code. Here words are asked for."))
+            yield Note(sentences(_("That was a code."), self._if_empty))
         elif typed:
             yield Keep(typed)
             yield Words(typed)
@@ -501,8 +520,12 @@ class Entry:
             words = _("{typed} is a command, not a payment code. Esc first, then {typed}.")
             yield Note(words.format(typed=typed))
             return
+        by_hand = not self._was_scanned(typed)
+        if by_hand and re.fullmatch(r"[0-9]{1,7}(?:[.,][0-9]{0,2})?", half_width(typed)):
+            yield Note(_("What was typed: this is not a payment code. To change the amount: Esc."))
+            return
         limits = Limits(self._profile.max_fee, self._profile.allow_card_numbers)
-        where = _("The scan") if self._was_scanned(typed) else _("What was typed")
+        where = _("What was typed") if by_hand else _("The scan")
         if check_scanned(typed, self._checkout_id, where, limits) is not Scan.CODE:
             self.ask(_("Send it all the same?"), about=not_known(typed))
             self._no_code = typed
@@ -516,6 +539,7 @@ class Entry:
             self._sent_code = code
 
 
+ANOTHER_PHONE = N_("Another phone? The customer cancels the first payment there; then wait.")
 _YES = frozenset({"y", "yes", "是", "是的", "好"})
 _NO = frozenset({"n", "no", "否", "不", "不是"})
 _REFUND = frozenset({"退款", "退钱", "退货", "refund"})
@@ -526,6 +550,9 @@ _WHAT_ELSE = {
     Scan.AMOUNT: N_("{typed} looks like an amount."),
     Scan.WORDS: N_("{typed} is in words, not in digits or letters."),
 }
+_BLANKS = (
+    "\u3000\xa0"  # an input method's, and a copied page's: `5 30` is not 530 with them, either
+)
 _NUMBERED = frozenset("rcs+p")  # commands that take the number of something
 _ENDS = "\r\n\t" + ETX
 # What one scanner sends behind another end is the same end: a second Enter would answer the next

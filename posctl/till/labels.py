@@ -16,7 +16,7 @@ def amount_label(unit: str, offer: Offer | None, rest: Offer | None, *, type_it:
         words = (
             _("{checkout}: {unit} (at most ￥{yuan}; +: all of it): ")
             if type_it
-            else _("{checkout}: {unit} (Enter: ￥{yuan}): ")
+            else _("{checkout}: {unit} (Enter or scan: ￥{yuan}): ")
         )
         return words.format(checkout=rest.checkout_id, unit=unit, yuan=yuan(rest.pay_fee))
     if offer is None:

@@ -17,11 +17,13 @@ from posctl.messages import _
 from posctl.money.order import PayRequest
 from posctl.money.outcome import EXIT_OF, Exit, outcome_of, worst
 from posctl.money.record import Payment
-from posctl.money.scan import Scan, what_is
+from posctl.money.scan import Scan, plain_id, what_is
 from posctl.paying.desk import Desk
 from posctl.paying.many import Workers
 from posctl.paying.part_paid import part_paid
 from posctl.paying.pay import told
+from posctl.paying.row import checkout_of
+from posctl.screen.brush import named
 from posctl.screen.screen import Screen
 from posctl.till.cashier import Cashier
 from posctl.till.closing import Closing
@@ -50,6 +52,7 @@ from posctl.till.wishes import (
     Wish,
     Words,
 )
+from posctl.times import age
 
 WORKERS = 4  # payments on their way at once: a till has one customer, and some that are pending
 
@@ -133,11 +136,11 @@ class Till:
         last = None if self._tools.operator_given else self._verdicts.takings.last_operator()
         now = str(self._cashier.anyone.members["operator_id"])
         if last not in (None, now):
-            nay = _("Operator {now} works here now. Another one: w").format(now=now)
             self._talk.confirm(
-                _("Is it still that operator?"),
+                _("Is that you?"),
                 lambda: self._work_as(last),
-                nay=nay,
+                self._ask_operator,
+                nay=_("Then type who works here now."),
                 asks=Asks.INSIST,
                 about=lambda: _("Operator {last} took the last payment here.").format(last=last),
             )
@@ -236,8 +239,8 @@ class Till:
                 self._answered(yes=yes)
             case Words(text):
                 self._talk.words(text)
-            case Command(letter, number):
-                self._command(letter, number)
+            case Command():
+                self._command(*wish)
             case Plain.NEXT:
                 self._closing.end()
                 self._verdicts.leave()
@@ -257,7 +260,7 @@ class Till:
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────
 
-    def _command(self, letter: str, number: int | None) -> None:
+    def _command(self, letter: str, number: int | None, checkout_id: str) -> None:
         self._talk.status_due = True
         commands: dict[str, Callable[[], object]] = {
             "r": lambda: self._sending.retry(number),
@@ -265,7 +268,7 @@ class Till:
             "s": lambda: self._sending.ask_status(number),
             "+": lambda: self._take_rest(number),
             "o": self._list_open,
-            "p": lambda: self._print_receipt(number or 1),
+            "p": lambda: self._print(number, checkout_id),
             "x": self._report,
             "z": self._close_shift,
             "w": self._ask_operator,
@@ -316,10 +319,20 @@ class Till:
         if rest is not None:
             self._verdicts.count_rest(rest.checkout)
             rest = rests.find(rest.number)
+        if rest is None and not rests:
+            words = _("Nothing is part-paid. A split: take the first part as usual, then +.")
+            self._talk.note(words)
+            return
         if rest is None:
             self._talk.note(_("There is no such part-paid checkout. The list: o"))
             return
         self._entry.take_rest(Offer(rest.checkout.checkout_id, rest.remaining_fee, rest=True))
+
+    def _print(self, number: int | None, checkout_id: str) -> None:
+        if checkout_id:
+            self._print_of(checkout_id)
+        else:
+            self._print_receipt(1 if number is None else number)
 
     def _print_receipt(self, number: int) -> None:
         """The receipt of the last payment, 1, or of an earlier one."""
@@ -327,7 +340,7 @@ class Till:
         if not receipts:
             self._talk.note(_("Nothing was paid here today."))
             return
-        if number > len(receipts):
+        if not 1 <= number <= len(receipts):
             words = _("There is no payment {n} here: since yesterday {count} were paid.")
             self._talk.note(words.format(n=number, count=len(receipts)))
             return
@@ -337,9 +350,27 @@ class Till:
         else:
             self._talk.text(self._tools.receipt(payment))
 
+    def _print_of(self, checkout_id: str) -> None:
+        """What became of a checkout, and the receipts of what was paid on it."""
+        order = self._cashier.make({"pay_fee": "1", "checkout_id": plain_id(checkout_id)})
+        checkout = checkout_of(order, self._desk.profile)
+        payments = self._desk.journal.payments_of(checkout)
+        if not payments:
+            words = _("Nothing was charged on checkout {checkout_id}.")
+            self._talk.note(words.format(checkout_id=checkout.checkout_id))
+        for payment in sorted(payments, key=lambda payment: payment.seq):
+            outcome = named(outcome_of(payment.standing), payment.standing.state)
+            since = age(self._desk.now_ms() - payment.created_ms)
+            words = _("{payment} · {outcome} · begun {since} ago")
+            self._talk.note(words.format(payment=which(payment), outcome=outcome, since=since))
+            if payment.standing.paid:
+                self._talk.text(self._tools.receipt(payment))
+
     def _report(self) -> None:
         self._tools.report()
         self._verdicts.look_again()
+        if self._verdicts.open:
+            self._talk.note(_("Here at the till, the list of what is open: o"))
         self._verdicts.show_rests()
 
     def _close_shift(self) -> None:
@@ -349,6 +380,7 @@ class Till:
         if verdicts.open:
             verdicts.show_open()
             self._talk.note(_("Settle what is open first: r, s or c and its number. Then z."))
+            self._talk.note(_("Not known yet? Leave it open: q. Close the shift another time."))
             return
         if others := self._cashier.open_elsewhere():
             self._talk.note(_("The shift is that of all tills, and not everything is settled:"))

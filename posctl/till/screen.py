@@ -54,11 +54,11 @@ HELP = {
     "12.50": N_("take that amount; the rest is asked for"),
     "Esc": N_("give up this customer; nothing was sent yet"),
     "o": N_("what is open or part-paid, by number"),
-    "r 1": N_("come back to open payment 1 and ask now"),
-    "s 1": N_("ask how the platform calls it; that moves no money"),
+    "r 1": N_("come back to open payment 1 and ask for its verdict"),
+    "s 1": N_("only ask how the platform calls it; nothing changes"),
     "c 1": N_("close open payment 1 by hand, on evidence"),
-    "+": N_("a split: type what this phone pays; + takes the rest, + 2 of number 2"),
-    "p": N_("the receipt of the last payment; p 2: of the one before"),
+    "+": N_("a split: take the first part as usual, then + for the rest; + 2: of number 2"),
+    "p": N_("the last receipt; p 2: the one before; p A1: what became of checkout A1"),
     "x": N_("the report of the shift"),
     "z": N_("close the shift: totals for good, the next one begins"),
     "w": N_("another operator takes over"),
@@ -76,7 +76,8 @@ def draw_welcome(canvas: Canvas, profile: Profile, order: PayRequest) -> None:
     draw_head(canvas, profile.name, live=profile.live)
     members = order.members
     names = {"operator_id": _("Operator"), "machine_id": _("Till"), "shop_id": _("Shop")}
-    draw_parts(canvas, [f"{word} {members[name]}" for name, word in names.items()], "")
+    parts = [f"{word} {members[name]}" for name, word in names.items()]
+    draw_parts(canvas, [*parts, _("another operator: w")], "")
 
 
 def draw_help(canvas: Canvas) -> None:
@@ -84,14 +85,16 @@ def draw_help(canvas: Canvas) -> None:
     for key, words in HELP.items():
         for i, line in enumerate(wrapped(rich_text(_(words)), canvas.width - 9)):
             canvas.print(rich_text(f" {'' if i else key:7}").append_text(line))
+    draw_prose(canvas, _("Charged too much, or for nothing? The manager pays it back elsewhere."))
 
 
 def draw_farewell(canvas: Canvas, status: Status) -> None:
     """The day's sum once more, and whether something is left to do."""
     draw_status(canvas, status, leaving=True)
     if status.open or status.on_its_way:
-        words = _("You have left the till. Settle what is open:")
-        draw_hint(canvas, (Say(words), Type(("pending",))))
+        words = _("You have left the till. Open it again: it goes on asking about what is open.")
+        draw_prose(canvas, words, "bold")
+        draw_hint(canvas, (Say(_("Or see it here:")), Type(("pending",))))
     elif status.rests:
         words = _("You have left the till. To take what is still due, open it again: +")
         draw_prose(canvas, words, "bold")

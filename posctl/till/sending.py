@@ -15,15 +15,17 @@ from posctl.money import advice
 from posctl.money.admit import Block, Refuse, Tell, Unsure, refused_before
 from posctl.money.codes import codes_of
 from posctl.money.order import PayRequest, yuan
-from posctl.money.outcome import outcome_of
-from posctl.money.record import Payment
+from posctl.money.outcome import State, outcome_of
+from posctl.money.record import Checkout, Payment
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers
 from posctl.paying.pay import blocked, told
 from posctl.paying.row import checkout_of, open_near, reopen
 from posctl.paying.status import ask_payment
 from posctl.screen.brush import named
+from posctl.text import sentences
 from posctl.till.cashier import Cashier
+from posctl.till.entry import ANOTHER_PHONE
 from posctl.till.open import LATER_PAUSE_S
 from posctl.till.screen import which
 from posctl.till.talk import Talk
@@ -69,6 +71,30 @@ class Sending:
         if refused is not None:
             self._talk.entry.fresh()
             self._refused(refused, order)
+        elif (doubt := self._doubt_of(checkout)) is not None:
+            self._talk.confirm(
+                _("Charge it all the same?"),
+                lambda: self._talk.entry.ask_code(pay_fee, checkout_id),
+                about=lambda: doubt,
+            )
+
+    def _doubt_of(self, checkout: Checkout) -> str | None:
+        """Why a checkout may not be the one that is meant, or may be paid: what a person said of it
+        may be wrong, and a letter is typed in the wrong case.
+        """
+        before = self._desk.journal.payments_of(checkout)
+        last = max(before, key=lambda payment: payment.seq, default=None)
+        if last is not None and last.standing.state is State.RESOLVED and not last.standing.paid:
+            words = _("▲ {payment} was closed by hand as NOT PAID {since} ago.")
+            since = age(self._desk.now_ms() - last.updated_ms)
+            return words.format(payment=which(last), since=since)
+        for payment in self._verdicts.known_here():
+            other = payment.checkout.checkout_id
+            if other != checkout.checkout_id and other.lower() == checkout.checkout_id.lower():
+                words = _("▲ Only capitals tell it from another one here: {payment} · {outcome}")
+                outcome = named(outcome_of(payment.standing), payment.standing.state)
+                return words.format(payment=which(payment), outcome=outcome)
+        return None
 
     def _refused(self, refused: Refuse, order: PayRequest) -> None:
         self._verdicts.find_open()
@@ -100,7 +126,8 @@ class Sending:
         begun = desk.journal.transact(work)
         if isinstance(begun, Payment):
             if begun.tries > 1 and order.codes != codes_of(begun.pay_request):
-                self._talk.note(advice.warning("code_set_aside").partition(": ")[2])
+                set_aside = advice.warning("code_set_aside").partition(": ")[2]
+                self._talk.note(sentences(set_aside, _(ANOTHER_PHONE)))
             if begun.tries > 1:  # open before: told even when nothing has changed
                 self._verdicts.wanted.add(begun.request_id)
             self._put_on_its_way(begun, since_s)

@@ -222,6 +222,11 @@ class Verdicts:
             self.count_rest(rest.checkout)
         self.find_open()
 
+    def known_here(self) -> list[Payment]:
+        """What is open, on its way, or paid here since yesterday."""
+        found = [one.payment for one in self.open]
+        return [*found, *self._workers.in_flight.values(), *self.takings.receipts]
+
     def show_open(self, *, leaving: bool = False) -> None:
         """The lists, by number."""
         found, now_ms = list(self.open), self._desk.now_ms()

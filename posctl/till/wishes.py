@@ -41,10 +41,11 @@ class Chosen(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A letter of COMMANDS, and the number behind it."""
+    """A letter of COMMANDS, and the number or the checkout behind it."""
 
     letter: str
     number: int | None
+    checkout_id: str = ""
 
 
 class Answer(NamedTuple):

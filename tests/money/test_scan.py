@@ -288,7 +288,22 @@ def test_an_amount_as_an_input_method_types_it(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["1,234", "1，234", "1,234.50", "1.234", "12.", "1.2.3", "-5", "1e3", "12元50", "元"]
+    "typed",
+    [
+        "1,234",
+        "1，234",
+        "1,234.50",
+        "1.234",
+        "12.",
+        "1.2.3",
+        "-5",
+        "1e3",
+        "12元50",
+        "元",
+        "5 30",
+        "5　30",
+        "12 .50",
+    ],
 )
 def test_what_may_mean_another_amount_is_refused(typed: str) -> None:
     """A thousand is no 1.23: what can be read in two ways is asked for again."""

@@ -105,7 +105,7 @@ def test_a_shift_is_the_same_with_every_scanner(
     till.see("√ PAID", "STILL DUE  ￥28.00", "(+: the rest")
     del platform.says["203"]
     till.type("+\r")
-    till.see("203: Amount, yuan (Enter: ￥28.00)")
+    till.see("203: Amount, yuan (Enter or scan: ￥28.00)")
     scan()  # an amount is offered: a scan alone takes it
     till.see("√ PAID", "￥28.00", "Today 3")
     del platform.says["202"]
@@ -161,7 +161,7 @@ PENDING_AT, FAILED_AT, SPLIT_AT, LOST_AT, CONFLICT_AT, REFUSED_AT, BANNED_AT = m
 # What is typed, Enter behind it, and what is then said, where checkouts are typed.
 TYPED = (
     *(("?", "退出收银"), ("o", "没有待确认付款"), ("p", "还没有收到付款"), ("r 1", "没有这个编号")),
-    *(("c", "没有待确认"), ("s", "没有待确认"), ("+", "没有这个编号"), ("zz", "没有 zz")),
+    *(("c", "没有待确认"), ("s", "没有待确认"), ("+", "没有未付清的订单"), ("zz", "没有 zz")),
     *(
         ("12,345", "金额单位"),
         ("0", "金额以元"),
@@ -343,7 +343,7 @@ def test_every_scene_can_be_acted_out_in_training(counter: Callable[..., Counter
     sell(5800)
     till.see(ON_THE_SHEET[5800])
     till.type("+\r")  # the second phone
-    till.see("c5800: Amount, yuan (Enter: ￥28.00)")
+    till.see("c5800: Amount, yuan (Enter or scan: ￥28.00)")
     till.type("280000000000000001\r")
     till.see("￥28.00", "CHECKOUT FULLY PAID", "Today 2 ")
     for number, words in ON_THE_SHEET.items():

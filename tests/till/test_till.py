@@ -194,7 +194,7 @@ def test_the_shift_is_closed_at_the_till(
     till.type("\r")
     till.see("Amount")
     till.type("z\r")
-    till.see("1: … PENDING", "Settle what is open first", "Amount")
+    till.see("1: … PENDING", "Settle what is open first", "Leave it open: q", "Amount")
     gateway.answer = paid
     till.type("r 1\r")
     till.see("√ PAID", "Amount")
@@ -624,8 +624,10 @@ def test_the_rest_of_a_checkout_is_one_key_away(
     till = counter()
     sell(till, "2", "111")
     till.see("STILL DUE  ￥3.00", "(+: the rest, ￥3.00 · 111)")
+    till.type(f"{fresh_code()}\r")
+    till.see("To take the rest of ￥3.00 with it: +, then scan.")
     till.type("+\r")
-    till.see("111: Amount, yuan (Enter: ￥3.00)")
+    till.see("111: Amount, yuan (Enter or scan: ￥3.00)")
     till.type("\r")
     till.see("￥3.00 · scan")
     till.type(f"{fresh_code()}\r")
@@ -923,7 +925,7 @@ def test_a_rest_is_never_the_next_customers(
     again.type("+ 2\r")
     again.see("There is no such part-paid checkout")
     again.type("+1\r")
-    again.see("(Enter: ￥28.00)")
+    again.see("(Enter or scan: ￥28.00)")
     again.type("29\r")
     again.see("● BLOCKED", "Only ￥28.00", "(at most ￥28.00; +: all of it)")
     again.type("\r")
@@ -931,7 +933,7 @@ def test_a_rest_is_never_the_next_customers(
     again.type(f"{fresh_code()}\r")
     again.see("That was a code. First the amount")
     again.type("+\r")
-    again.see("(Enter: ￥28.00)")
+    again.see("(Enter or scan: ￥28.00)")
     again.type(f"{fresh_code()}\r")
     again.see("FULLY PAID", "Today 3 · ￥63.00   ? help")
     assert [m["pay_fee"] for m in gateway.requests] == [3000, 500, 2800]
@@ -1129,7 +1131,7 @@ def test_who_worked_before_a_power_cut(counter: Callable[..., Counter], gateway:
         sell(till, "1", "111")
         till.see("√ PAID", "Amount")
     with counter() as again:
-        again.see("Operator 77 took the last payment here.", "Is it still that operator? [y/n]")
+        again.see("Operator 77 took the last payment here.", "Is that you? [y/n]")
         again.type("y\r")
         again.see("Operator 77", "Amount")
         sell(again, "2", "112")
@@ -1137,7 +1139,11 @@ def test_who_worked_before_a_power_cut(counter: Callable[..., Counter], gateway:
     with counter() as other:
         other.see("[y/n]")
         other.type("n\r")
-        other.see("Operator 123 works here now.", "Amount")
+        other.see("Then type who works here now.", "Operator: ")
+        other.type("78\r")
+        other.see("Operator 78", "Amount")
+        other.type("3\r")
+        other.see("Checkout: ")
     assert [m["operator_id"] for m in gateway.requests] == ["77", "77"]
 
 
@@ -1153,8 +1159,86 @@ def test_who_closes_it_as_not_paid_has_nobody_to_ask(
         till.type(f"{typed}\r")
         till.see(words)
     till.type("y\r")
-    till.see("× FAILED (by hand)", "It was closed by hand.", "Amount")
+    till.see(
+        "× FAILED (by hand)", "Somebody says: not charged.", "It was closed by hand.", "Amount"
+    )
     assert "fresh" not in till.news
+
+
+def test_what_a_person_called_not_paid_is_not_charged_again_without_a_question(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """She may have been wrong, or the customer has confirmed since; a command's letter is no
+    evidence.
+    """
+    gateway.answer = lambda _members: PENDING
+    till = counter()
+    sell(till, "1", "111")
+    till.see("again in")
+    till.type("\r")
+    till.see("Amount")
+    gateway.answer = paid
+    for typed, words in (
+        *(("c", "Paid? 1 yes"), ("2", "What shows it"), ("q", "q is a command.")),
+        *(("x", "x is a command."), ("-", "Say in a few words"), ("left", "[y/n]")),
+    ):
+        till.type(f"{typed}\r")
+        till.see(words)
+    till.type("y\r")
+    till.see("× FAILED (by hand)", "Amount")
+    sent_before = len(gateway.requests)
+    for answer, then in (("\r", "Nothing was sent."), ("y\r", "scan the payment code")):
+        till.type("1\r")
+        till.see("Checkout: ")
+        till.type("111\r")
+        till.see("111 · ￥1.00 was closed by hand as NOT PAID", "Charge it all the same? [y/N]")
+        till.type(answer)
+        till.see(then)
+    till.type(f"{fresh_code()}\r")
+    till.see("√ PAID")
+    assert len(gateway.requests) == sent_before + 1
+
+
+def test_a_checkout_in_the_wrong_case_is_a_question(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """Caps Lock makes no other checkout of one that is open or was paid here, without a yes."""
+    gateway.answer = lambda m: PENDING if m["checkout_id"] == "A13" else paid(m)
+    till = counter()
+    sell(till, "1", "b7")
+    till.see("√ PAID")
+    sell(till, "2", "A13")
+    till.see("again in")
+    till.type("\r")
+    for typed, named in (("B7", "Checkout b7 · ￥1.00 · √ PAID"), ("a13", "Checkout A13")):
+        till.see("Amount")
+        till.type("2\r")
+        till.see("Checkout: ")
+        till.type(f"{typed}\r")
+        till.see("Only capitals tell it from another one here", named, "[y/N]")
+        till.type("\r")
+        till.see("Nothing was sent.")
+    assert {m["checkout_id"] for m in gateway.requests} == {"b7", "A13"}
+
+
+def test_what_became_of_a_checkout_is_asked_by_its_number(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """`p A1` tells each payment of that checkout and prints what was paid: a customer comes back,
+    and thinks that she was charged twice.
+    """
+    gateway.answer = lambda m: FAILED if len(gateway.requests) == 1 else paid(m)
+    till = counter()
+    sell(till, "1", "A1")
+    till.see("× FAILED")
+    till.type(f"{fresh_code()}\r")
+    till.see("√ PAID")
+    till.type("p A1\r")
+    till.see("A1 · ￥1.00 · × FAILED", "A1 · ￥1.00 · √ PAID", "PAYMENT RECEIPT", "Amount")
+    till.type("p A2\r")
+    till.see("Nothing was charged on checkout A2.", "Amount")
+    till.type("p 0\r")
+    till.see("There is no payment 0 here")
 
 
 def test_plus_takes_the_rest_that_is_offered(
@@ -1170,7 +1254,7 @@ def test_plus_takes_the_rest_that_is_offered(
         sell(till, fee, checkout)
         till.see("√ PAID", f"· {checkout}): ")
     till.type("+\r")
-    till.see("111: Amount, yuan (Enter: ￥4.00): ")
+    till.see("111: Amount, yuan (Enter or scan: ￥4.00): ")
     till.type("\x1b")
     till.see("Amount, yuan: ")
     till.type("9\r")
@@ -1178,7 +1262,7 @@ def test_plus_takes_the_rest_that_is_offered(
     till.type("111\r")
     till.see("Only ￥4.00 is still due", "111: Amount, yuan (at most ￥4.00; +: all of it): ")
     till.type("+\r")
-    till.see("111: Amount, yuan (Enter: ￥4.00): ")
+    till.see("111: Amount, yuan (Enter or scan: ￥4.00): ")
     assert [m["pay_fee"] for m in gateway.requests] == [200, 200, 100]
 
 
@@ -1711,7 +1795,10 @@ def test_a_scan_while_a_verdict_is_waited_for_is_told() -> None:
     one = sent(CODE)
     assert wishes(one, f"{CODE}\r", now_s=1.0) == []
     assert wishes(one, f"{OTHER_CODE}\r", now_s=2.0) == [
-        Note("This scan was not used: a verdict is waited for.")
+        Note(
+            "This scan was not used: a verdict is waited for. "
+            "Another phone? The customer cancels the first payment there; then wait."
+        )
     ]
 
 
