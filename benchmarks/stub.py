@@ -2,14 +2,16 @@
 
     python benchmarks/stub.py PORT_FILE [LATENCY_MS [pays|cuts|truncates]]
 
-One that cuts closes the connection instead of answering, one that truncates after half an answer.
-It writes its port to PORT_FILE, reads requests with Content-Length only, and keeps connections.
+One that cuts closes the connection instead of answering, one that truncates after half an answer;
+after SIGUSR1 it pays. It writes its port to PORT_FILE, reads requests with Content-Length only, and
+keeps connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -65,9 +67,14 @@ class Stub(asyncio.Protocol):
             self._transport.close()
 
 
+def pay() -> None:
+    Stub.kind = "pays"
+
+
 async def main() -> None:
     Stub.latency_s = float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0
     Stub.kind = sys.argv[3] if len(sys.argv) > 3 else "pays"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, pay)
     server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", 0)
     port_file = Path(sys.argv[1])
     port_file.with_suffix(".part").write_text(str(server.sockets[0].getsockname()[1]))
