@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from posctl.batch.file import Batch, Line, request_id_of
-from posctl.batch.plan import UNSEEN, Job, Plan, checkout_of_line
-from posctl.batch.results import Results
+from posctl.batch.plan import LOOKED_UP, UNSEEN, Job, Plan, checkout_of_line
+from posctl.batch.results import Results, Said
 from posctl.errors import Busy, JournalError, PosctlError, UsageError
 from posctl.journal import Transaction
 from posctl.messages import _
@@ -18,7 +18,7 @@ from posctl.money.outcome import EXIT_OF, Exit, Outcome, outcome_of, worst
 from posctl.money.record import Payment
 from posctl.money.result import Asked, Result
 from posctl.paying.desk import Desk
-from posctl.paying.many import CHUNK, Done, Watch, send_all
+from posctl.paying.many import Done, Watch, send_all
 from posctl.paying.pay import blocked, told
 from posctl.paying.row import checkout_of, open_order, read_ahead
 from posctl.text import reason
@@ -162,11 +162,13 @@ def send_batch(
     the results cannot be written; what is on its way is recorded before.
     """
     book = _Book(batch, results, desk, tally)
-    for at in range(0, len(plan.decided), CHUNK):
+    for at in range(0, len(plan.decided), LOOKED_UP):
+        some = plan.decided[at : at + LOOKED_UP]
+        known = desk.journal.payments([request_id for _line, request_id in some if request_id])
         yield from book.enter(
             [
-                (line.number, _decided(line, request_id, results, desk))
-                for line, request_id in plan.decided[at : at + CHUNK]
+                (line.number, _decided(line, known.get(request_id or ""), results, desk))
+                for line, request_id in some
             ]
         )
     work = _Lines(plan.jobs, desk, waived)
@@ -185,15 +187,22 @@ def send_batch(
         raise failure
 
 
-def _decided(line: Line, request_id: str | None, results: Results, desk: Desk) -> Result:
-    """What is recorded of a line, in the journal or, when that has let it go, in the results."""
-    payment = desk.journal.payment(request_id) if request_id else None
+def _decided(line: Line, payment: Payment | None, results: Results, desk: Desk) -> Result:
+    """What is recorded of a line, in the journal or, when that has let it go, in the results. Of
+    what stands in the results as well, only what counts: nothing more is asked for.
+    """
     order = line.order
     if payment is not None:
+        said = results.said.get(line.number)
         age_ms = abs(desk.now_ms() - (payment.closed_ms or 0))
         if order.request_id is None and payment.standing.paid and age_ms > TELL_AGAIN_MS:
-            return blocked(Refuse(Block.PAID, payment), order, desk)
-        return told(payment, desk)
+            if _is_new(said, Outcome.BLOCKED):
+                return blocked(Refuse(Block.PAID, payment), order, desk)
+            return Result(Exit.BLOCKED, Outcome.BLOCKED, blocked_by=payment)
+        outcome = outcome_of(payment.standing)
+        if _is_new(said, outcome):
+            return told(payment, desk)
+        return Result(EXIT_OF[outcome], outcome, payment)
     said = results.said[line.number]
     return Result(
         exit_code=EXIT_OF[said.outcome],
@@ -201,6 +210,15 @@ def _decided(line: Line, request_id: str | None, results: Results, desk: Desk) -
         asked=Asked(said.request_id, order.shop_id, order.checkout_id, pay_fee=order.pay_fee),
         resumed=True,
     )
+
+
+def _is_new(said: Said | None, outcome: Outcome | None) -> bool:
+    """Whether a line's outcome is not what the results say of it."""
+    if said is None:
+        return True
+    # Once told as paid it stays so there, though a later run is told that it may not again.
+    was_paid = said.outcome is Outcome.SUCCESS and outcome is Outcome.BLOCKED
+    return said.outcome is not outcome and not was_paid
 
 
 class _Book:
@@ -219,7 +237,9 @@ class _Book:
         """
         if self.failure is None:
             try:
-                self._results.add([one for one in group if self._is_new(*one)], self._desk.profile)
+                said = self._results.said
+                news = [(n, one) for n, one in group if _is_new(said.get(n), one.outcome)]
+                self._results.add(news, self._desk.profile)
             except OSError as error:
                 self.failure = _unwritable(self._results.path, error)
             else:
@@ -227,14 +247,6 @@ class _Book:
         for number, result in group:
             self._tally.add(result, self._fees[number])
             yield result._replace(payment=None, blocked_by=None)
-
-    def _is_new(self, number: int, result: Result) -> bool:
-        said = self._results.said.get(number)
-        if said is None:
-            return True
-        # Once told as paid it stays so there, though a later run is told that it may not again.
-        was_paid = said.outcome is Outcome.SUCCESS and result.outcome is Outcome.BLOCKED
-        return said.outcome is not result.outcome and not was_paid
 
     def _mark_told(self, payments: Iterable[Payment | None]) -> None:
         news = [p.request_id for p in payments if p is not None and not p.open and not p.told]

@@ -126,7 +126,9 @@ def _until_settled(
 
 def told(payment: Payment, desk: Desk) -> Result:
     """What is recorded once more; nothing is sent."""
-    last = desk.journal.last_try(payment)
+    # How its last try ended adds nothing to a success.
+    is_success = outcome_of(payment.standing) is Outcome.SUCCESS
+    last = None if is_success else desk.journal.last_try(payment)
     notes = () if payment.told or payment.open else ("told_late",)
     end, remaining_fee = last.end if last else None, due_if_known(payment, desk)
     return as_result(payment, end, notes, remaining_fee, resumed=True)

@@ -53,7 +53,8 @@ def counting(database: Database) -> Iterator[Counting]:
 
 def test_waits_for_each_payment(database: Database, counting: Counting, tmp_path: Path) -> None:
     """A `pay` waits for the database four times until its verdict is recorded, and five times more
-    as a process; `batch` and `retry --all` wait once a payment at the most, with all around it.
+    as a process; `batch` and `retry --all` wait once a payment at the most, with all around it. A
+    batch that is run again when all is decided asks for no line by itself.
     """
     url = database.url()
     with Merciless() as gateway:
@@ -80,3 +81,7 @@ def test_waits_for_each_payment(database: Database, counting: Counting, tmp_path
         gateway.answer = paid
         database.execute("DELETE FROM claims", url)
         assert len(waits("retry", "--all", code=0)) <= MANY
+        for results in ("say unknown", "say paid", "are lost"):
+            if results == "are lost":
+                (one.home / "many.jsonl.results.jsonl").unlink()
+            assert len(waits("batch", "many.jsonl", code=0)) <= 12, results
