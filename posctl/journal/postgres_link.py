@@ -387,8 +387,12 @@ class _Watch:
                 late = [fd for fd, until_s in self._until_s.items() if now_s > until_s]
                 for fd in late:
                     del self._until_s[fd]
-                    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as wire:
-                        wire.shutdown(socket.SHUT_RDWR)
+                    with suppress(OSError):
+                        wire = socket.socket(fileno=fd)  # not dup: Windows' sockets are no files
+                        try:
+                            wire.shutdown(socket.SHUT_RDWR)
+                        finally:
+                            wire.detach()
 
 
 class Link:

@@ -7,6 +7,7 @@ HTML, where this gateway owes an answer that says why.
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Server:
             for sock in talks:
                 with suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
+                if sys.platform == "win32":  # nobody who waits for bytes is woken by that
+                    sock.close()
         for thread in talks.values():
             thread.join()
 

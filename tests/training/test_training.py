@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from conftest import SLOWER
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -393,7 +394,7 @@ def test_a_broken_multipart_body_is_refused(old: str, new: str, gateway: Trainin
         ({"pay_request": '{"pay_fee":1,"pay_fee":2}'}, 41),
         ({"pay_request": '{"pay_fee":' + "1" * 5000 + "}"}, 41),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],  # pytest puts it into a variable; Windows' are short
 )
 def test_refusals_have_tops_own_codes(
     changes: dict[str, str | None], expected: int, gateway: TrainingGateway, ledger_path: Path
@@ -546,7 +547,7 @@ def event_of(server: Server) -> Iterator[Callable[[Mapping[str, str]], Event]]:
     """What posctl's own gateway meets when it posts parameters to the running one."""
     client = Gateway(
         server.url,
-        timeout=Timeout(connect_s=PATIENCE_S, read_s=0.3, total_s=PATIENCE_S),
+        timeout=Timeout(connect_s=PATIENCE_S, read_s=0.3 * SLOWER, total_s=PATIENCE_S),
         proxy=None,
         ca=None,
         environ={},
@@ -762,7 +763,8 @@ def test_no_payment_code_is_kept(ledger_path: Path) -> None:
     assert b"75626abc" in kept
     assert b"286086843311281758" not in kept
     assert code(1).encode() not in kept
-    assert ledger_path.stat().st_mode & 0o777 == 0o600
+    if sys.platform != "win32":  # modes: smoke.py looks at access lists
+        assert ledger_path.stat().st_mode & 0o777 == 0o600
 
 
 def test_it_remembers_between_runs(ledger_path: Path) -> None:
