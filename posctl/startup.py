@@ -11,6 +11,7 @@ never looks at what was imported. Outside nothing is changed.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import re
 import sys
@@ -83,7 +84,9 @@ def light_imports() -> Iterator[None]:
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "not to be found"
     later = {name: _Later(name) for name in _LATER if name not in sys.modules}
     if "importlib.metadata" in later:  # urllib3 takes this name out of it, for its HTTP/2 alone
-        vars(later["importlib.metadata"]).update(__path__=(), version=_version)
+        # Somebody's import hook may look for a module of it.
+        path = [f"{folder}/metadata" for folder in importlib.__path__]
+        vars(later["importlib.metadata"]).update(__path__=path, version=_version)
     if "platform" in later and hasattr(os, "uname"):  # uuid asks for nothing else, on import
         vars(later["platform"])["system"] = lambda: os.uname().sysname
     sys.modules.update(later)

@@ -101,6 +101,19 @@ print(real.system(), subprocess.check_output([sys.executable, "-c", "print(1)"])
     assert in_new_process(script).split()[1] == "1"
 
 
+def test_a_module_that_waits_has_its_own_modules() -> None:
+    """An import hook of somebody's that imports one of them finds it, and the whole later."""
+    script = """
+from posctl.startup import light_imports
+with light_imports():
+    import importlib.metadata._meta
+    import requests
+from importlib.metadata import version
+print(version("requests") == requests.__version__)
+"""
+    assert in_new_process(script) == "True"
+
+
 def test_an_import_that_fails_changes_nothing() -> None:
     """An ImportError, too, leaves everything as it was."""
     before = dict(sys.modules)
