@@ -215,7 +215,12 @@ class Sending:
         one = self._verdicts.find(number)
         if one is None:
             return
-        payment, started_ms = one.payment, self._desk.now_ms()
+        # Another posctl may have tried it since: what is answered now is newer than that.
+        payment = self._desk.journal.payment(one.payment.request_id) or one.payment
+        if not payment.open:
+            self._verdicts.settle(told(payment, self._desk))
+            return
+        started_ms = self._desk.now_ms()
         desk = self._desk._replace(interruptible=nullcontext)
 
         def ask() -> None:

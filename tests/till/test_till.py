@@ -231,6 +231,38 @@ def test_the_platform_is_asked_at_the_till(
     assert till.end() == 20
 
 
+def test_the_platforms_word_counts_after_another_posctls_try(
+    counter: Callable[..., Counter], shop: Shop
+) -> None:
+    """What another posctl has tried since the till last saw it is older than what `s` asks now; and
+    what another posctl has closed since is told instead.
+    """
+    (shop.home / "c.yaml").write_text("profiles: {training: {status_words: {PENDING: fail}}}\n")
+    (shop.home / "c.yaml").chmod(0o600)
+    shop.env["POSCTL_CONFIG"] = str(shop.home / "c.yaml")
+    till = counter("--profile", "training", "till")
+    for number in ("1", "2"):
+        sell(till, number, number, "280000000000000013\r")
+        till.see("PENDING")
+        till.type("\r")
+        till.see("Amount")
+        till.type(f"c {number}\r")  # the till does not ask by itself meanwhile
+        till.see("Paid? 1 yes, 2 no")
+        (request_id,) = (
+            one["request_id"]
+            for one in shop.run("--profile", "training", "pending", "--json").json["payments"]
+        )
+        done: tuple[str, ...] = ("retry", request_id)
+        if number == "2":
+            done = ("resolve", request_id, "--as", "not-paid", "--note", "seen", "--yes")
+        assert shop.run("--profile", "training", *done).code in (0, 20)
+        till.type("\x1b")
+        till.see("Cancelled")
+        till.type(f"s {number}\r")
+        till.see("× FAILED", "Amount")
+    assert [state for _id, state, *_more in rows(shop)] == ["fail", "resolved"]
+
+
 def test_a_used_code_is_refused(counter: Callable[..., Counter], gateway: Merciless) -> None:
     """The code of a customer who has just paid is refused for the next sale."""
     till = counter()
