@@ -2,6 +2,7 @@
 
     python benchmarks/beside.py rates [PYTHON]
     python benchmarks/beside.py tills COUNT SECONDS [PYTHON CHECKOUT]
+    python benchmarks/beside.py memory
 
 PYTHON is that of another release, installed with its postgres extra, CHECKOUT where that one lies.
 The figures in docs/many-tills.md come from here. Needs the test extra.
@@ -9,14 +10,12 @@ The figures in docs/many-tills.md come from here. Needs the test extra.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests/harness"))
 
 import many_tills
 import pgserver
+from run import _PEAK
 
 HERE = Path(__file__).parent
 # As a server at work: a commit is on the disk when it is acknowledged.
@@ -45,38 +45,32 @@ class Setting(NamedTuple):
     payments: int
 
 
-@contextmanager
-def away(port: int, delay_s: float) -> Iterator[int]:
-    """A way to `port` that takes `delay_s` in each direction; its own port."""
-    loop = asyncio.new_event_loop()
+class Far(pgserver.Between):
+    """A way to a database that takes `delay_s` in each direction, to a tenth of a millisecond: an
+    event loop's timers are too coarse.
+    """
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            loop.call_later(delay_s, writer.write, data)
-        loop.call_later(delay_s, writer.close)
+    def __init__(self, port: int, delay_s: float) -> None:
+        super().__init__(port)
+        self._delay_s = delay_s
 
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        for pair in ((reader, back), (there, writer)):
-            tasks.add(loop.create_task(carry(*pair)))
+    def asked(self, data: bytes) -> bool:
+        time.sleep(self._delay_s)
+        return bool(data)
 
-    tasks: set[asyncio.Task[None]] = set()
-    server = loop.run_until_complete(asyncio.start_server(meet, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+    def told(self) -> bool:
+        time.sleep(self._delay_s)
+        return True
 
 
 @contextmanager
-def stub(folder: Path, kind: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """The gateway of `stub.py`, which answers at once: its port and process."""
+def stub(
+    folder: Path, kind: str, latency_ms: int = 0
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The gateway of `stub.py`: its port and process."""
     port_file = folder / "port"
     port_file.unlink(missing_ok=True)
-    process = subprocess.Popen([sys.executable, HERE / "stub.py", port_file, "0", kind])
+    process = subprocess.Popen([sys.executable, HERE / "stub.py", port_file, str(latency_ms), kind])
     try:
         while not port_file.exists():
             time.sleep(0.01)
@@ -112,8 +106,8 @@ def once(setting: Setting, server: pgserver.Database) -> tuple[float, float]:
                 for n in range(setting.payments)
             )
             (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-        with away(server.port, setting.away_s) as far, stub(folder, "cuts") as (port, process):
-            place = url.replace(f":{server.port}/", f":{far}/") if setting.away_s else url
+        with Far(server.port, setting.away_s) as far, stub(folder, "cuts") as (port, process):
+            place = url.replace(f":{server.port}/", f":{far.port}/") if setting.away_s else url
             env = many_tills.machine(
                 folder, place, f"http://127.0.0.1:{port}/router/rest", setting.python
             )
@@ -142,6 +136,45 @@ def rates(other: str | None) -> None:
         batch, retry = (statistics.median(column) for column in zip(*figures, strict=True))
         where = f"{one.store}, {2000 * one.away_s:.0f} ms away"
         print(f"{one.name}: {where}: batch {batch:.0f}/s, retry --all {retry:.0f}/s")
+
+
+# ── memory ───────────────────────────────────────────────────────────────────────────────────
+
+
+def memory() -> None:
+    """What `batch` takes at most when no answer comes, `retry --all` of its payments, and the same
+    batch once more, at a gateway of 50 ms.
+    """
+    small = [sys.executable, "-I", "-S", "-c", _PEAK]
+    with pgserver.Database() as server:
+        for store in ("PostgreSQL", "SQLite"):
+            for payments in (2000, 20_000):
+                with tempfile.TemporaryDirectory() as home:
+                    folder = Path(home)
+                    url = server.url() if store == "PostgreSQL" else f"{home}/journal.db"
+                    rows = (
+                        json.dumps({"pay_fee": 100, "checkout_id": f"m{n}"})
+                        for n in range(payments)
+                    )
+                    (folder / "lines.jsonl").write_text("\n".join(rows))
+                    with stub(folder, "cuts", 50) as (port, process):
+                        env = many_tills.machine(
+                            folder, url, f"http://127.0.0.1:{port}/router/rest"
+                        )
+                        for words in (
+                            ("batch", "lines.jsonl"),
+                            ("retry", "--all"),
+                            ("batch", "lines.jsonl"),
+                        ):
+                            command = [*small, sys.executable, "-m", "posctl", *words, "--json"]
+                            done = subprocess.run(
+                                command, env=env, cwd=home, stdout=subprocess.PIPE, check=True
+                            )
+                            process.send_signal(signal.SIGUSR1)
+                            print(
+                                f"{store}, {payments}: {words[0]}: {float(done.stdout):.0f} MB",
+                                flush=True,
+                            )
 
 
 # ── tills ────────────────────────────────────────────────────────────────────────────────────
@@ -227,6 +260,8 @@ def main() -> None:
             rates(*other or [None])
         case ["tills", count, seconds, *other] if len(other) in (0, 2):
             tills(int(count), int(seconds), other)
+        case ["memory"]:
+            memory()
         case _:
             print(__doc__)
 

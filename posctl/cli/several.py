@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from posctl.errors import ConfigError, JournalError, PosctlError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from posctl.config.profile import Profile
     from posctl.money.record import OpenOf
     from posctl.money.result import Result
+
+
+TOLD_AT_ONCE = 1000  # payments that are marked as told: a database answers within seconds
 
 
 class Several:
@@ -99,10 +103,10 @@ def tell_several(
     if problem is not None:
         run.screen.problem(problem)
     if printed and read:  # what was not written out, or what nobody reads, stays untold
-        closed = [one["request_id"] for one in several.payments if one["closed_at"] is not None]
-        with suppress(JournalError):
-            if closed:
-                run.journal().mark_told(closed, run.now_ms())
+        closed = (one["request_id"] for one in several.payments if one["closed_at"] is not None)
+        with suppress(JournalError):  # told once more by a later run: no harm
+            while some := list(islice(closed, TOLD_AT_ONCE)):
+                run.journal().mark_told(some, run.now_ms())
     run.mention_unreached(unreached)
     run.mention_open()
     return code
