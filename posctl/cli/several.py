@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from posctl.money.result import Result
 
 
-TOLD_AT_ONCE = 1000  # payments that are marked as told: a database answers within seconds
+TOLD_AT_ONCE = 200  # payments that are marked as told: a database answers within seconds
 
 
 class Several:

@@ -88,11 +88,14 @@ def open_many(shop: Shop, url: str, count: int, *, ago_s: int = 0) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_each_of_many_is_told_once_in_json(shop: Shop, encoding: str) -> None:
     """`retry --all --json` tells hundreds of payments on one line, each once and with every key
-    that `retry` of one has, in whatever the reader's encoding can say.
+    that `retry` of one has, in whatever the reader's encoding can say; then all count as told.
     """
     with FaultServer(answer(PAID)) as server:
         open_many(shop, server.url, MANY)
         ran = shop.run("retry", "--all", "--json", env={"PYTHONIOENCODING": encoding})
+        with closing(sqlite3.connect(shop.journal)) as db:
+            untold = db.execute("SELECT count(*) FROM payments WHERE NOT told").fetchone()
+        assert untold == (0,)
         one = shop.run("retry", request_id(0), "--json").json
     told = ran.json["payments"]
     assert (ran.code, ran.json["exit_code"], ran.json["error"]) == (0, 0, None)
