@@ -11,7 +11,15 @@ from typing import Any, Literal, NamedTuple
 
 from posctl.errors import UsageError
 from posctl.messages import N_, _
-from posctl.money.codes import CODE_FIELDS, WALLET_CODE, compact, mask, masked, passes_luhn
+from posctl.money.codes import (
+    CODE_FIELDS,
+    WALLET_CODE,
+    compact,
+    is_wallet_code,
+    mask,
+    masked,
+    passes_luhn,
+)
 from posctl.money.scan import Scan, what_is
 from posctl.text import nearest
 
@@ -135,6 +143,9 @@ def check(
         members.setdefault("order_id", members["checkout_id"])
     if missing := _missing(members):
         raise _is_missing(missing)
+    code = str(members.get("channel_account", ""))
+    if is_wallet_code(code) and code == members["checkout_id"]:  # it would be in every list
+        raise _no_code("channel_account", _NO_CODES[Scan.NUMBER], _("The payment code"))
     return PayRequest({name: members[name] for name in FIELDS if name in members})
 
 

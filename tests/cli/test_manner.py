@@ -66,6 +66,8 @@ def test_quiet_leaves_results_and_errors(paid: Training) -> None:
     ran = paid("show", "no-such-payment", "--quiet")
     assert ran.code == 2
     assert "Error" in ran.err
+    cut = paid("history", "--limit", "1", "--format", "csv", "--quiet")
+    assert "there are more" in cut.err, "a list that is cut short looks whole"
     assert "TRAINING" in paid("report").err
     assert paid("report", "--quiet").err == ""
 

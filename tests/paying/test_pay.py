@@ -276,6 +276,13 @@ def test_own_request_id_is_used_up_by_a_no(pay: Training) -> None:
     assert "used up" not in pay(code=FAIL).json["error"]["hint"], "posctl makes a new one itself"
 
 
+def test_a_code_is_no_checkout(pay: Training, shop: Shop) -> None:
+    """The customer's code given as the checkout, too, is refused (2): every list would name it."""
+    code = "280000000000000001"
+    assert pay("--checkout", code, code=code).code == 2
+    assert charges(shop) == []
+
+
 def test_own_request_id_with_another_payload(pay: Training, shop: Shop) -> None:
     """The same id with anything changed is a usage error, and nothing is sent."""
     assert pay("--request-id", ID).code == 0

@@ -146,7 +146,9 @@ def history_run(options: HistoryOptions, run: Run) -> Exit:
         words = _("▲ --fee {fee} is {money}. An amount in yuan has a point: --fee {fee}.00")
         run.screen.aside(words.format(fee=options.fee, money=with_fen(int(options.fee))))
     if more:
-        run.screen.aside(
+        # A list that is cut short is no list of the day: said with --quiet, too; JSON has its key.
+        tell = run.screen.aside if run.screen.json else run.screen.note
+        tell(
             _("▲ These are the latest {limit}, and there are more. List more with --limit.").format(
                 limit=limit
             )
