@@ -29,11 +29,7 @@ def close_by_hand(
 
     done = journal.transact(close)
     if done is None:
-        raise Busy(
-            "held",
-            _("posctl is sending this payment at this very moment."),
-            (Say(_("Wait until it is done; then look:")), Type(("show", payment.request_id))),
-        )
+        raise being_sent(payment)
     journal.let_go(done)
     if codes_of(payment.pay_request):
         journal.forget_codes()
@@ -61,6 +57,15 @@ def correct_by_hand(
         return done
 
     return journal.transact(correct)
+
+
+def being_sent(payment: Payment) -> Busy:
+    """What to tell of a payment that is on its way: nobody can know what becomes of it."""
+    return Busy(
+        "held",
+        _("posctl is sending this payment at this very moment."),
+        (Say(_("Wait until it is done; then look:")), Type(("show", payment.request_id))),
+    )
 
 
 def refuse_by_hand(looked_at: Payment, now: Payment, *, paid: bool, correct: bool) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from posctl.config.profile import Profile
 from posctl.errors import Busy, JournalError
-from posctl.journal import Ahead, Transaction
+from posctl.journal import Ahead, Journal, Transaction
 from posctl.messages import _
 from posctl.money.admit import Ask, Block, Refuse, Resume, Start, Tell, Unsure, admit, may_resend
 from posctl.money.codes import on_training_sheet, one_time_code
 from posctl.money.order import PayRequest
+from posctl.money.outcome import State
 from posctl.money.record import Checkout, NewPayment, Payment
 from posctl.paying.desk import Desk
 
@@ -134,6 +135,18 @@ def reopen(
         return Refuse(Block.OTHER_PROFILE, current)
     refused = may_resend(current, desk.now_ms(), waived, automatic=automatic)
     return Refuse(refused, current) if refused else _begin(tx, current, desk)
+
+
+def is_being_sent(payment: Payment, journal: Journal) -> bool:
+    """Whether another process is sending `payment` at this moment: what anybody sees or hears of it
+    now is older than what that may charge. Raises JournalError.
+    """
+    if payment.standing.state is not State.SENDING:
+        return False
+    if not journal.transact(lambda tx: tx.hold(payment)):
+        return True
+    journal.let_go(payment)
+    return False
 
 
 def vanished(request_id: str) -> JournalError:

@@ -56,12 +56,19 @@ def ask_checkout(shop_id: str, checkout_id: str, buyer_id: int, desk: Desk) -> S
     )
 
 
-def record_status(payment: Payment, asked: StatusAnswer, started_ms: int, desk: Desk) -> Payment:
+def record_status(
+    payment: Payment,
+    asked: StatusAnswer,
+    started_ms: int,
+    desk: Desk,
+    *,
+    was_being_sent: bool = False,
+) -> Payment:
     """Record the question and its answer; close the payment where the profile says how to read it.
 
     `payment` is as it was when the question was asked: a try that has begun or ended since is newer
-    than the answer. One that another process is sending right now is left open: its own answer is
-    coming.
+    than the answer, and so is one that another process was sending then, which may have been killed
+    since. One that another process is sending right now is left open: its own answer is coming.
     """
     event = WORD_EVENTS.get(asked.meaning or "")
 
@@ -69,7 +76,8 @@ def record_status(payment: Payment, asked: StatusAnswer, started_ms: int, desk: 
         current = tx.payment(payment.request_id) or payment
         who = desk.who(current.machine_id, current.operator_id)
         tx.add_status(current, who, started_ms, asked.end)
-        if event is None or (current.open and current.tried_since(payment)):
+        is_older = was_being_sent or current.tried_since(payment)
+        if event is None or (current.open and is_older):
             return current
         if not current.open:
             if contradicts(current.standing, event):

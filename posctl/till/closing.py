@@ -14,6 +14,7 @@ from posctl.paying.by_hand import close_by_hand
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers
 from posctl.paying.pay import told
+from posctl.paying.row import is_being_sent
 from posctl.screen.brush import named
 from posctl.till.cashier import Cashier
 from posctl.till.entry import Asks
@@ -65,6 +66,9 @@ class Closing:
         now = self._desk.journal.payment(one.payment.request_id) or one.payment
         if not now.open:  # closed elsewhere meanwhile
             self._verdicts.settle(told(now, self._desk))
+            return
+        if is_being_sent(now, self._desk.journal):  # by another posctl
+            self._talk.note(_("The platform is being asked about it: wait for its verdict."))
             return
         self._one = one._replace(payment=now)  # another posctl may have tried it since
         self._verdicts.open.ask_at(one.payment.request_id, inf)

@@ -20,7 +20,7 @@ from posctl.money.record import Checkout, Payment
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers
 from posctl.paying.pay import blocked, told
-from posctl.paying.row import checkout_of, open_near, reopen
+from posctl.paying.row import checkout_of, is_being_sent, open_near, reopen
 from posctl.paying.status import ask_payment
 from posctl.screen.brush import named
 from posctl.text import sentences
@@ -220,11 +220,14 @@ class Sending:
         if not payment.open:
             self._verdicts.settle(told(payment, self._desk))
             return
+        on_its_way = payment.request_id in self._workers.in_flight
+        before = on_its_way or is_being_sent(payment, self._desk.journal)
         started_ms = self._desk.now_ms()
         desk = self._desk._replace(interruptible=nullcontext)
 
         def ask() -> None:
-            self._verdicts.asked.put(Asked(payment, ask_payment(payment, desk), started_ms))
+            answer = ask_payment(payment, desk)
+            self._verdicts.asked.put(Asked(payment, answer, started_ms, was_being_sent=before))
             self._wake()
 
         self._talk.note(_("Asking the platform; that moves no money."))

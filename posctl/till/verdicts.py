@@ -45,11 +45,14 @@ _AGAIN_S = 60.0  # so long a fresh code may be scanned at once for what came to 
 
 
 class Asked(NamedTuple):
-    """The platform's word for a payment; `started_ms` is when it was asked."""
+    """The platform's word for a payment; `started_ms` is when it was asked, `was_being_sent`
+    whether the payment was on its way then.
+    """
 
     payment: Payment
     answer: StatusAnswer
     started_ms: int
+    was_being_sent: bool
 
 
 class Verdicts:
@@ -115,8 +118,10 @@ class Verdicts:
         for settled in record(self._workers.arrived(), self._desk, forget=False):
             self.settle(settled.result, settled.ban_s or 0)
         while not self.asked.empty():
-            payment, answer, started_ms = self.asked.get()
-            settled_now = record_status(payment, answer, started_ms, self._desk)
+            payment, answer, started_ms, was_being_sent = self.asked.get()
+            settled_now = record_status(
+                *(payment, answer, started_ms, self._desk), was_being_sent=was_being_sent
+            )
             listed = self.open.get(payment.request_id)
             number = listed.number if listed else None
             self._talk.show(

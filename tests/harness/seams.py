@@ -52,7 +52,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "posctl.paying.desk": ("form_of",),
     "posctl.paying.pay": ("pay", "retry"),
     "posctl.paying.many": ("looks_again",),
-    "posctl.paying.row": ("_code_hash",),
+    "posctl.paying.row": ("_code_hash", "is_being_sent"),
     "posctl.paying.status": ("record_status",),
     "posctl.batch.file": ("read_batch", "_says"),
     # what is told

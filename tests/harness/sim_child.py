@@ -568,11 +568,16 @@ def status_by_old_news(_connections: list[Db]) -> None:
     asking = importlib.import_module("posctl.paying.status")
     record = asking.record_status
 
-    def recorded(asked_of: Any, asked: Any, started_ms: int, desk: Any) -> Any:
+    def recorded(asked_of: Any, asked: Any, started_ms: int, desk: Any, **more: bool) -> Any:
         newest = desk.journal.payment(asked_of.request_id) or asked_of
-        return record(newest, asked, started_ms, desk)
+        return record(newest, asked, started_ms, desk, **more)
 
     patch(asking, "record_status", recorded)
+
+
+def status_beside_a_sender(_connections: list[Db]) -> None:
+    """What a status says counts though the payment was on its way when it was asked."""
+    patch(row, "is_being_sent", lambda *_args: False)
 
 
 def batch_id_by_bytes(_connections: list[Db]) -> None:
@@ -690,6 +695,7 @@ BUGS: Mapping[str, Callable[[list[Db]], None]] = {
         session_ignored,
         no_last_look,
         status_by_old_news,
+        status_beside_a_sender,
         batch_id_by_bytes,
         companion_not_looked_at,
         clone_allowed,

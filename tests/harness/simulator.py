@@ -457,21 +457,33 @@ class Play:
         self.counts[f"people asleep {step.arg}"] += bool(run.reached)
 
     def _do_old_news(self, step: Step) -> None:
-        """A question waits for its answer while the payment is tried again: that is newer."""
+        """The payment is tried again while a question waits for its answer, or was on its way when
+        it was asked; that one is killed: whatever it did is newer than the answer.
+        """
         part = self._left_open(step)
         asked = next((p for p in self._decided() if p.key == part.key), None)
         if asked is None:
             return
+        status, retry = ("status", asked.request_id), ("retry", asked.request_id, "--yes")
+        asleep = How(armed=(("post.after", 1, "sleep:1"),))
         with self.machine.night():
-            asleep = How(armed=(("post.after", 1, "sleep:1"),))
-            asking = self.machine.start("status", asked.request_id, how=asleep)
+            on_its_way = None
+            if step.pick % 2:
+                begun = How(armed=(("post.before", 1, "sleep:1"),), after_s=0.0)
+                on_its_way = self.machine.start(*retry, how=begun)
+                self.machine.wait_until_asleep(on_its_way)
+            asking = self.machine.start(*status, how=asleep)
             self.machine.wait_until_asleep(asking)
-            begun = How(armed=(("post.before", 1, "kill"),))
-            again = self.machine.run("retry", asked.request_id, "--yes", how=begun)
+            if on_its_way:
+                again = on_its_way
+                self.machine.finish([again])
+            else:
+                again = self.machine.run(*retry, how=How(armed=(("post.before", 1, "kill"),)))
             before = read_payments(self.machine.journal)[asked.request_id]
         self._finish([again, asking])
         if asking.reached and before.open and before.tries > asked.tries:
             self.counts["people old_news"] += 1
+            self.counts["people old_news, on its way"] += on_its_way is not None
             if not read_payments(self.machine.journal)[asked.request_id].open:
                 self.blame(14, f"run {asking.number} closed what was tried again since it asked")
 

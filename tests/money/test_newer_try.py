@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -56,3 +57,23 @@ def test_resolve_asks_on_a_terminal(shop: Shop, gateway: Merciless) -> None:
     assert shop.run("pending", "--check").code == 20
     assert pty_run([*command, "--yes"], env=shop.env).exit_code == 0
     assert shop.run("pending", "--check").code == 0
+
+
+def test_nobody_is_asked_about_what_is_being_sent(shop: Shop, gateway: Merciless) -> None:
+    """While a payment is on its way nobody can know what becomes of it: `resolve` asks no person at
+    a terminal (30), and nothing is closed when that process is killed then.
+    """
+    shop.profile(gateway.url, timeout="{connect: 5, read: 60, total: 90}")
+    request_id = open_payment(shop, gateway)
+    gateway.hold_at = 0
+    retry = subprocess.Popen([*shop.command, "retry", request_id], env=shop.env)
+    try:
+        gateway.wait_for(lambda: gateway.held == 1)
+        shown = pty_run([*shop.command, *resolve(request_id)], env=shop.env)
+    finally:
+        retry.kill()
+        retry.wait()
+    assert shown.exit_code == 30
+    assert "sending this payment" in shown.flow
+    assert "[y/N]" not in shown.flow
+    assert shop.run("pending", "--check").code == 20

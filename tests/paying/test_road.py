@@ -52,7 +52,7 @@ from posctl.paying.desk import Patience
 from posctl.paying.many import record
 from posctl.paying.pay import as_result, told
 from posctl.paying.retries import due_at_ms
-from posctl.paying.row import open_order
+from posctl.paying.row import is_being_sent, open_order
 from posctl.paying.status import ask_checkout, ask_payment, record_status
 
 
@@ -809,6 +809,20 @@ def test_a_person_closes_nothing_that_was_on_its_way(till: Till) -> None:
     assert record_status(seen, said, 5, till.desk).open
     assert till.payment().open
     close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=False)
+
+
+def test_a_status_closes_nothing_that_another_process_was_sending(till: Till) -> None:
+    """Not even when that one was killed before its answer: it may have charged after the word."""
+    till.pay(LOST)
+    till.journal.let_go(till.begin(till.first_id()))
+    seen = till.payment()
+    with till.held_elsewhere():
+        assert is_being_sent(seen, till.journal)
+    assert not is_being_sent(seen, till.journal)
+    said = StatusAnswer(TryEnd(Event.NO_VERDICT, 5), "CLOSED", "fail")
+    assert record_status(seen, said, 5, till.desk, was_being_sent=True).open
+    assert till.payment().open
+    assert not record_status(seen, said, 5, till.desk).open
 
 
 def by_hand(till: Till, *, paid: bool) -> Payment:

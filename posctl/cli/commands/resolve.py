@@ -14,7 +14,14 @@ from posctl.money.order import check_value
 from posctl.money.outcome import Exit
 from posctl.money.record import Filter, Payment
 from posctl.money.result import correction_json, payment_json
-from posctl.paying.by_hand import close_by_hand, correct_by_hand, person, refuse_by_hand
+from posctl.paying.by_hand import (
+    being_sent,
+    close_by_hand,
+    correct_by_hand,
+    person,
+    refuse_by_hand,
+)
+from posctl.paying.row import is_being_sent
 from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_payment
 from posctl.screen.screen import View
@@ -152,9 +159,11 @@ def _close(payment: Payment, options: ResolveOptions, note: str, run: Run) -> Pa
     """Close or correct it, once somebody at a terminal has agreed."""
     paid = options.verdict == "paid"
     close = correct_by_hand if options.correct else close_by_hand
-    if payment.open is not options.correct and not options.yes and run.can_ask():
-        _ask(payment, paid, options.correct, run)
     journal = run.journal()
+    if payment.open is not options.correct and not options.yes and run.can_ask():
+        if is_being_sent(payment, journal):
+            raise being_sent(payment)
+        _ask(payment, paid, options.correct, run)
     return close(payment, _who(run), note, run.now_ms(), journal, paid=paid)
 
 

@@ -15,6 +15,7 @@ from posctl.money.order import check_value
 from posctl.money.outcome import EXIT_OF, Event, Exit, outcome_of
 from posctl.money.record import Filter, Payment, StatusAnswer
 from posctl.money.result import Problem, payment_json
+from posctl.paying.row import is_being_sent
 from posctl.paying.status import ask_checkout, ask_payment, record_status
 from posctl.screen.contract import envelope
 from posctl.screen.payments import draw_status
@@ -80,9 +81,10 @@ def _of_payment(payment: Payment, run: Run) -> Exit:
     desk = run.desk()
     if payment.checkout.merchant != desk.profile.merchant:
         raise UsageError("other_profile", *of_another(payment, desk.profiles, "status"))
+    was_being_sent = is_being_sent(payment, desk.journal)
     started_ms = desk.now_ms()
     asked = ask_payment(payment, desk)
-    payment = record_status(payment, asked, started_ms, desk)
+    payment = record_status(payment, asked, started_ms, desk, was_being_sent=was_being_sent)
     code = EXIT_OF[outcome_of(payment.standing)]
     _show(asked, code, payment.checkout.checkout_id, payment, run)
     return code
