@@ -46,7 +46,7 @@ class Known:
         self.numbers += (number for (number,) in cursor.fetchall())
 
     def has_ids(self, request_ids: Iterable[str], found: Sequence[Payment]) -> None:
-        """Of these ids, `found` are all payments."""
+        """Of these ids, all payments are in `found`."""
         self.by_id |= dict.fromkeys(request_ids)
         self.by_id |= {payment.request_id: payment for payment in found}
 
@@ -75,7 +75,7 @@ class Known:
             self._code_of[payment.seq] = code_hash
 
     def has_vouchers(self, vouchers: Iterable[str], found: Sequence[Payment]) -> None:
-        """Of these ids of the platform's, `found` are all payments."""
+        """Of these ids of the platform's, all payments are in `found`."""
         self.by_voucher |= {voucher: {} for voucher in vouchers}
         for payment in found:
             self._with_vouchers(payment)

@@ -307,11 +307,13 @@ class Later(NamedTuple):
 
 class Gathered(NamedTuple):
     """A statement that changes many rows at once: they are gathered until something is waited for,
-    and go out in the order of `rank`. Its first column is `seq`, one row each.
+    and go out in the order of `rank`. Its first column is `seq`, one row each. `of_one` says the
+    same of a single row, which costs both sides half as much.
     """
 
     rank: int
     statement: str
+    of_one: str
     is_counted: bool
 
 
@@ -324,17 +326,20 @@ def gathered(
     it may wait for COMMIT, which then does not happen. `also` is done with those rows, `done`.
     """
     pairs = [pair.split() for pair in columns.split(",")]
+    names = ", ".join(name for name, _kind in pairs)
     arrays = ", ".join(f"%s::{kind}[]" for _name, kind in pairs)
-    rows = f"unnest({arrays}) AS v({', '.join(name for name, _kind in pairs)})"
-    whole = statement.format(rows=rows)
-    if returning is None:
-        return Gathered(rank, whole, is_counted=False)
-    return Gathered(
-        rank,
-        f"""WITH done AS ({whole} RETURNING {returning}){also}
+    values = ", ".join(f"%s::{kind}" for _name, kind in pairs)
+
+    def of(rows: str) -> str:
+        whole = statement.format(rows=f"{rows} AS v({names})")
+        if returning is None:
+            return whole
+        return f"""WITH done AS ({whole} RETURNING {returning}){also}
             SELECT array_agg(seq ORDER BY seq), array_agg(number ORDER BY seq),
-              1 / CASE WHEN count(*) = %s THEN 1 ELSE 0 END FROM done""",
-        is_counted=True,
+              1 / CASE WHEN count(*) = %s THEN 1 ELSE 0 END FROM done"""
+
+    return Gathered(
+        rank, of(f"unnest({arrays})"), of(f"(VALUES ({values}))"), is_counted=returning is not None
     )
 
 
@@ -853,11 +858,15 @@ def _asked(db: Connection[Any], one: Later) -> Cursor[Any]:
 
 def _as_one(into: Gathered, rows: Sequence[_Row]) -> Later:
     """One statement for all of `rows`."""
-    columns = [
-        [plain(value) for value in column] for column in zip(*(r.values for r in rows), strict=True)
-    ]
+    if len(rows) == 1:
+        statement, values = into.of_one, [*rows[0].values]
+    else:
+        statement, values = (
+            into.statement,
+            [*map(list, zip(*(r.values for r in rows), strict=True))],
+        )
     if not into.is_counted:
-        return Later(into.statement, columns)
+        return Later(statement, values)
     then = {row.values[0]: row.then for row in rows if row.then is not None}
 
     def answered(cursor: Cursor[Any]) -> None:
@@ -866,7 +875,7 @@ def _as_one(into: Gathered, rows: Sequence[_Row]) -> Later:
             if seq in then:
                 then[seq](number)
 
-    return Later(into.statement, [*columns, len(rows)], answered)
+    return Later(statement, [*values, len(rows)], answered)
 
 
 def plain(value: Any) -> Any:
