@@ -145,7 +145,7 @@ class PostgresJournal:
                 self._go_on_renewing()
             return done
 
-        done = self._link.transact(step)
+        done = self._link.transact(step, at_once=True)
         self._paid_for = self._paying_for or self._paid_for
         self._note.acknowledged(self._numbers)
         self._held = (self._held | self._claimed) - self._let_go

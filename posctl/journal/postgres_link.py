@@ -16,6 +16,7 @@ import os
 import random
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -233,13 +234,13 @@ OLDEST = 2
 
 # A till that loses its power inside a transaction would keep its rows locked until TCP notices.
 # All of it in every transaction, and for it alone: behind a pooler the next one may be another
-# server process. Nothing here takes the snapshot: who waits for a lock first sees what came before.
-_BEGIN = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ",
-    "SET LOCAL lock_timeout = '{lock_ms:.0f}ms'",
-    "SET LOCAL idle_in_transaction_session_timeout = '30s'",
-    "SET LOCAL synchronous_commit = '{durable}'",
-)
+# server process.
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_LOCAL = {
+    "lock_timeout": "{lock_ms:.0f}ms",
+    "idle_in_transaction_session_timeout": "30s",
+    "synchronous_commit": "{durable}",
+}
 _CONNECT = {
     "application_name": "posctl",
     "client_encoding": "UTF8",
@@ -266,7 +267,12 @@ _FIRST_VERSION = """INSERT INTO posctl_schema SELECT %s + 1, 1
   WHERE NOT EXISTS (SELECT 1 FROM posctl_schema)"""
 _NEXT_VERSION = f"""UPDATE posctl_schema SET version=version + 1, oldest=greatest(oldest, {OLDEST})
   WHERE version=%s"""
-_SETTINGS = "SELECT current_setting('synchronous_commit'), current_schema()"
+_SETTINGS = "SELECT current_setting('synchronous_commit'), current_schema(), pg_backend_pid()"
+# Before anything that was prepared is run: never another client's statement of that name, on
+# another server process.
+_SAME_SERVER = "CAST(CASE WHEN pg_backend_pid()={pid} THEN '1' ELSE 'a pooler' END AS BIGINT)"
+# What that says, and what one says that is not prepared there, or is already.
+_POOLED = ("22P02", "26000", "42P05")
 _VERSION = "SELECT version, oldest FROM posctl_schema"
 # What `gathered` makes of a statement that left out a row.
 _STALE = "22012"
@@ -413,6 +419,8 @@ class Link:
         self._rows: dict[Gathered, list[_Row]] = {}  # that come after those
         self._found_version: tuple[int, int] | None = None  # when the connection was made
         self._durable = "on"  # synchronous_commit: what the server has, if that is not less
+        self._prepares = True  # until a pooler is found between
+        self._is_at_once = False  # the transaction that runs
         self.is_inside = False
         self._is_away = False
         self._is_slow = self._was_slow = False  # this statement; one of this transaction
@@ -430,7 +438,6 @@ class Link:
 
     def _fit_connection(self) -> tuple[Connection[Any], str, tuple[int, int] | None]:
         """With its synchronous_commit, and what the journal says of its version, if it does."""
-        # No prepared statements: they would not survive a pooler.
         db = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
         try:
             found: list[Cursor[Any]] = []
@@ -444,8 +451,10 @@ class Link:
             with suppress(psycopg.errors.UndefinedTable):
                 self._waited(db, ask)
                 version = found[1].fetchone()
-            durable, schema = found[0].fetchone() or ("", None)
+            durable, schema, pid = found[0].fetchone() or ("", None, None)
             self._refuse_unfit(db, schema)
+            if self._prepares and pid == db.info.backend_pid:
+                db.prepare_threshold = sys.maxsize  # nothing but what asks for it
         except BaseException:
             db.close()
             raise
@@ -538,9 +547,18 @@ class Link:
         with db.cursor() as cursor, self.slowly():
             self._waited(db, lambda: cursor.executemany(statement.encode(), values))
 
-    def transact(self, step: Callable[[], T]) -> T:
-        """Run `step` in one transaction, again when it did not happen."""
-        return self._patiently(lambda: self._once(step))
+    def transact(self, step: Callable[[], T], *, at_once: bool = False) -> T:
+        """Run `step` in one transaction, again when it did not happen.
+
+        Its view of the tables is that of its first statement: who waits for a lock first sees what
+        came before. With `at_once` it is taken as it begins, which costs less; and where nothing
+        pools between, the server plans its statements once for the whole connection.
+        """
+        self._is_at_once = at_once
+        try:
+            return self._patiently(lambda: self._once(step))
+        finally:
+            self._is_at_once = False
 
     def close(self) -> None:
         self._watch.end()
@@ -574,9 +592,9 @@ class Link:
 
         def ask() -> list[Cursor[Any]]:
             if len(together) == 1:
-                return [_asked(db, together[0])]
+                return [self._asked(db, together[0])]
             with db.pipeline():
-                return [_asked(db, one) for one in together]
+                return [self._asked(db, one) for one in together]
 
         cursors = self._waited(db, ask)
         for one, cursor in zip(together, cursors, strict=True):
@@ -584,11 +602,14 @@ class Link:
                 one.then(cursor)
         return cursors[-1]
 
+    def _asked(self, db: Connection[Any], one: Later) -> Cursor[Any]:
+        values = [plain(value) for value in one.values]
+        # What has no values costs less to read than to keep.
+        return db.execute(one.statement.encode(), values, prepare=self._is_at_once and bool(values))
+
     def _once(self, step: Callable[[], T]) -> T:
         db = self._connected()
-        self._later = [
-            Later(each.format(durable=self._durable, lock_ms=LOCK_S * 1000)) for each in _BEGIN
-        ]
+        self._later = [Later(_BEGIN), *map(Later, self._settings(db))]
         self._rows = {}
         self.is_inside = True
         try:
@@ -604,13 +625,26 @@ class Link:
         self._commit(db)
         return done
 
+    def _settings(self, db: Connection[Any]) -> list[str]:
+        """What sets _LOCAL, for one transaction."""
+        local = {
+            name: value.format(durable=self._durable, lock_ms=LOCK_S * 1000)
+            for name, value in _LOCAL.items()
+        }
+        if not self._is_at_once:
+            return [f"SET LOCAL {name} = '{value}'" for name, value in local.items()]
+        asked = [f"set_config('{name}', '{value}', TRUE)" for name, value in local.items()]
+        if db.prepare_threshold is not None:
+            asked.append(_SAME_SERVER.format(pid=db.info.backend_pid))
+        return [f"SELECT {', '.join(asked)}"]
+
     def _commit(self, db: Connection[Any]) -> None:
         self._warned = None
         try:
             ended = self._execute("COMMIT", ())
         except psycopg.Error as error:
             # What waited for it failed, or a distributed engine says so only now: not happened.
-            if error.sqlstate in (*_REPEATABLE, _STALE):
+            if error.sqlstate in (*_REPEATABLE, *_POOLED, _STALE):
                 self._roll_back(db)
                 if error.sqlstate == _STALE:
                     raise Stale from error
@@ -652,7 +686,10 @@ class Link:
             except psycopg.Error as error:
                 failed = error
                 lost = self._db is None or self._db.closed
-                if lost:
+                if error.sqlstate in _POOLED and self._prepares:
+                    self._prepares = False
+                    self._drop()
+                elif lost:
                     self._drop()
                 elif error.sqlstate not in _REPEATABLE:
                     raise self._as_journal_error(error) from error
@@ -852,19 +889,13 @@ def _conninfo(url: str) -> str:
     return make_conninfo("", **_CONNECT | {k: str(v) for k, v in given.items() if v is not None})
 
 
-def _asked(db: Connection[Any], one: Later) -> Cursor[Any]:
-    return db.execute(one.statement.encode(), [plain(value) for value in one.values])
-
-
 def _as_one(into: Gathered, rows: Sequence[_Row]) -> Later:
     """One statement for all of `rows`."""
     if len(rows) == 1:
         statement, values = into.of_one, [*rows[0].values]
     else:
-        statement, values = (
-            into.statement,
-            [*map(list, zip(*(r.values for r in rows), strict=True))],
-        )
+        columns = zip(*(row.values for row in rows), strict=True)
+        statement, values = into.statement, [list(column) for column in columns]
     if not into.is_counted:
         return Later(statement, values)
     then = {row.values[0]: row.then for row in rows if row.then is not None}

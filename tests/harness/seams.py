@@ -32,7 +32,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     ),
     "posctl.journal.postgres_link": (
         *("Link._execute", "Link._once", "Link._commit", "Link._migrate"),
-        *("Link._fit_connection", "Link._noticed", "_Watch.over", "_BEGIN", "_schema_of"),
+        *("Link._fit_connection", "Link._noticed", "_Watch.over", "_LOCAL", "_schema_of"),
         *("RETRY_S", "ANSWER_S", "AWAY_ANSWER_S", "LOCK_S", "LOOK_S", "time"),
     ),
     "posctl.journal.postgres_whole": ("_checked",),

@@ -742,8 +742,8 @@ def durable_by_session(_connections: list[sim_child.Db]) -> None:
     """synchronous_commit is set for the connection, which behind a pooler the next transaction
     does not have.
     """
-    begin = tuple(one for one in postgres_link._BEGIN if "synchronous_commit" not in one)
-    patch(postgres_link, "_BEGIN", begin)
+    local = {k: v for k, v in postgres_link._LOCAL.items() if k != "synchronous_commit"}
+    patch(postgres_link, "_LOCAL", local)
     connect = postgres_link.Link._fit_connection
 
     def connected(self: Any) -> Any:

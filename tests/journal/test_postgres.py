@@ -861,3 +861,40 @@ def test_what_is_claimed_ahead_and_not_sent_is_free_again(
     assert not journal.transact(lambda tx: tx.hold(mine))
     other.let_go(mine)
     assert journal.transact(lambda tx: tx.hold(mine))
+
+
+def prepared(journal: PostgresJournal) -> int:
+    """How many statements the server keeps planned for this connection."""
+    counted = "SELECT count(*) FROM pg_prepared_statements"
+    (count,) = journal.transact(lambda tx: tx._link.execute(counted).fetchone()) or (0,)
+    return int(count)
+
+
+def pay_for(journal: PostgresJournal, *names: str) -> None:
+    """Payments of these ids, each of a checkout of its own, in four messages each."""
+    for name in names:
+        checkout = CHECKOUT._replace(checkout_id=name)
+        finish(journal, begin(journal, new(name, checkout=checkout)), Event.PAID)
+
+
+def test_statements_are_planned_once_for_a_connection(journal: PostgresJournal) -> None:
+    """However many payments there are; over half of a payment's time would be planning."""
+    pay_for(journal, "a", "b")
+    kept = prepared(journal)
+    assert kept > 5
+    pay_for(journal, "c", "d", "e")
+    assert prepared(journal) == kept
+
+
+def test_what_is_prepared_no_more_costs_no_payment(journal: PostgresJournal) -> None:
+    """Something between has reset the server's process: the connection is made anew, and nothing
+    is prepared any more.
+    """
+    pay_for(journal, "a")
+    db = journal._link._db
+    assert db is not None
+    db.pgconn.exec_(b"DEALLOCATE ALL")
+    pay_for(journal, "b")
+    assert journal._link._db is not db
+    assert prepared(journal) == 0
+    assert [one.request_id for one in journal.history(Filter())] == ["b", "a"]

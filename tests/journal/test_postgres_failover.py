@@ -6,6 +6,7 @@ All of it in one command: `nox -s failover`. It tells the figures that docs/many
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from many_tills import Tills
 from merciless import Merciless
 from pgserver import Database, Pooler, Standby
+from test_postgres import pay_for, prepared
 
 from posctl.errors import JournalError
 from posctl.journal.postgres import PostgresJournal
@@ -159,3 +161,24 @@ def test_behind_a_pooler_a_schema_that_was_dropped_is_refused(primary: Database)
         with pytest.raises(JournalError) as caught, closing(PostgresJournal(url, 5)):
             pass
     assert caught.value.code == "journal_schema"
+
+
+@pooled
+@pytest.mark.parametrize("hides", [False, True])
+def test_behind_a_pooler_nothing_is_prepared(primary: Database, hides: bool) -> None:
+    """The next transaction may be over another connection, which does not know it, or knows another
+    statement by that name: also where the pooler passes for the server itself at first.
+    """
+    with Pooler(primary, 2) as pooler:
+        journals = [PostgresJournal(pooler.url, 5) for _n in range(4)]
+        try:
+            for one in journals:
+                assert one._link._db is not None
+                if hides:
+                    one._link._db.prepare_threshold = sys.maxsize
+            for n, one in enumerate(3 * journals):
+                pay_for(one, f"{n}")
+            assert [prepared(one) for one in 3 * journals] == 12 * [0]
+        finally:
+            for one in journals:
+                one.close()
