@@ -480,7 +480,7 @@ def draw_verdict(
         draw_prose(canvas, _(_NOT_PAID) if by_hand else advice.money(outcome), "bold")
 
 
-_NOT_PAID = N_("Somebody says: not charged. If the phone still asks to pay, cancel it there.")
+_NOT_PAID = N_("By hand: not charged. If the phone still asks to pay, cancel it there.")
 
 
 def draw_stop(canvas: Canvas, payment: Payment) -> None:

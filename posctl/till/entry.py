@@ -375,7 +375,8 @@ class Entry:
         if command:
             yield from self._command(command[1], command[2])
             return
-        if (named := re.fullmatch(r"(?i)(?:p|receipt) +(\S+)", half_width(typed))) is not None:
+        named = re.fullmatch(r"(?i)(?:p|receipt) +(\S+)", half_width(typed))
+        if named is not None and not has_code(named[1]):  # what is kept stays in sight
             yield Keep(f"p {named[1]}")
             yield Command("p", None, named[1])
             return
@@ -550,9 +551,7 @@ _WHAT_ELSE = {
     Scan.AMOUNT: N_("{typed} looks like an amount."),
     Scan.WORDS: N_("{typed} is in words, not in digits or letters."),
 }
-_BLANKS = (
-    "\u3000\xa0"  # an input method's, and a copied page's: `5 30` is not 530 with them, either
-)
+_BLANKS = "\u3000\xa0"  # an input method's, and a copied page's: `5 30` is no 530 with them
 _NUMBERED = frozenset("rcs+p")  # commands that take the number of something
 _ENDS = "\r\n\t" + ETX
 # What one scanner sends behind another end is the same end: a second Enter would answer the next

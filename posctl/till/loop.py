@@ -319,12 +319,11 @@ class Till:
         if rest is not None:
             self._verdicts.count_rest(rest.checkout)
             rest = rests.find(rest.number)
-        if rest is None and not rests:
-            words = _("Nothing is part-paid. A split: take the first part as usual, then +.")
-            self._talk.note(words)
-            return
         if rest is None:
-            self._talk.note(_("There is no such part-paid checkout. The list: o"))
+            words = _("There is no such part-paid checkout. The list: o")
+            if not rests:
+                words = _("Nothing is part-paid. A split: take the first part as usual, then +.")
+            self._talk.note(words)
             return
         self._entry.take_rest(Offer(rest.checkout.checkout_id, rest.remaining_fee, rest=True))
 

@@ -85,7 +85,7 @@ def draw_help(canvas: Canvas) -> None:
     for key, words in HELP.items():
         for i, line in enumerate(wrapped(rich_text(_(words)), canvas.width - 9)):
             canvas.print(rich_text(f" {'' if i else key:7}").append_text(line))
-    draw_prose(canvas, _("Charged too much, or for nothing? The manager pays it back elsewhere."))
+    draw_prose(canvas, _("Charged too much? The manager refunds it in the platform's console."))
 
 
 def draw_farewell(canvas: Canvas, status: Status) -> None:

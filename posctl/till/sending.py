@@ -5,7 +5,7 @@ are asked before.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from math import ceil, inf
 
@@ -67,23 +67,23 @@ class Sending:
         """Tell before the scan what no code can change: the checkout is paid, or needs less."""
         order = self._cashier.make({"pay_fee": str(pay_fee), "checkout_id": checkout_id})
         checkout = checkout_of(order, self._desk.profile)
-        refused = refused_before(pay_fee, self._desk.journal.payments_of(checkout))
+        payments = self._desk.journal.payments_of(checkout)
+        refused = refused_before(pay_fee, payments)
         if refused is not None:
             self._talk.entry.fresh()
             self._refused(refused, order)
-        elif (doubt := self._doubt_of(checkout)) is not None:
+        elif (doubt := self._doubt_of(checkout, payments)) is not None:
             self._talk.confirm(
                 _("Charge it all the same?"),
                 lambda: self._talk.entry.ask_code(pay_fee, checkout_id),
                 about=lambda: doubt,
             )
 
-    def _doubt_of(self, checkout: Checkout) -> str | None:
-        """Why a checkout may not be the one that is meant, or may be paid: what a person said of it
-        may be wrong, and a letter is typed in the wrong case.
+    def _doubt_of(self, checkout: Checkout, payments: Sequence[Payment]) -> str | None:
+        """Why a checkout with `payments`, oldest first, may not be the one that is meant, or may be
+        paid: what a person said of it may be wrong, and a letter is typed in the wrong case.
         """
-        before = self._desk.journal.payments_of(checkout)
-        last = max(before, key=lambda payment: payment.seq, default=None)
+        last = payments[-1] if payments else None
         if last is not None and last.standing.state is State.RESOLVED and not last.standing.paid:
             words = _("▲ {payment} was closed by hand as NOT PAID {since} ago.")
             since = age(self._desk.now_ms() - last.updated_ms)

@@ -276,10 +276,15 @@ def test_own_request_id_is_used_up_by_a_no(pay: Training) -> None:
     assert "used up" not in pay(code=FAIL).json["error"]["hint"], "posctl makes a new one itself"
 
 
-def test_a_code_is_no_checkout(pay: Training, shop: Shop) -> None:
+def test_a_code_is_no_checkout(trained: Training, shop: Shop) -> None:
     """The customer's code given as the checkout, too, is refused (2): every list would name it."""
     code = "280000000000000001"
-    assert pay("--checkout", code, code=code).code == 2
+    members = json.dumps({"pay_fee": 100, "checkout_id": code, "channel_account": code})
+    for ran in (
+        trained("pay", "--fee", "100", "--checkout", code, "--code", code, "--json"),
+        trained("pay", "--file", "-", "--json", stdin=members),
+    ):
+        assert (ran.code, ran.json["error"]["code"]) == (2, "bad_channel_account")
     assert charges(shop) == []
 
 

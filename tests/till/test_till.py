@@ -1191,9 +1191,7 @@ def test_who_closes_it_as_not_paid_has_nobody_to_ask(
         till.type(f"{typed}\r")
         till.see(words)
     till.type("y\r")
-    till.see(
-        "× FAILED (by hand)", "Somebody says: not charged.", "It was closed by hand.", "Amount"
-    )
+    till.see("× FAILED (by hand)", "By hand: not charged.", "It was closed by hand.", "Amount")
     assert "fresh" not in till.news
 
 
@@ -1774,6 +1772,7 @@ AT_THE_AMOUNT = {
     "96385074": "an article's barcode",
     "https://x.cn/1": "an article's barcode",
     "退款": "gives no money back",
+    "p 280000000000000001": "That was a code",
 }
 AT_THE_CHECKOUT = {
     "q": "q is a command",
