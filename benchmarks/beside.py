@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests/harness"))
 
 import many_tills
 import pgserver
-from run import _PEAK
+from run import peak_mb, stub
 
 HERE = Path(__file__).parent
 # As a server at work: a commit is on the disk when it is acknowledged.
@@ -82,20 +83,30 @@ class Far(pgserver.Between):
 
 
 @contextmanager
-def stub(
-    folder: Path, kind: str, latency_ms: int = 0
-) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """The gateway of `stub.py`: its port and process."""
-    port_file = folder / "port"
-    port_file.unlink(missing_ok=True)
-    process = subprocess.Popen([sys.executable, HERE / "stub.py", port_file, str(latency_ms), kind])
-    try:
-        while not port_file.exists():
-            time.sleep(0.01)
-        yield int(port_file.read_text()), process
-    finally:
-        process.terminate()
-        process.wait()
+def shop(
+    setting: Setting, server: pgserver.Database, latency_ms: float
+) -> Iterator[tuple[Path, dict[str, str], subprocess.Popen[bytes]]]:
+    """A home, its environment, and the process of its gateway, which answers nothing until it is
+    told to pay.
+    """
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        url = server.url() if setting.store == "PostgreSQL" else f"{home}/journal.db"
+        with (
+            Far(server.port, setting.away_s) as far,
+            stub(folder / "port", "cuts", latency_ms) as (port, process),
+        ):
+            if setting.away_s:
+                url = url.replace(f":{server.port}/", f":{far.port}/")
+            gateway = f"http://127.0.0.1:{port}/router/rest"
+            yield folder, many_tills.machine(folder, url, gateway, setting.python), process
+
+
+def lines(path: Path, count: int) -> str:
+    """A file for `batch` of so many payments."""
+    rows = (json.dumps({"pay_fee": 100, "checkout_id": f"{path.stem}-{n}"}) for n in range(count))
+    path.write_text("\n".join(rows) + "\n")
+    return str(path)
 
 
 def run(setting: Setting, env: dict[str, str], *words: str, code: int = 0) -> float:
@@ -115,24 +126,12 @@ def run(setting: Setting, env: dict[str, str], *words: str, code: int = 0) -> fl
 
 def once(setting: Setting, server: pgserver.Database) -> tuple[float, float]:
     """`batch`, then `retry --all` of as many that got no answer: payments a second."""
-    with tempfile.TemporaryDirectory() as home:
-        folder = Path(home)
-        url = server.url() if setting.store == "PostgreSQL" else f"{home}/journal.db"
-        for name in ("paid", "cut"):
-            lines = (
-                json.dumps({"pay_fee": 100, "checkout_id": f"{name}-{n}"})
-                for n in range(setting.payments)
-            )
-            (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-        with Far(server.port, setting.away_s) as far, stub(folder, "cuts") as (port, process):
-            place = url.replace(f":{server.port}/", f":{far.port}/") if setting.away_s else url
-            env = many_tills.machine(
-                folder, place, f"http://127.0.0.1:{port}/router/rest", setting.python
-            )
-            run(setting, env, "batch", "cut.jsonl", code=21)
-            process.send_signal(signal.SIGUSR1)
-            resent = run(setting, env, "retry", "--all")
-            return run(setting, env, "batch", "paid.jsonl"), resent
+    with shop(setting, server, 0) as (folder, env, process):
+        paid, cut = (lines(folder / f"{name}.jsonl", setting.payments) for name in ("paid", "cut"))
+        run(setting, env, "batch", cut, code=21)
+        process.send_signal(signal.SIGUSR1)
+        resent = run(setting, env, "retry", "--all")
+        return run(setting, env, "batch", paid), resent
 
 
 def rates(other: str | None) -> None:
@@ -163,36 +162,15 @@ def memory() -> None:
     """What `batch` takes at most when no answer comes, `retry --all` of its payments, and the same
     batch once more, at a gateway of 50 ms.
     """
-    small = [sys.executable, "-I", "-S", "-c", _PEAK]
     with pgserver.Database() as server:
-        for store in ("PostgreSQL", "SQLite"):
-            for payments in (2000, 20_000):
-                with tempfile.TemporaryDirectory() as home:
-                    folder = Path(home)
-                    url = server.url() if store == "PostgreSQL" else f"{home}/journal.db"
-                    rows = (
-                        json.dumps({"pay_fee": 100, "checkout_id": f"m{n}"})
-                        for n in range(payments)
-                    )
-                    (folder / "lines.jsonl").write_text("\n".join(rows))
-                    with stub(folder, "cuts", 50) as (port, process):
-                        env = many_tills.machine(
-                            folder, url, f"http://127.0.0.1:{port}/router/rest"
-                        )
-                        for words in (
-                            ("batch", "lines.jsonl"),
-                            ("retry", "--all"),
-                            ("batch", "lines.jsonl"),
-                        ):
-                            command = [*small, sys.executable, "-m", "posctl", *words, "--json"]
-                            done = subprocess.run(
-                                command, env=env, cwd=home, stdout=subprocess.PIPE, check=True
-                            )
-                            process.send_signal(signal.SIGUSR1)
-                            print(
-                                f"{store}, {payments}: {words[0]}: {float(done.stdout):.0f} MB",
-                                flush=True,
-                            )
+        for store, payments in product(("PostgreSQL", "SQLite"), (2000, 20_000)):
+            one = Setting("now", sys.executable, store, NEAR, payments)
+            with shop(one, server, 50) as (folder, env, process):
+                batch = ("batch", lines(folder / "lines.jsonl", payments))
+                for words in (batch, ("retry", "--all"), batch):
+                    peak = peak_mb([one.python, "-m", "posctl", *words, "--json"], env)
+                    process.send_signal(signal.SIGUSR1)
+                    print(f"{store}, {payments}: {words[0]}: {peak:.0f} MB", flush=True)
 
 
 # ── tills ────────────────────────────────────────────────────────────────────────────────────
