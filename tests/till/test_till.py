@@ -7,6 +7,7 @@ import itertools
 import re
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -1327,6 +1328,29 @@ def test_evidence_is_not_typed_twice(
     assert "posctl" not in till.text
     notes = [one["resolved_note"] for one in shop.run("history", "--json").json["payments"]]
     assert notes == [None, "left"]
+
+
+def test_nobody_closes_what_another_posctl_sends(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """What another process has on its way is not asked about: nobody can know what it comes to."""
+    shop.profile(gateway.url, timeout="{connect: 5, read: 60, total: 90}")
+    gateway.answer = lambda _members: PENDING
+    till = counter()
+    sell(till, "1", "111")
+    till.see("again in")
+    till.type("\r")
+    till.see("no verdict yet", "Amount")
+    gateway.hold_at = 0
+    retry = subprocess.Popen([*shop.command, "retry", "--checkout", "111"], env=shop.env)
+    try:
+        gateway.wait_for(lambda: gateway.held == 1)
+        till.type("c 1\r")
+        till.see("The platform is being asked about it: wait for its verdict.", "Amount")
+        assert retry.poll() is None
+    finally:
+        retry.kill()
+        retry.wait()
 
 
 def test_the_shift_waits_for_another_till(
