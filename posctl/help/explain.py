@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from posctl.gateway.judge import read_event
 from posctl.gateway.top import Answer, ErrorAnswer
+from posctl.help import own_codes
 from posctl.hint import Hint, Say, Type, said
 from posctl.messages import N_, _
 from posctl.money import advice
@@ -42,13 +43,14 @@ class Entry(NamedTuple):
 
 KINDS = {
     "task": N_("what to do"),
-    "exit_code": N_("exit code"),
+    "exit_code": N_("exit code of posctl"),
     "outcome": N_("outcome"),
     "result_status": N_("result_status"),
     "event": N_("error.code of a try"),
     "block": N_("error.code of a blocked payment"),
     "error": N_("error.code of posctl's own"),
-    "top_code": N_("code of the gateway"),
+    "warning": N_("warning"),
+    "top_code": N_("error code of the gateway"),
     "sub_code": N_("sub code of the gateway"),
     "result_code": N_("result_code"),
     "msg_code": N_("msg_code"),
@@ -108,6 +110,8 @@ _EXITS = {
         (N_("To pay after all, run the same command again."),),
     ),
 }
+
+_SETTLE = N_("Wait, or settle what the message names; then run the same command again.")
 
 _CLOSED_WINDOW = "3221225786"  # STATUS_CONTROL_C_EXIT, the exit code of who was in it
 
@@ -224,8 +228,8 @@ def explain(word: str) -> list[Entry]:
         found.append(_over_100(wanted))
     if wanted == _CLOSED_WINDOW:
         found = [_exit(Exit.BUG)._replace(code=wanted)]
-    if re.fullmatch(r"journal_[a-z]+", wanted.lower()):
-        found.append(_exit(Exit.JOURNAL)._replace(kind="error", code=wanted))
+    if not any(entry.kind == "error" for entry in found):
+        found += _of_error_family(wanted)
     if not any(entry.kind == "sub_code" for entry in found):
         found += _sub_code(wanted)
     return found or _result_code(wanted)
@@ -239,6 +243,11 @@ def everything() -> Iterator[Entry]:
     yield from (_result_status(*one) for one in _RESULT_STATUS.items())
     yield from (_event(event) for event in Event)
     yield from (_block(block) for block in Block)
+    yield from (_error(code) for code in own_codes.ERRORS)
+    yield from (_as_exit(code, exit_code) for code, exit_code in own_codes.AS_EXIT.items())
+    for family in ("bad_XXX", "missing_XXX", "journal_XXX"):
+        yield from _of_error_family(family)
+    yield from (_warning(code) for code in advice.WARNINGS)
     yield from (_top_code(code) for code in _TOP_CODES)
     yield _over_100(">100")
     for name, (code, title, remedy) in _SUB_CODES.items():
@@ -307,6 +316,42 @@ def _block(block: Block) -> Entry:
     _sentence, hint = advice.BLOCKED[block]
     remedy = _lines(hint)
     return Entry("block", block, _(_BLOCKS[block]), Outcome.BLOCKED, _(_SENT_NOTHING), remedy)
+
+
+def _error(code: str) -> Entry:
+    """A word of an error of posctl's own."""
+    exit_code, title = own_codes.ERRORS[code]
+    _title, money, remedy = _EXITS.get(exit_code, ("", _SENT_NOTHING, (_SETTLE,)))
+    money, remedy = own_codes.MONEY.get(code, money), own_codes.REMEDY.get(code, remedy)
+    return Entry("error", code, _(title), None, _(money), _lines(remedy))
+
+
+def _as_exit(code: str, exit_code: Exit) -> Entry:
+    return _exit(exit_code)._replace(kind="error", code=code)
+
+
+def _of_error_family(word: str) -> list[Entry]:
+    """An error of many alike that nobody has listed: `bad_shop_id`, `missing_note`."""
+    family = re.fullmatch(r"(?i)(bad|missing|journal)_([a-z_]{1,64})", word)
+    if family is None:
+        return []
+    kind, name = family[1].lower(), family[2] if family[2] == "XXX" else family[2].lower()
+    if kind == "journal":
+        return [_as_exit(word, Exit.JOURNAL)]
+    words = (
+        _("{name} is not as posctl takes it; the message says what is allowed.")
+        if kind == "bad"
+        else _("{name} is missing; the message says how to give it.")
+    )
+    return [_as_exit(word, Exit.USAGE)._replace(title=words.format(name=name))]
+
+
+def _warning(code: str) -> Entry:
+    title = _("Beside an outcome: {warning}.").format(warning=_(advice.WARNINGS[code]))
+    money = _("It changes no outcome: that says what became of the money.")
+    see = (N_("See the payment:"), Type(("show", "{request_id}")))
+    remedy = _lines(advice.ASK if code == "not_recorded" else see)
+    return Entry("warning", code, title, None, money, remedy)
 
 
 def _top_code(code: int) -> Entry:

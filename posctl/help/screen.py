@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 def draw_entries(canvas: Canvas, entries: Sequence[Entry]) -> None:
     """What one word means, each of its meanings."""
+    if len(entries) > 1:
+        kinds = " · ".join(_(KINDS[entry.kind]) for entry in entries)
+        words = _("{code} means {count} things, told in this order: {kinds}")
+        draw_prose(canvas, words.format(code=entries[0].code, count=len(entries), kinds=kinds))
+        canvas.print()
     for n, entry in enumerate(entries):
         if n:
             canvas.print()

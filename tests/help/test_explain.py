@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pty_run import pty_run
 
+from posctl import errors
+from posctl.errors import AfterSending, PosctlError
+from posctl.help import own_codes
 from posctl.help.explain import Entry, everything, explain
 from posctl.hint import said
 from posctl.messages import use_language
+from posctl.money import advice
 from posctl.money.admit import Block
 from posctl.money.outcome import EVENT_TABLE, EXIT_OF, Event, Exit, Outcome
 from posctl.money.refusal import DECLINES, Decline
@@ -66,6 +71,9 @@ WORDS = [
     ("task", "refund"),
     *(("event", event.value) for event in Event),
     *(("block", block.value) for block in Block),
+    *(("error", code) for code in (*own_codes.ERRORS, *own_codes.AS_EXIT)),
+    *(("error", code) for code in ("bad_request_id", "missing_note", "journal_corrupt")),
+    *(("warning", code) for code in advice.WARNINGS),
     *(("top_code", number) for number in numbers_of_the_protocol()),
     *(("top_code", "101"), ("top_code", "900000001")),
     *(("sub_code", sub_code) for sub_code in sub_codes_of_the_protocol()),
@@ -188,6 +196,87 @@ def test_capitals_do_not_matter(one: tuple[str, str]) -> None:
     assert of(kind, word.upper())[3:] == of(kind, word)[3:]
 
 
+# ── posctl's own words ───────────────────────────────────────────────────────────────────────
+
+POSCTL = Path(errors.__file__).parent
+# What carries a code, and the place of it among its arguments. AfterSending has one code alone.
+CARRIERS = {
+    **{
+        one.__name__: 0
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, PosctlError) and one is not AfterSending
+    },
+    "Bad": 0,
+    "Problem": 1,
+}
+# A code that its place does not spell: which ones it may be, by file and expression.
+ELSEWHERE: dict[tuple[str, str], tuple[str, ...]] = {
+    # Passed on as another error: found where that is made.
+    ("batch/send.py", "error.code"): (),
+    ("config/keys.py", "error.code"): (),
+    ("config/profiles.py", "bad.code"): (),
+    # Of which kind of file it is.
+    ("table.py", "code"): ("bad_file", "bad_statement"),
+    ("config/secret.py", "what"): ("config", "secret_file"),
+    ("config/secret.py", "self._what"): ("config", "secret_file"),
+    # The event of a try, a block, or the platform's own: of tables that are gone through above.
+    ("money/advice.py", "block.value"): (),
+    ("money/advice.py", "end.code if end and end.code else event.value"): (),
+    ("cli/commands/status.py", "asked.end.code or asked.end.event"): (),
+    # The name of a check of `doctor`, which stands in its list with what to do.
+    ("cli/commands/doctor.py", "bad.name"): (),
+}
+
+
+def spelled(node: ast.expr) -> str | None:
+    """The code that an expression spells, with `x` for a part of it that it does not."""
+    match node:
+        case ast.Constant(value=str(code)):
+            return code
+        case ast.JoinedStr(values=[ast.Constant(value=str(begin)), *_rest]):
+            return f"{begin}x"
+        case ast.BinOp(left=ast.Constant(value=str(begin)), op=ast.Add()):
+            return f"{begin}x"
+    return None
+
+
+def codes_of_the_source() -> Iterator[tuple[str, str, tuple[str, ...] | None]]:
+    """Where a code is given, how, and which ones it may be; None when nobody knows."""
+    for path in sorted(POSCTL.rglob("*.py")):
+        where = path.relative_to(POSCTL).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if (place := CARRIERS.get(node.func.id)) is None:
+                continue
+            named = [one.value for one in node.keywords if one.arg == "code"]
+            given = [*node.args[place : place + 1], *named]
+            for one in given:
+                code = spelled(one)
+                words = ast.unparse(one)
+                yield where, words, ELSEWHERE.get((where, words)) if code is None else (code,)
+
+
+OWN = list(codes_of_the_source())
+
+
+def test_every_code_of_an_error_is_explained() -> None:
+    """Whatever `error.code` an error of posctl's own carries, `explain` knows it."""
+    assert [(where, how) for where, how, codes in OWN if codes is None] == []
+    codes = {code for _where, _how, found in OWN for code in found or ()}
+    codes.add(AfterSending("", "", "").code)
+    assert {"bad_lines", "request_id_taken", "results_unwritable", "journal_full"} <= codes
+    kinds = {"error", "block", "event"}
+    unknown = {code for code in codes if not kinds & {one.kind for one in explain(code)}}
+    assert unknown == set()
+
+
+def test_no_code_is_explained_that_no_error_carries() -> None:
+    """What is taken out of the source leaves the list, too."""
+    codes = {code for _where, _how, found in OWN for code in found or ()}
+    assert set(own_codes.ERRORS) - codes == set()
+
+
 # ── the command ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -253,6 +342,14 @@ def test_a_code_that_is_documented_nowhere_is_refused(shop: Shop) -> None:
     assert ran.out == ""
 
 
+def test_a_number_of_two_meanings_says_so_first(shop: Shop) -> None:
+    """Before either is told: that 21 is two things, and which of them comes first."""
+    shown = pty_run([*shop.command, "--lang", "en", "explain", "21"], env=shop.env).flow
+    words = "21 means 2 things, told in this order: exit code of posctl · error code of the gateway"
+    assert " ".join(shown.split()).startswith(words)
+    assert shown.index("no answer came") < shown.index("The method is missing")
+
+
 @languages
 def test_on_a_terminal_the_command_to_type_stands_alone(lang: str, shop: Shop) -> None:
     """A person reads what it is, what it means for the money, and a command ready to be copied."""
@@ -269,7 +366,7 @@ def test_on_a_terminal_the_command_to_type_stands_alone(lang: str, shop: Shop) -
 @languages
 def test_the_whole_list_fits_a_terminal(lang: str, shop: Shop) -> None:
     """`posctl explain` alone is readable on 80 columns, and every code is on it."""
-    shown = pty_run([*shop.command, "--lang", lang, "explain"], env=shop.env)
+    shown = pty_run([*shop.command, "--lang", lang, "explain"], env=shop.env, rows=600)
     assert shown.exit_code == 0
     assert shown.widest <= 80
     for entry in everything():
