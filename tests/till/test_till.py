@@ -1330,7 +1330,7 @@ def test_evidence_is_not_typed_twice(
     assert notes == [None, "left"]
 
 
-def test_nobody_closes_what_another_posctl_sends(
+def test_nobody_is_asked_about_what_another_posctl_sends(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:
     """What another process has on its way is not asked about: nobody can know what it comes to."""
