@@ -71,8 +71,11 @@ def record_status(
     since. One that another process is sending right now is left open: its own answer is coming.
     """
     event = WORD_EVENTS.get(asked.meaning or "")
+    held = False
 
     def write(tx: Transaction) -> Payment:
+        nonlocal held
+        held = False
         current = tx.payment(payment.request_id) or payment
         who = desk.who(current.machine_id, current.operator_id)
         tx.add_status(current, who, started_ms, asked.end)
@@ -86,13 +89,15 @@ def record_status(
                 # The record stays; this run tells what it has heard.
                 return current._replace(standing=Standing(State.CONFLICT))
             return current
-        if not tx.hold(current):
+        held = tx.hold(current)
+        if not held:
             return current
         standing = advance(current.standing, event)
         return tx.settle(current, standing, asked.end.finished_ms)
 
     settled = desk.journal.transact(write)
-    desk.journal.let_go(settled)
+    if held:  # else a try of this very process may be on its way
+        desk.journal.let_go(settled)
     if not settled.open and codes_of(payment.pay_request):
         desk.journal.forget_codes()
     return settled

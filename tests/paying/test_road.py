@@ -825,6 +825,19 @@ def test_a_status_closes_nothing_that_another_process_was_sending(till: Till) ->
     assert not record_status(seen, said, 5, till.desk).open
 
 
+def test_a_status_lets_nothing_go_that_is_on_its_way(till: Till) -> None:
+    """A till asks about a payment that it is sending itself: the answer comes first, and nobody
+    else may send or close that payment then.
+    """
+    till.pay(LOST)
+    before = till.payment()
+    till.begin(till.first_id())
+    said = StatusAnswer(TryEnd(Event.NO_VERDICT, 5), "CLOSED", "fail")
+    assert record_status(before, said, 5, till.desk).open
+    assert record_status(till.payment(), said, 5, till.desk, was_being_sent=True).open
+    assert not till.is_free()
+
+
 def by_hand(till: Till, *, paid: bool) -> Payment:
     return close_by_hand(till.payment(), "me", "seen", 5, till.journal, paid=paid)
 
