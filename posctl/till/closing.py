@@ -9,6 +9,7 @@ from posctl.errors import Busy, UsageError
 from posctl.messages import _
 from posctl.money.order import check_value
 from posctl.money.outcome import outcome_of
+from posctl.money.record import Payment
 from posctl.money.scan import half_width
 from posctl.paying.by_hand import close_by_hand
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
@@ -60,15 +61,11 @@ class Closing:
         one = self._verdicts.find(number)
         if one is None:
             return
-        if one.payment.request_id in self._workers.in_flight:
-            self._talk.note(_("The platform is being asked about it: wait for its verdict."))
-            return
         now = self._desk.journal.payment(one.payment.request_id) or one.payment
+        if self._is_on_its_way(now):
+            return
         if not now.open:  # closed elsewhere meanwhile
             self._verdicts.settle(told(now, self._desk))
-            return
-        if is_being_sent(now, self._desk.journal):  # by another posctl
-            self._talk.note(_("The platform is being asked about it: wait for its verdict."))
             return
         self._one = one._replace(payment=now)  # another posctl may have tried it since
         self._verdicts.open.ask_at(one.payment.request_id, inf)
@@ -80,6 +77,16 @@ class Closing:
             about=which(now),
             if_empty=_("Type 1 for paid, 2 for not paid."),
         )
+
+    def _is_on_its_way(self, payment: Payment) -> bool:
+        """Whether this till or another posctl is sending it, which is said: what anybody says of it
+        now is older than what that may charge.
+        """
+        on_its_way = payment.request_id in self._workers.in_flight
+        if not on_its_way and not is_being_sent(payment, self._desk.journal):
+            return False
+        self._talk.note(_("The platform is being asked about it: wait for its verdict."))
+        return True
 
     def _said(self, verdict: str) -> None:
         paid = _SAID.get(half_width(verdict).lower())
@@ -126,9 +133,10 @@ class Closing:
         except (Busy, UsageError):
             now = journal.payment(payment.request_id) or payment
             if now.open:
-                words = _("It was tried once more meanwhile: {outcome}. Still so?")
-                self._talk.note(words.format(outcome=named(outcome_of(now.standing))))
-                self._one = self._one._replace(payment=now)
+                if not self._is_on_its_way(now):
+                    words = _("It was tried once more meanwhile: {outcome}. Still so?")
+                    self._talk.note(words.format(outcome=named(outcome_of(now.standing))))
+                    self._one = self._one._replace(payment=now)
                 self._sure(note, paid=paid)
                 return
             self._talk.note(_("It was settled meanwhile; nothing was closed by hand."))

@@ -1353,6 +1353,38 @@ def test_nobody_is_asked_about_what_another_posctl_sends(
         retry.wait()
 
 
+def test_nobody_closes_what_another_posctl_is_sending(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """A yes while another posctl has it on its way counts no more, nor once that one is killed: it
+    may have charged since. The question stands, and is asked anew once nobody is sending.
+    """
+    shop.profile(gateway.url, timeout="{connect: 5, read: 60, total: 90}")
+    gateway.answer = lambda _members: PENDING
+    till = counter()
+    sell(till, "1", "111")
+    till.see("again in")
+    till.type("\r")
+    till.see("Amount")
+    for typed, words in (("c", "Paid? 1"), ("2", "What shows it"), ("left", "[y/n]")):
+        till.type(f"{typed}\r")
+        till.see(words)
+    gateway.hold_at = 0
+    retry = subprocess.Popen([*shop.command, "retry", "--checkout", "111"], env=shop.env)
+    try:
+        gateway.wait_for(lambda: gateway.held == 1)
+        till.type("y\r")
+        till.see("being asked about it", "NOT PAID? [y/n]")
+    finally:
+        retry.kill()
+        retry.wait()
+    till.type("y\r")
+    till.see("tried once more meanwhile", "NOT PAID? [y/n]")
+    assert shop.run("pending", "--check").code == 20
+    till.type("y\r")
+    till.see("× FAILED (by hand)", "Amount")
+
+
 def test_the_shift_waits_for_another_till(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:
