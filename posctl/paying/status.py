@@ -92,7 +92,10 @@ def record_status(
         held = tx.hold(current)
         if not held:
             return current
-        standing = advance(current.standing, event)
+        standing = current.standing
+        if standing.state is State.SENDING:  # the process that sent it is gone
+            standing = advance(standing, Event.CRASHED)
+        standing = advance(standing, event)
         return tx.settle(current, standing, asked.end.finished_ms)
 
     settled = desk.journal.transact(write)

@@ -43,7 +43,7 @@ from posctl.hint import Say, Type
 from posctl.journal import Transaction
 from posctl.money.admit import Block
 from posctl.money.order import Limits, check
-from posctl.money.outcome import Event, Exit, Outcome, Standing, State
+from posctl.money.outcome import Doubt, Event, Exit, Outcome, Standing, State
 from posctl.money.record import Payment, StatusAnswer, TryEnd
 from posctl.money.result import Result
 from posctl.paying.answer import read_exchange
@@ -836,6 +836,18 @@ def test_a_status_lets_nothing_go_that_is_on_its_way(till: Till) -> None:
     assert record_status(before, said, 5, till.desk).open
     assert record_status(till.payment(), said, 5, till.desk, was_being_sent=True).open
     assert not till.is_free()
+
+
+def test_a_status_leaves_the_doubt_of_a_try_that_was_killed(till: Till) -> None:
+    """The platform calls it pending after a crash: "failed" in its later words proves as little as
+    it would have without that question.
+    """
+    till.pay(PENDING)
+    till.journal.let_go(till.begin(till.first_id()))
+    said = StatusAnswer(TryEnd(Event.NO_VERDICT, 5), "WAIT", "pending")
+    assert record_status(till.payment(), said, 5, till.desk).standing.doubt is Doubt.BOTH
+    assert till.retry(says(model(2, result_code="SOMETHING"))).outcome is Outcome.PENDING
+    assert till.payment().open
 
 
 def by_hand(till: Till, *, paid: bool) -> Payment:
