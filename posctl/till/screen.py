@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from posctl.hint import Hint, Say, Type, said
@@ -286,9 +287,11 @@ _SOUNDING = {
     ),
 }
 
+_STOPPED = N_("The till asks no more by itself: r {n} asks. If the customer has left: c {n}")
 
-def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment, number: int | None) -> None:
-    """What the platform calls a payment, and what that is worth; `number` is its number here."""
+
+def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment, listed: Open | None) -> None:
+    """What the platform calls a payment, and what that is worth; `listed` as it stands here."""
     draw_prose(canvas, which(payment), "bold", gap=True)
     if asked.word is None:
         draw_bar(canvas, _("NO ANSWER"), "yellow")
@@ -302,8 +305,10 @@ def draw_asked(canvas: Canvas, asked: StatusAnswer, payment: Payment, number: in
     elif asked.meaning in (None, "pending"):  # else it is closed by it, and told so
         what, then = _SOUNDING[meaning]
         draw_prose(canvas, _(what))
-        if number is not None:
-            draw_prose(canvas, _(then).format(n=number), "bold")
+        if listed is not None:
+            if meaning == "pending" and listed.asks and listed.next_s == inf:
+                then = _STOPPED
+            draw_prose(canvas, _(then).format(n=listed.number), "bold")
     draw_prose(canvas, _("The platform says: {word}").format(word=asked.word), "dim")
 
 

@@ -25,7 +25,7 @@ from posctl.paying.many import Workers, record
 from posctl.paying.pay import told
 from posctl.paying.status import record_status
 from posctl.till.cashier import Cashier
-from posctl.till.open import Open, OpenPayments, Rests
+from posctl.till.open import Open, OpenPayments, Rest, Rests
 from posctl.till.screen import (
     Status,
     draw_asked,
@@ -123,9 +123,8 @@ class Verdicts:
                 *(payment, answer, started_ms, self._desk), was_being_sent=was_being_sent
             )
             listed = self.open.get(payment.request_id)
-            number = listed.number if listed else None
             self._talk.show(
-                {}, lambda canvas, a=answer, p=payment, n=number: draw_asked(canvas, a, p, n)
+                {}, lambda canvas, a=answer, p=payment, o=listed: draw_asked(canvas, a, p, o)
             )
             if not settled_now.open or settled_now.standing.state is State.CONFLICT:
                 self.settle(told(settled_now, self._desk))
@@ -241,8 +240,13 @@ class Verdicts:
 
     def show_rests(self, *, leaving: bool = False) -> None:
         """What is part-paid, by number."""
-        if rests := list(self.rests):
+        if rests := self._still_to_take():
             self._talk.show({}, lambda canvas: draw_rests(canvas, rests, leaving=leaving))
+
+    def _still_to_take(self) -> list[Rest]:
+        """The rests but for those of which a payment is open: that is what it is told as."""
+        paying = {one.payment.checkout for one in self.open if one.asks}
+        return [rest for rest in self.rests if rest.checkout not in paying]
 
     def count_rest(self, checkout: Checkout) -> None:
         """What a checkout still needs, whoever has paid a part of it."""
@@ -271,6 +275,7 @@ class Verdicts:
         # One that has no answer yet is on its way, though it has its number.
         found = [one.payment for one in self.open if one.asks]
         answered = {payment.request_id for payment in found}
+        rests = self._still_to_take()
         return Status(
             live=self._desk.profile.live,
             in_shift=self.takings.in_shift,
@@ -279,6 +284,6 @@ class Verdicts:
             open=len(found),
             open_fee=sum(payment.pay_fee for payment in found),
             on_its_way=sum(sent not in answered for sent in self._workers.in_flight),
-            rests=len(self.rests),
-            rest_fee=sum(rest.remaining_fee for rest in self.rests),
+            rests=len(rests),
+            rest_fee=sum(rest.remaining_fee for rest in rests),
         )

@@ -276,6 +276,20 @@ def test_own_request_id_is_used_up_by_a_no(pay: Training) -> None:
     assert "used up" not in pay(code=FAIL).json["error"]["hint"], "posctl makes a new one itself"
 
 
+@pytest.mark.parametrize(
+    ("fee", "said"),
+    [("12.50", "￥12.50 is 1250."), ("0.5", "￥0.5 is 50."), ("0.00", "100 is ￥1.00")],
+)
+def test_an_amount_in_yuan_is_refused_with_its_fen(
+    pay: Training, shop: Shop, fee: str, said: str
+) -> None:
+    """Nobody has to count noughts."""
+    ran = pay(fee=fee)
+    assert (ran.code, ran.json["error"]["code"]) == (2, "bad_pay_fee")
+    assert said in ran.json["error"]["hint"]
+    assert charges(shop) == []
+
+
 def test_a_code_is_no_checkout(trained: Training, shop: Shop) -> None:
     """The customer's code given as the checkout, too, is refused (2): every list would name it."""
     code = "280000000000000001"

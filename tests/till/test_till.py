@@ -29,7 +29,7 @@ from posctl.money.outcome import Event
 from posctl.money.record import StatusAnswer, TryEnd
 from posctl.screen.brush import Canvas
 from posctl.till.entry import Entry, Prompt
-from posctl.till.open import OpenPayments
+from posctl.till.open import Open, OpenPayments
 from posctl.till.screen import _SOUNDING, draw_asked
 from posctl.till.wishes import COMMANDS, Answer, Command, Keep, Note, Offer, Plain, Sale
 
@@ -1450,6 +1450,34 @@ def test_part_paid_checkouts_stay_in_sight(
     again.see("+1: STILL DUE  ￥7.00", "Checkout 112", "1 part-paid · ￥7.00 due")
 
 
+def test_a_rest_that_is_being_paid_is_offered_no_second_time(
+    counter: Callable[..., Counter], gateway: Merciless
+) -> None:
+    """While a payment of a rest is open it is listed as that, not as due as well: two lines of the
+    same money would be collected twice. Once it came to nothing, the rest is due again.
+    """
+    gateway.answer = lambda _members: told({"result_status": 1, "remaining_fee": 300})
+    till = counter()
+    sell(till, "2", "111")
+    till.see("STILL DUE  ￥3.00", "Amount")
+    gateway.answer = lambda _members: PENDING
+    till.type("+\r")
+    till.see("111: Amount")
+    till.type("\r")
+    till.see("scan")
+    till.type(f"{fresh_code()}\r")
+    till.see("again in")
+    till.type("\r")
+    till.see("1 open · ￥3.00", "Amount")
+    till.type("o\r")
+    till.see("1: … PENDING", "1 open · ￥3.00", "Amount")
+    assert "STILL DUE" not in till.news
+    assert "part-paid" not in till.news
+    gateway.answer = lambda _members: FAILED
+    till.type("r 1\r")
+    till.see("FAILED", "1 part-paid · ￥3.00 due")
+
+
 def test_who_insists_leaves_it_open(
     counter: Callable[..., Counter], shop: Shop, gateway: Merciless
 ) -> None:
@@ -1904,6 +1932,7 @@ def test_nothing_is_no_evidence() -> None:
         ("succeeded", None, "not yet paid for certain"),
         ("PENDING", None, "Do not close it by hand yet"),
         ("INIT", "pending", "Do not close it by hand yet"),
+        ("INIT", "given up", "The till asks no more by itself: r 1 asks."),
         ("FAIL", None, "does not prove that nobody was charged"),
         ("SUCCESS", "success", None),
         ("XYZ", None, "does not tell whether it was paid"),
@@ -1913,12 +1942,16 @@ def test_what_a_platform_calls_it_is_said_in_words(
     word: str, meaning: str | None, said: str | None
 ) -> None:
     """What it sounds like, what that is worth and what to do; its own word stands below. What the
-    profile reads closes the payment, and says so itself.
+    profile reads closes the payment, and says so itself. Where the till has stopped asking, it
+    does not say that it goes on.
     """
+    listed = Open(1, payment("a"), asks=1, next_s=5)
+    if meaning == "given up":
+        listed, meaning = listed._replace(next_s=inf), "pending"
     screen = io.StringIO()
     canvas = Canvas(Console(file=screen, width=200))
     end = TryEnd(event=Event.NO_VERDICT, finished_ms=0)
-    draw_asked(canvas, StatusAnswer(end, word, meaning, None), payment("a"), 1)
+    draw_asked(canvas, StatusAnswer(end, word, meaning, None), payment("a"), listed)
     canvas.show()
     drawn = screen.getvalue()
     assert drawn.strip().startswith("Checkout a · ￥0.01")
