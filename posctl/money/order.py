@@ -222,16 +222,14 @@ def _value(name: str, text: str, where: str, limits: Limits) -> str | int:
 
 def _fee(text: str, where: str, max_fee: int) -> int:
     # As raw ASCII text: int() would take 1_000, +5, " 5" and full-width digits.
-    if yuan_typed := re.fullmatch(r"(?=.*[1-9])([0-9]{1,9})\.([0-9]{1,2})", text):
-        fen = int(yuan_typed[1]) * 100 + int(yuan_typed[2].ljust(2, "0"))
-        words = _("It is in fen, a whole number: ￥{yuan} is {fen}.")
-        raise _bad("pay_fee", where, words.format(yuan=text, fen=fen))
     if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
-        raise _bad(
-            "pay_fee",
-            where,
-            _("It is a whole number of fen in plain digits, at least 1: 100 is ￥1.00."),
-        )
+        words = _("It is a whole number of fen in plain digits, at least 1: 100 is ￥1.00.")
+        if as_yuan := re.fullmatch(r"(?=.*[1-9])([0-9]{1,9})\.([0-9]{1,2})", text):
+            fen = int(as_yuan[1]) * 100 + int(as_yuan[2].ljust(2, "0"))
+            words = _(
+                "It is a whole number of fen in plain digits: 100 is ￥1.00, and ￥{yuan} is {fen}."
+            ).format(yuan=text, fen=fen)
+        raise _bad("pay_fee", where, words)
     fee = int(text)
     if fee > max_fee:
         raise UsageError(

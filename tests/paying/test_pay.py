@@ -286,7 +286,7 @@ def test_an_amount_in_yuan_is_refused_with_its_fen(
     """Nobody has to count noughts."""
     ran = pay(fee=fee)
     assert (ran.code, ran.json["error"]["code"]) == (2, "bad_pay_fee")
-    assert said in ran.json["error"]["hint"]
+    assert said in ran.json["error"]["message"]
     assert charges(shop) == []
 
 
