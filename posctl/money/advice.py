@@ -142,7 +142,11 @@ def problem_of(payment: Payment, end: TryEnd | None) -> Problem | None:
 def _closed_how(payment: Payment, end: TryEnd | None) -> str:
     if payment.standing.state is State.RESOLVED:
         return _("It was closed by hand.")
-    if end is not None and payment.open and EVENT_TABLE[end.event] is Outcome.FAIL:
+    return _of_open(end) if end is not None and payment.open else what_happened(end)
+
+
+def _of_open(end: TryEnd) -> str:
+    if EVENT_TABLE[end.event] is Outcome.FAIL:
         # "The payment failed" would contradict the verdict, which knows of an earlier try.
         return _in_detail(_("The platform's answer to this try was a failure."), end)
     return what_happened(end)
@@ -219,7 +223,7 @@ def what_happened_last(one: Try | None) -> str:
     """The latest try of an open payment in a sentence. Nobody but the process that sends knows
     whether it is still at it.
     """
-    return what_happened(one.end) if one and one.end else _(NO_END)
+    return _of_open(one.end) if one and one.end else _(NO_END)
 
 
 def still_to_do(payment: Payment, now_ms: int) -> Hint:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from posctl.money.advice import what_happened
+from posctl.money.advice import what_happened, what_happened_last
 from posctl.money.outcome import Event
-from posctl.money.record import TryEnd
+from posctl.money.record import Try, TryEnd, Who
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,12 @@ from posctl.money.record import TryEnd
 def test_no_exception_is_named_to_people(event: Event, message: str, said: str) -> None:
     """The other side's own words are told; the name of a class of Python's is for scripts."""
     assert what_happened(TryEnd(event=event, finished_ms=0, message=message)) == said
+
+
+def test_an_open_payment_is_not_told_as_failed() -> None:
+    """Among what is open a platform's "failed" that proves nothing is told as its answer: who stops
+    reading at "the payment failed" charges again.
+    """
+    failed = TryEnd(event=Event.FAILED, finished_ms=0, message="NO_MONEY")
+    said = what_happened_last(Try(2, "pay", 0, Who("host", 1, "001", "123"), failed))
+    assert said == "The platform's answer to this try was a failure. (NO_MONEY)"
