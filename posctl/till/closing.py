@@ -13,9 +13,7 @@ from posctl.money.record import Payment
 from posctl.money.scan import half_width
 from posctl.paying.by_hand import close_by_hand
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
-from posctl.paying.many import Workers
 from posctl.paying.pay import told
-from posctl.paying.row import is_being_sent
 from posctl.screen.brush import named
 from posctl.till.cashier import Cashier
 from posctl.till.entry import Asks
@@ -41,12 +39,11 @@ class Closing:
         desk: Desk,
         cashier: Cashier,
         talk: Talk,
-        workers: Workers,
         verdicts: Verdicts,
         monotonic: Callable[[], float],
     ) -> None:
         self._desk, self._cashier, self._talk = desk, cashier, talk
-        self._workers, self._verdicts, self._monotonic = workers, verdicts, monotonic
+        self._verdicts, self._monotonic = verdicts, monotonic
         self._one: Open | None = None
 
     def __bool__(self) -> bool:
@@ -79,14 +76,11 @@ class Closing:
         )
 
     def _is_on_its_way(self, payment: Payment) -> bool:
-        """Whether this till or another posctl is sending it, which is said: what anybody says of it
-        now is older than what that may charge.
-        """
-        on_its_way = payment.request_id in self._workers.in_flight
-        if not on_its_way and not is_being_sent(payment, self._desk.journal):
-            return False
-        self._talk.note(_("The platform is being asked about it: wait for its verdict."))
-        return True
+        """Whether it is, which is said."""
+        on_its_way = self._verdicts.is_on_its_way(payment)
+        if on_its_way:
+            self._talk.note(_("The platform is being asked about it: wait for its verdict."))
+        return on_its_way
 
     def _said(self, verdict: str) -> None:
         paid = _SAID.get(half_width(verdict).lower())

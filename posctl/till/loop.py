@@ -86,7 +86,7 @@ class Till:
         self._sending = Sending(
             desk, self._cashier, talk, workers, verdicts, clock, wake=keyboard.wake
         )
-        self._closing = Closing(desk, self._cashier, talk, workers, verdicts, clock)
+        self._closing = Closing(desk, self._cashier, talk, verdicts, clock)
         self._leaving = False
         self._listed = False  # what is left stands right above the question whether to leave
 

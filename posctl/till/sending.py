@@ -20,7 +20,7 @@ from posctl.money.record import Checkout, Payment
 from posctl.paying.desk import NEXT_PAUSE_S, Desk
 from posctl.paying.many import Workers
 from posctl.paying.pay import blocked, told
-from posctl.paying.row import checkout_of, is_being_sent, open_near, reopen
+from posctl.paying.row import checkout_of, open_near, reopen
 from posctl.paying.status import ask_payment
 from posctl.screen.brush import named
 from posctl.text import sentences
@@ -220,8 +220,7 @@ class Sending:
         if not payment.open:
             self._verdicts.settle(told(payment, self._desk))
             return
-        on_its_way = payment.request_id in self._workers.in_flight
-        before = on_its_way or is_being_sent(payment, self._desk.journal)
+        before = self._verdicts.is_on_its_way(payment)
         started_ms = self._desk.now_ms()
         desk = self._desk._replace(interruptible=nullcontext)
 

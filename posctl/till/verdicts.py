@@ -23,6 +23,7 @@ from posctl.money.result import Result, result_json
 from posctl.paying.desk import Desk
 from posctl.paying.many import Workers, record
 from posctl.paying.pay import told
+from posctl.paying.row import is_being_sent
 from posctl.paying.status import record_status
 from posctl.till.cashier import Cashier
 from posctl.till.open import Open, OpenPayments, Rest, Rests
@@ -207,6 +208,14 @@ class Verdicts:
                 self.open.enter(payment)
             else:
                 self.open.put(payment, self._monotonic())
+
+    def is_on_its_way(self, payment: Payment) -> bool:
+        """Whether this till or another process is sending it: what anybody hears of it now is older
+        than what that may charge. Raises JournalError.
+        """
+        # This till's own are known without the hold, which asking for would give up.
+        mine = payment.request_id in self._workers.in_flight
+        return mine or is_being_sent(payment, self._desk.journal)
 
     def find(self, number: int | None) -> Open | None:
         """The open payment with this number, without one the latest; says so if there is none."""

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from math import inf
 from typing import Any
@@ -884,7 +884,7 @@ def test_a_question_outlasts_the_journal(
     gateway.answer = answer_unrecorded
     till.see("√ PAID", "▲ ￥12.50 is still open here", "Is this ANOTHER customer?")
     till.type("n\r")
-    till.see("Nothing was sent.", "damaged", "Amount")
+    till.see("Nothing was sent.", "damaged", "posctl journal check", "Amount")
 
 
 def test_a_young_open_payment_is_a_question(gateway: Merciless, numbering: Counter) -> None:
@@ -1330,10 +1330,8 @@ def test_evidence_is_not_typed_twice(
     assert notes == [None, "left"]
 
 
-def test_nobody_is_asked_about_what_another_posctl_sends(
-    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
-) -> None:
-    """What another process has on its way is not asked about: nobody can know what it comes to."""
+def left_open(counter: Callable[..., Counter], shop: Shop, gateway: Merciless) -> Counter:
+    """A till whose customer of checkout 111 has left, with a payment that is pending."""
     shop.profile(gateway.url, timeout="{connect: 5, read: 60, total: 90}")
     gateway.answer = lambda _members: PENDING
     till = counter()
@@ -1341,16 +1339,31 @@ def test_nobody_is_asked_about_what_another_posctl_sends(
     till.see("again in")
     till.type("\r")
     till.see("no verdict yet", "Amount")
+    return till
+
+
+@contextmanager
+def another_sends(shop: Shop, gateway: Merciless) -> Iterator[None]:
+    """So long another posctl waits for the answer about checkout 111; then it is killed."""
     gateway.hold_at = 0
     retry = subprocess.Popen([*shop.command, "retry", "--checkout", "111"], env=shop.env)
     try:
         gateway.wait_for(lambda: gateway.held == 1)
-        till.type("c 1\r")
-        till.see("The platform is being asked about it: wait for its verdict.", "Amount")
+        yield
         assert retry.poll() is None
     finally:
         retry.kill()
         retry.wait()
+
+
+def test_nobody_is_asked_about_what_another_posctl_sends(
+    counter: Callable[..., Counter], shop: Shop, gateway: Merciless
+) -> None:
+    """What another process has on its way is not asked about: nobody can know what it comes to."""
+    till = left_open(counter, shop, gateway)
+    with another_sends(shop, gateway):
+        till.type("c 1\r")
+        till.see("The platform is being asked about it: wait for its verdict.", "Amount")
 
 
 def test_nobody_closes_what_another_posctl_is_sending(
@@ -1359,25 +1372,13 @@ def test_nobody_closes_what_another_posctl_is_sending(
     """A yes while another posctl has it on its way counts no more, nor once that one is killed: it
     may have charged since. The question stands, and is asked anew once nobody is sending.
     """
-    shop.profile(gateway.url, timeout="{connect: 5, read: 60, total: 90}")
-    gateway.answer = lambda _members: PENDING
-    till = counter()
-    sell(till, "1", "111")
-    till.see("again in")
-    till.type("\r")
-    till.see("Amount")
+    till = left_open(counter, shop, gateway)
     for typed, words in (("c", "Paid? 1"), ("2", "What shows it"), ("left", "[y/n]")):
         till.type(f"{typed}\r")
         till.see(words)
-    gateway.hold_at = 0
-    retry = subprocess.Popen([*shop.command, "retry", "--checkout", "111"], env=shop.env)
-    try:
-        gateway.wait_for(lambda: gateway.held == 1)
+    with another_sends(shop, gateway):
         till.type("y\r")
         till.see("being asked about it", "NOT PAID? [y/n]")
-    finally:
-        retry.kill()
-        retry.wait()
     till.type("y\r")
     till.see("tried once more meanwhile", "NOT PAID? [y/n]")
     assert shop.run("pending", "--check").code == 20
